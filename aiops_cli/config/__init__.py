@@ -1,0 +1,1 @@
+"""What the user configured: aiops' own config file and the merged kubeconfig."""

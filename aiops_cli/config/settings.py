@@ -1,0 +1,173 @@
+"""aiops' config file: `$XDG_CONFIG_HOME/aiops/config.toml`, `--config FILE` or `AIOPS_CONFIG`.
+
+Unknown keys are errors that name the nearest known one. Nothing needs a config file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from aiops_cli.errors import ErrorCode, UsageError
+
+EndpointName = Literal["prometheus", "alertmanager", "loki", "tempo", "jaeger"]
+ENDPOINT_NAMES: tuple[EndpointName, ...] = ("prometheus", "alertmanager", "loki", "tempo", "jaeger")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EndpointSettings(_Strict):
+    """One endpoint: a URL, and how to be let in. `credential` names an entry of the OS keyring."""
+
+    url: str
+    tenant: str | None = None
+    credential: str | None = None
+    ca_file: str | None = None
+    insecure: bool = False
+    headers: dict[str, str] = {}
+
+    @field_validator("url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is no http:// or https:// URL")
+        if "@" in value.split("//", 1)[1].split("/", 1)[0]:
+            raise ValueError("a URL must not carry a password: use `credential`")
+        return value.rstrip("/")
+
+
+class EndpointsSettings(_Strict):
+    """Endpoints by hand; a value may be a bare URL. `dcgm` and `ptp` are lists of exporter URLs."""
+
+    prometheus: EndpointSettings | None = None
+    alertmanager: EndpointSettings | None = None
+    loki: EndpointSettings | None = None
+    tempo: EndpointSettings | None = None
+    jaeger: EndpointSettings | None = None
+    dcgm: list[str] = []
+    ptp: list[str] = []
+
+    @field_validator("prometheus", "alertmanager", "loki", "tempo", "jaeger", mode="before")
+    @classmethod
+    def _bare_url(cls, value: object) -> object:
+        return {"url": value} if isinstance(value, str) else value
+
+
+class ClusterSettings(_Strict):
+    """A `[clusters.NAME]` table: NAME is a kubeconfig context, or a new cluster of its own."""
+
+    labels: dict[str, str] = {}
+    endpoints: EndpointsSettings = EndpointsSettings()
+    discover: bool = True
+
+
+class GroupSettings(_Strict):
+    """A `[groups.NAME]` table: contexts by glob and by label."""
+
+    contexts: list[str] = []
+    selector: str | None = None
+
+
+class DefaultSettings(_Strict):
+    """What commands do when no flag says otherwise."""
+
+    contexts: list[str] = []
+    output: str = "table"
+    timeout: float = Field(default=30.0, gt=0, le=300)
+    max_in_flight: int = Field(default=10, ge=1, le=200)
+
+
+class CacheSettings(_Strict):
+    enabled: bool = True
+    max_bytes: int = Field(default=2 * 2**30, ge=0)
+
+
+class Settings(_Strict):
+    """The whole config file. `path` is where it was read from, or None."""
+
+    defaults: DefaultSettings = DefaultSettings()
+    cache: CacheSettings = CacheSettings()
+    clusters: dict[str, ClusterSettings] = {}
+    groups: dict[str, GroupSettings] = {}
+    queries: dict[str, str] = {}
+    path: Path | None = Field(default=None, exclude=True)
+
+
+def default_path() -> Path:
+    """Where the config file lies if nothing else is said."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "aiops" / "config.toml"
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the config. A file that was named must exist; the default one may be missing.
+
+    Raises UsageError (CONFIG_INVALID) that names the file, the key and the fix.
+    """
+    named = path or (Path(env) if (env := os.environ.get("AIOPS_CONFIG")) else None)
+    file = named or default_path()
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if named is None:
+            return Settings()
+        raise _invalid(
+            f"config file {file} does not exist", "create it, or drop --config/AIOPS_CONFIG"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _invalid(
+            f"config file {file} can't be read: {error}", "fix its permissions or encoding"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise _invalid(
+            f"config file {file} is no valid TOML: {error}", "fix the syntax at that line"
+        ) from None
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        raise _explain(error, file) from None
+    return settings.model_copy(update={"path": file})
+
+
+def _invalid(message: str, hint: str) -> UsageError:
+    return UsageError(message, hint=hint, code=ErrorCode.CONFIG_INVALID)
+
+
+def _explain(error: ValidationError, file: Path) -> UsageError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known)}"
+        return _invalid(f"config file {file}: unknown key {where!r}", hint)
+    return _invalid(
+        f"config file {file}: {where}: {first['msg']}",
+        "see docs/configuration.md for the keys and their types",
+    )
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Settings
+    for part in location[:-1]:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+            model = annotation
+        else:
+            arguments = getattr(model, "__args__", ())
+            model = arguments[-1] if arguments else None
+        arguments = [
+            a for a in getattr(model, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)
+        ]
+        if arguments and getattr(model, "__origin__", None) is not dict:
+            model = arguments[0]
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return sorted(name for name in model.model_fields if name != "path")
+    return []

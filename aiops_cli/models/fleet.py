@@ -1,0 +1,71 @@
+"""The fleet: clusters, their endpoints, what was learned of them, and their health."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from aiops_cli.models.result import ErrorInfo
+
+Signal = Literal["prometheus", "alertmanager", "loki", "tempo", "jaeger"]
+SIGNALS: tuple[Signal, ...] = ("prometheus", "alertmanager", "loki", "tempo", "jaeger")
+
+
+class Endpoint(Struct, frozen=True, rename="camel"):
+    """One way to reach one server.
+
+    `url` has no trailing slash. `via` says how it was chosen: an explicit URL of the config, a Route
+    or Ingress, the API server's service proxy, or the API server itself. `evidence` is the object it
+    was read from, `learned_at` unix seconds (None for config).
+    """
+
+    signal: str
+    url: str
+    via: Literal["config", "route", "ingress", "proxy", "direct"] = "config"
+    tenant: str | None = None
+    credential: str | None = None
+    ca_file: str | None = None
+    insecure: bool = False
+    headers: dict[str, str] = {}
+    evidence: str = ""
+    learned_at: float | None = None
+
+
+class Cluster(Struct, frozen=True, rename="camel"):
+    """A kubeconfig context, a cluster named in config alone, or one recorded in a bundle.
+
+    `context` is None for a cluster that exists in config alone. `uid` is the kube-system namespace's
+    UID once learned. `endpoints` holds what config names; learned ones live in the store.
+    """
+
+    name: str
+    context: str | None = None
+    server: str | None = None
+    namespace: str = "default"
+    labels: dict[str, str] = {}
+    endpoints: dict[str, Endpoint] = {}
+
+
+class Fact(Struct, frozen=True, rename="camel"):
+    """One learned thing of a cluster, with its evidence and when it was seen (unix seconds)."""
+
+    key: str
+    value: str
+    evidence: str
+    seen_at: float
+
+
+class ClusterHealth(Struct, frozen=True, rename="camel"):
+    """An item of `clusters health`: score 100, less 50 API server, 20 Prometheus, 15 Tempo, 15 Loki.
+
+    A component is OK, DOWN, or null where the cluster has none or it is not known.
+    """
+
+    cluster: str
+    state: Literal["UNKNOWN", "ONLINE", "DEGRADED", "OFFLINE"]
+    score: int | None
+    connectivity: Literal["CONNECTED", "DISCONNECTED", "INTERMITTENT"]
+    components: dict[str, str | None]
+    error: ErrorInfo | None
+    checked_at: str

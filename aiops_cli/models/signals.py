@@ -1,0 +1,144 @@
+"""What the signal sources answer: series, log lines, spans, alerts, Kubernetes events and changes.
+
+Bulk values (series, spans) are arrays; times are unix seconds as float64 where a sample's precision
+allows it, and integer nanoseconds where it does not (logs, spans).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Labels = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series: `timestamps` in unix seconds, ascending, and `values`, both float64 of one length.
+
+    A step with no sample has no point; NaN is a value the server sent. `histograms` holds the native
+    histogram samples of a mixed series as (unix seconds, the server's object).
+    """
+
+    labels: Labels
+    timestamps: Floats
+    values: Floats
+    histograms: tuple[tuple[float, dict[str, Any]], ...] = ()
+
+
+class MetricItem(Struct, frozen=True, rename="camel"):
+    """An item of `metrics query` and `metrics range`; a sample is [unix seconds, value or null]."""
+
+    cluster: str
+    labels: Labels
+    samples: list[tuple[float, float | None]]
+
+
+class LogItem(Struct, frozen=True, rename="camel"):
+    """An item of `logs query`; `timestamp` is RFC 3339 with nanoseconds."""
+
+    cluster: str
+    timestamp: str
+    labels: Labels
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One log line: `ns` unix nanoseconds, the stream's labels, structured metadata apart."""
+
+    ns: int
+    labels: Labels
+    line: str
+    metadata: Labels = field(default_factory=dict)
+
+
+class AlertItem(Struct, frozen=True, rename="camel"):
+    """An item of `alerts list`. `state` is FIRING, PENDING, SUPPRESSED or RESOLVED."""
+
+    cluster: str
+    fingerprint: str
+    name: str
+    state: str
+    severity: str | None
+    labels: Labels
+    annotations: Labels
+    starts_at: str | None
+    generator_url: str | None = None
+    source: str = "alertmanager"
+
+
+class TraceItem(Struct, frozen=True, rename="camel"):
+    """An item of `traces search`; `startTime` is RFC 3339."""
+
+    cluster: str
+    trace_id: str
+    root_service: str | None
+    root_name: str | None
+    start_time: str
+    duration_ms: float
+    span_count: int | None
+    error_count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One span. Ids are lower-case hex; `start_ns` unix nanoseconds; `status` ok, error or unset."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    service: str
+    name: str
+    kind: str
+    start_ns: int
+    duration_ns: int
+    status: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+    resource: dict[str, Any] = field(default_factory=dict)
+    events: tuple[dict[str, Any], ...] = ()
+
+
+class KubeEvent(Struct, frozen=True, rename="camel"):
+    """A Kubernetes event; `at` is its effective time in unix seconds, `count` how often it was seen."""
+
+    at: float
+    type: str
+    reason: str
+    kind: str
+    name: str
+    namespace: str
+    message: str
+    count: int = 1
+
+
+class Change(Struct, frozen=True, rename="camel"):
+    """Something a person or a controller changed: a rollout, a scaling, a config edit (unix seconds)."""
+
+    at: float
+    kind: str
+    name: str
+    namespace: str
+    what: str
+    detail: str = ""
+
+
+class Workload(Struct, frozen=True, rename="camel"):
+    """A pod and where it belongs: the owner's kind and name, and its node."""
+
+    pod: str
+    namespace: str
+    node: str | None
+    owner_kind: str | None
+    owner: str | None
+    phase: str
+    labels: Labels = {}
+    restarts: int = 0

@@ -1,0 +1,88 @@
+"""Asking many clusters side by side; one that fails never fails the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, UsageError
+from aiops_cli.models.result import Answer, ClusterStatus, ErrorInfo, FleetResult
+
+T = TypeVar("T")
+_TIMEOUTS = frozenset({ErrorCode.QUERY_TIMEOUT, ErrorCode.CONNECT_TIMEOUT})
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+H = TypeVar("H", bound=Named)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a fan-out is: `waiting` names the clusters still asked."""
+
+    total: int
+    done: int
+    waiting: list[str]
+
+
+Watcher = Callable[[Progress], None]
+
+
+async def fan_out(
+    clusters: Sequence[H], ask: Callable[[H], Awaitable[Answer[T]]], *, watch: Watcher | None = None
+) -> FleetResult[tuple[str, T]]:
+    """Ask every cluster at once. Rows come as (cluster, row), in the order of `clusters`.
+
+    Raises UsageError only if every cluster refuses the query itself.
+    """
+    waiting = {c.name: None for c in clusters}
+
+    async def one(cluster: H) -> tuple[Answer[T] | AiopsError, float]:
+        start = time.perf_counter()
+        outcome: Answer[T] | AiopsError
+        try:
+            outcome = await ask(cluster)
+        except AiopsError as error:
+            outcome = error
+        except RecursionError:
+            outcome = ClusterError("the answer is nested too deeply", code=ErrorCode.BAD_ANSWER)
+        waiting.pop(cluster.name, None)
+        if watch is not None:
+            watch(Progress(len(clusters), len(clusters) - len(waiting), list(waiting)))
+        return outcome, (time.perf_counter() - start) * 1000
+
+    outcomes = await asyncio.gather(*(one(c) for c in clusters))
+    refusals = [o for o, _ in outcomes if isinstance(o, UsageError)]
+    if refusals and len(refusals) == len(outcomes):
+        raise refusals[0]
+    rows: list[tuple[str, T]] = []
+    statuses = []
+    for cluster, (outcome, elapsed) in zip(clusters, outcomes, strict=True):
+        statuses.append(status_of(cluster.name, outcome, elapsed))
+        if isinstance(outcome, Answer):
+            rows += [(cluster.name, row) for row in outcome.rows]
+    return FleetResult(rows, statuses)
+
+
+def status_of(name: str, outcome: Answer[T] | AiopsError, elapsed_ms: float) -> ClusterStatus:
+    """The status of one cluster's answer or failure."""
+    took = round(elapsed_ms, 1)
+    if isinstance(outcome, AiopsError):
+        status = "TIMEOUT" if outcome.code in _TIMEOUTS else "ERROR"
+        return ClusterStatus(name, status, duration_ms=took, error=ErrorInfo.of(outcome))  # type: ignore[arg-type]
+    return ClusterStatus(
+        name,
+        "PARTIAL" if outcome.partial else "SUCCESS",
+        outcome.source,
+        round(outcome.age_seconds, 1),
+        took,
+        None,
+        outcome.warnings,
+    )

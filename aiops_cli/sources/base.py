@@ -1,0 +1,108 @@
+"""What services ask of a source. Live clients and bundles answer the same questions.
+
+Every method raises ClusterError (its code says what failed) or UsageError for a query that no
+server can run. Times are unix seconds; log and span times are integer unix nanoseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from aiops_cli.models.result import Answer
+from aiops_cli.models.signals import AlertItem, Change, KubeEvent, LogEntry, Series, Span, Workload
+from aiops_cli.models.timerange import TimeRange
+
+Labels = dict[str, str]
+Direction = Literal["backward", "forward"]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceQuery:
+    """What to search for: TraceQL, or the plain filters, or both. Durations in milliseconds."""
+
+    traceql: str | None = None
+    service: str | None = None
+    operation: str | None = None
+    min_ms: float | None = None
+    max_ms: float | None = None
+    errors: bool = False
+    tags: Labels = field(default_factory=dict)
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """A found trace. `start_ns` unix nanoseconds; what the server does not say is None."""
+
+    trace_id: str
+    root_service: str | None
+    root_name: str | None
+    start_ns: int
+    duration_ms: float
+    span_count: int | None
+    error_count: int | None
+
+
+class MetricsSource(Protocol):
+    """The Prometheus HTTP API: Prometheus, Thanos, Mimir, VictoriaMetrics."""
+
+    async def query(self, expr: str, at: float | None = None) -> Answer[Series]:
+        """An instant answer: one point a series; a scalar is a series without labels."""
+        ...
+
+    async def query_range(self, expr: str, window: TimeRange, step: float) -> Answer[Series]:
+        """A matrix at `start`, `start + step`, ... up to `end`, both included."""
+        ...
+
+    async def labels(self, matchers: list[str], window: TimeRange | None = None) -> Answer[str]: ...
+
+    async def label_values(
+        self, name: str, matchers: list[str], window: TimeRange | None = None
+    ) -> Answer[str]: ...
+
+    async def series(self, matchers: list[str], window: TimeRange | None = None) -> Answer[Labels]: ...
+
+
+class AlertsSource(Protocol):
+    """Alertmanager's, or Prometheus' own, active alerts. The `cluster` of a row is left empty."""
+
+    async def alerts(self) -> Answer[AlertItem]: ...
+
+
+class LogsSource(Protocol):
+    """LogQL log queries. Lines come in time order of `direction`, at most `limit` of them."""
+
+    async def query_range(
+        self, expr: str, window: TimeRange, limit: int, direction: Direction = "backward"
+    ) -> Answer[LogEntry]: ...
+
+    async def labels(self, window: TimeRange) -> Answer[str]: ...
+
+
+class TracesSource(Protocol):
+    """Tempo or Jaeger."""
+
+    async def search(self, query: TraceQuery, window: TimeRange) -> Answer[TraceSummary]: ...
+
+    async def trace(self, trace_id: str) -> Answer[Span]:
+        """All spans of a trace, by start time; no rows if this store does not have it."""
+        ...
+
+    async def spans(self, query: TraceQuery, window: TimeRange) -> Answer[Span]:
+        """The spans of the traces that `search` would find, for analysis."""
+        ...
+
+
+class KubeSource(Protocol):
+    """What analysis needs of the Kubernetes API."""
+
+    async def version(self) -> str: ...
+
+    async def events(self, window: TimeRange) -> Answer[KubeEvent]: ...
+
+    async def changes(self, window: TimeRange) -> Answer[Change]:
+        """Rollouts, scalings and config edits whose time lies in the window."""
+        ...
+
+    async def workloads(self) -> Answer[Workload]: ...

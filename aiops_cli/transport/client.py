@@ -1,0 +1,375 @@
+"""One pooled HTTP client an endpoint, with a deadline over everything, retries and a retry budget.
+
+A deadline covers the whole request, retries and a slowly dripping body included, so that one bad
+cluster costs the fleet one timeout. Redirects are never followed: a gateway's redirect to its login
+page means that the token was refused, and a token must not travel to another host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import random
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiops_cli.errors import AuthError, ClusterError, ErrorCode
+from aiops_cli.transport.credentials import Credentials, Login
+from aiops_cli.transport.tls import Trust, context_for, explain
+
+if TYPE_CHECKING:
+    import httpx2
+
+Params = Sequence[tuple[str, str]]
+
+CONNECT_TIMEOUT = 5.0
+_ATTEMPTS = 3
+_RETRY_BUDGET = 10
+_PATIENCE = 5.0  # a server that asks us to wait longer than this gets its answer shown instead
+_RETRY_STATUS = frozenset({429, 502, 503, 504})
+_MAX_BODY = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer: `status`, lower-case `headers`, and the decoded body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | bytearray
+    url: str
+
+    @property
+    def text(self) -> str:
+        """The first 500 characters on one line, for messages."""
+        return " ".join(bytes(self.body[:2000]).decode("utf-8", "replace").split())[:500]
+
+
+@dataclass(slots=True)
+class Target:
+    """An endpoint to talk to. `base_url` has no trailing slash and may carry a path."""
+
+    base_url: str
+    credentials: Credentials = field(default_factory=Credentials)
+    trust: Trust = field(default_factory=Trust)
+    headers: dict[str, str] = field(default_factory=dict)
+    proxy: str | None = None
+    tls_server_name: str | None = None
+
+
+class HttpClient:
+    """Talks to one endpoint. Use as an async context manager, or call `aclose`."""
+
+    def __init__(self, target: Target, *, timeout: float = 30.0, max_in_flight: int = 10) -> None:
+        self.target = target
+        self.timeout = timeout
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._client: httpx2.AsyncClient | None = None
+        self._certificate: bytes | None = None
+        self._budget = _RETRY_BUDGET
+        self.requests = 0
+
+    @property
+    def endpoint(self) -> str:
+        return self.target.base_url
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def get(
+        self,
+        path: str,
+        params: Params = (),
+        *,
+        headers: dict[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Reply:
+        """GET `path`; any status is returned but 401 and login redirects. Raises ClusterError, AuthError."""
+        return await self.request("GET", path, params=params, headers=headers, timeout=timeout)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params = (),
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Reply:
+        deadline = timeout or self.timeout
+        try:
+            async with asyncio.timeout(deadline):
+                async with self._slots:
+                    return await self._attempts(method, path, params, data, headers or {})
+        except TimeoutError:
+            raise ClusterError(
+                f"no answer within {deadline:g} s",
+                hint="raise --timeout, ask for less, or check the network",
+                code=ErrorCode.QUERY_TIMEOUT,
+                endpoint=self.endpoint,
+            ) from None
+
+    async def _attempts(
+        self, method: str, path: str, params: Params, data: bytes | None, headers: dict[str, str]
+    ) -> Reply:
+        refreshed = False
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                reply = await self._once(method, path, params, data, headers)
+            except ClusterError as error:
+                if error.code is not ErrorCode.CLUSTER_UNREACHABLE or not self._may_retry(attempt):
+                    raise
+                await _pause(attempt, 0)
+                continue
+            if reply.status == 401 and not refreshed and self.target.credentials.forget():
+                refreshed = True
+                continue
+            if reply.status in (301, 302, 303, 307, 308, 401):
+                raise self._refused(reply)
+            wait = _retry_after(reply)
+            if (
+                reply.status in _RETRY_STATUS
+                and not _is_verdict(reply)
+                and wait <= _PATIENCE
+                and self._may_retry(attempt)
+            ):
+                await _pause(attempt, wait)
+                continue
+            return reply
+
+    def _may_retry(self, attempt: int) -> bool:
+        if attempt >= _ATTEMPTS or self._budget <= 0:
+            return False
+        self._budget -= 1
+        return True
+
+    def _refused(self, reply: Reply) -> AuthError:
+        what = (
+            "the credentials were refused (401)"
+            if reply.status == 401
+            else f"redirected to a login page ({reply.status})"
+        )
+        return AuthError(
+            what, hint="log in again, or fix the token or certificate of this cluster", endpoint=self.endpoint
+        )
+
+    async def _once(
+        self, method: str, path: str, params: Params, data: bytes | None, headers: dict[str, str]
+    ) -> Reply:
+        import httpx2
+
+        try:
+            login = await self.target.credentials.login()
+        except AuthError as error:
+            error.endpoint = error.endpoint or self.endpoint
+            raise
+        client = await self._open(login)
+        sent = {**self.target.headers, **headers}
+        if login.token:
+            sent["Authorization"] = f"Bearer {login.token}"
+        extensions = {"sni_hostname": self.target.tls_server_name} if self.target.tls_server_name else {}
+        url = self.target.base_url + path
+        self.requests += 1
+        try:
+            async with client.stream(
+                method, url, params=list(params), content=data, headers=sent, extensions=extensions
+            ) as response:
+                body = bytearray()
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > _MAX_BODY:
+                        raise self._bad(f"the answer is larger than {_MAX_BODY >> 20} MiB", "ask for less")
+                return Reply(
+                    response.status_code, {k.lower(): v for k, v in response.headers.items()}, body, url
+                )
+        except httpx2.ConnectTimeout:
+            raise ClusterError(
+                f"could not connect within {CONNECT_TIMEOUT:g} s",
+                hint="check the address, VPN and firewall",
+                code=ErrorCode.CONNECT_TIMEOUT,
+                endpoint=self.endpoint,
+            ) from None
+        except httpx2.DecodingError:
+            raise self._bad("the compressed body is damaged", "check proxies on the way") from None
+        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
+            raise self._connection(error, cut=True) from None
+        except httpx2.InvalidURL as error:
+            raise self._bad(f"the URL can't be used: {error}", "fix the URL in the config") from None
+        except httpx2.TransportError as error:
+            raise self._connection(error, cut=False) from None
+
+    def _connection(self, error: Exception, *, cut: bool) -> ClusterError:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, (ssl.SSLError, ssl.CertificateError)):
+                message, hint = explain(cause)
+                return ClusterError(message, hint=hint, code=ErrorCode.TLS_FAILED, endpoint=self.endpoint)
+            cause = cause.__cause__ or cause.__context__
+        if cut and "incomplete" in str(error).lower():
+            return self._bad(
+                "the answer was cut off in the middle", "ask again; if it stays, check proxies on the way"
+            )
+        if cut:
+            return ClusterError(
+                "the connection was closed before an answer came",
+                hint="ask again; check proxies on the way",
+                endpoint=self.endpoint,
+            )
+        reason = str(error) or type(error).__name__
+        hint = (
+            "check the host name and DNS"
+            if "name" in reason.lower() or "nodename" in reason.lower()
+            else "check that the server is up and the address is right"
+        )
+        return ClusterError(f"could not connect: {reason}", hint=hint, endpoint=self.endpoint)
+
+    def _bad(self, message: str, hint: str) -> ClusterError:
+        return ClusterError(message, hint=hint, code=ErrorCode.BAD_ANSWER, endpoint=self.endpoint)
+
+    async def _open(self, login: Login) -> httpx2.AsyncClient:
+        """The pooled client; made anew when an exec plugin gave another certificate."""
+        import httpx2
+
+        if self._client is not None and login.certificate == self._certificate:
+            return self._client
+        await self.aclose()
+        trust = self.target.trust
+        if login.certificate and login.key:
+            trust = Trust(trust.ca, trust.insecure, login.certificate, login.key)
+        try:
+            context = context_for(trust, https=self.target.base_url.startswith("https:"))
+        except ClusterError as error:
+            error.endpoint = self.endpoint
+            raise
+        self._certificate = login.certificate
+        self._client = httpx2.AsyncClient(
+            verify=context,
+            proxy=self.target.proxy or environment_proxy(self.target.base_url),
+            timeout=httpx2.Timeout(None, connect=min(CONNECT_TIMEOUT, self.timeout)),
+            limits=httpx2.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=60),
+            trust_env=False,
+            headers={"User-Agent": "aiops", "Accept": "application/json"},
+        )
+        return self._client
+
+
+def status_error(reply: Reply, what: str, endpoint: str) -> ClusterError:
+    """The error of a status that the protocol's own error body did not explain. `what` is for people."""
+    status = reply.status
+    detail = "" if _is_html(reply) else f": {reply.text}" if reply.text else ""
+    if status == 403:
+        return AuthError(
+            f"not allowed to read {what} (403){detail}",
+            hint="ask for the viewer role of that endpoint",
+            code=ErrorCode.FORBIDDEN,
+            endpoint=endpoint,
+        )
+    if status == 404:
+        return ClusterError(
+            f"{what} answered 404 (not found)",
+            hint="check the endpoint's URL and path prefix",
+            code=ErrorCode.NOT_FOUND,
+            endpoint=endpoint,
+        )
+    if status == 429:
+        return ClusterError(
+            f"{what} is rate limiting (429)",
+            hint="ask again later, or ask for less",
+            code=ErrorCode.RATE_LIMITED,
+            endpoint=endpoint,
+        )
+    if status == 504:
+        return ClusterError(
+            f"{what} timed out behind a gateway (504)",
+            hint="ask for less, or raise the gateway's timeout",
+            code=ErrorCode.QUERY_TIMEOUT,
+            endpoint=endpoint,
+        )
+    return ClusterError(
+        f"{what} answered {status}{detail}",
+        hint="look at that server's own logs",
+        code=ErrorCode.SERVER_ERROR,
+        endpoint=endpoint,
+    )
+
+
+def not_json(reply: Reply, what: str, endpoint: str) -> ClusterError:
+    """A 200 whose body is not what the protocol says: mostly a login page or a proxy's page."""
+    if _is_html(reply):
+        return ClusterError(
+            f"{what} answered an HTML page, not JSON",
+            hint="the URL is a web page or a login: use the API's URL",
+            code=ErrorCode.BAD_ANSWER,
+            endpoint=endpoint,
+        )
+    return ClusterError(
+        f"{what} answered something that is no valid JSON",
+        hint="the answer may be cut: check proxies on the way",
+        code=ErrorCode.BAD_ANSWER,
+        endpoint=endpoint,
+    )
+
+
+def environment_proxy(url: str) -> str | None:
+    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY as Go reads them (CIDR and domain suffixes in NO_PROXY)."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    name = f"{parts.scheme}_proxy"
+    proxy = os.environ.get(name.upper()) or os.environ.get(name)
+    if not proxy or host == "localhost":
+        return None
+    try:
+        address = ipaddress.ip_address(host)
+        if address.is_loopback:
+            return None
+    except ValueError:
+        address = None
+    for entry in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "").split(","):
+        rule = entry.strip().lower()
+        if rule == "*" or (rule and _bypasses(rule, host, address)):
+            return None
+    return proxy
+
+
+def _bypasses(rule: str, host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
+    if address is not None:
+        try:
+            return address in ipaddress.ip_network(rule, strict=False)
+        except ValueError:
+            return False
+    rule = rule.split(":")[0]
+    return host == rule.lstrip(".") or host.endswith("." + rule.lstrip("."))
+
+
+def _is_html(reply: Reply) -> bool:
+    return "html" in reply.headers.get("content-type", "") or bytes(reply.body[:200]).lstrip()[:1] == b"<"
+
+
+def _is_verdict(reply: Reply) -> bool:
+    """A protocol's own JSON error (a query that timed out) won't get better by asking again."""
+    return reply.status == 503 and bytes(reply.body[:64]).lstrip().startswith(b'{"status":"error"')
+
+
+def _retry_after(reply: Reply) -> float:
+    value = reply.headers.get("retry-after", "")
+    return float(value) if value.isdigit() else 0.0
+
+
+async def _pause(attempt: int, at_least: float) -> None:
+    backoff = 0.15 * 2 ** (attempt - 1) * (0.5 + random.random())  # noqa: S311 - jitter
+    await asyncio.sleep(max(backoff, at_least))
+
+
+def monotonic_ms(since: float) -> float:
+    """Milliseconds since a `time.perf_counter()` reading."""
+    return (time.perf_counter() - since) * 1000

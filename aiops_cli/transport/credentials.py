@@ -1,0 +1,218 @@
+"""Who we are to a server: bearer token, token file, exec plugin, or a client certificate.
+
+Tokens are read when first needed and again, once, when a 401 arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from aiops_cli.config.kubeconfig import ExecPlugin, KubeCluster, KubeContext
+from aiops_cli.errors import AuthError
+from aiops_cli.transport.tls import Trust
+
+_EXEC_TIMEOUT = 60.0
+_TOKEN_FILE_SECONDS = 60.0
+_terminal = asyncio.Lock()
+
+
+@dataclass(slots=True)
+class Login:
+    """What to send: a bearer token, or a client certificate with its key (PEM), or neither."""
+
+    token: str | None = None
+    certificate: bytes | None = None
+    key: bytes | None = None
+    expires: float | None = None
+
+
+class Credentials:
+    """No credentials; the base of those that have some."""
+
+    async def login(self) -> Login:
+        """The current login. Raises AuthError if there is none to be had."""
+        return Login()
+
+    def forget(self) -> bool:
+        """Drop what a 401 refused. True if asking again may give something else."""
+        return False
+
+
+class StaticCredentials(Credentials):
+    """A token or client certificate that stands in the kubeconfig or the keyring."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    async def login(self) -> Login:
+        return self._login
+
+
+class TokenFileCredentials(Credentials):
+    """A token file, which may rotate: re-read after a minute, or when refused."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._read_at = 0.0
+        self._token: str | None = None
+
+    async def login(self) -> Login:
+        if self._token is None or time.monotonic() - self._read_at > _TOKEN_FILE_SECONDS:
+            try:
+                self._token = self._path.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise AuthError(
+                    f"token file {self._path} can't be read: {error}", hint="log in again"
+                ) from None
+            self._read_at = time.monotonic()
+        return Login(token=self._token)
+
+    def forget(self) -> bool:
+        self._token = None
+        return True
+
+
+class ExecCredentials(Credentials):
+    """An exec plugin, by client-go's rules (plugin/pkg/client/auth/exec): cached until it expires,
+    run again when refused; one that wants the terminal has it alone."""
+
+    def __init__(self, plugin: ExecPlugin, cluster: KubeCluster) -> None:
+        self._plugin, self._cluster = plugin, cluster
+        self._login: Login | None = None
+        self._lock = asyncio.Lock()
+
+    async def login(self) -> Login:
+        async with self._lock:
+            if self._login is None or (
+                self._login.expires is not None and self._login.expires <= time.time()
+            ):
+                self._login = await self._run()
+            return self._login
+
+    def forget(self) -> bool:
+        self._login = None
+        return True
+
+    async def _run(self) -> Login:
+        plugin = self._plugin
+        tty = sys.stdin is not None and sys.stdin.isatty()
+        if plugin.interactive_mode == "Always" and not tty:
+            raise AuthError(
+                f"exec plugin {plugin.command} needs a terminal", hint="run the command in a terminal"
+            )
+        interactive = tty and plugin.interactive_mode != "Never"
+        if not interactive:
+            return await self._spawn(interactive=False)
+        async with _terminal:
+            return await self._spawn(interactive=True)
+
+    async def _spawn(self, *, interactive: bool) -> Login:
+        plugin = self._plugin
+        environment = {**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": self._info(interactive)}
+        stdin = None if interactive else asyncio.subprocess.DEVNULL
+        try:
+            process = await asyncio.create_subprocess_exec(
+                plugin.command, *plugin.args, env=environment, stdin=stdin, stdout=asyncio.subprocess.PIPE
+            )
+        except FileNotFoundError:
+            raise AuthError(
+                f"exec plugin {plugin.command} is not installed",
+                hint=plugin.install_hint.strip() or "install it, or put it on PATH",
+            ) from None
+        except OSError as error:
+            raise AuthError(
+                f"exec plugin {plugin.command} can't be run: {error.strerror}", hint="fix its permissions"
+            ) from None
+        try:
+            async with asyncio.timeout(_EXEC_TIMEOUT):
+                output, _ = await process.communicate()
+        except TimeoutError:
+            raise AuthError(
+                f"exec plugin {plugin.command} did not answer in {_EXEC_TIMEOUT:.0f} s", hint="run it by hand"
+            ) from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise AuthError(
+                f"exec plugin {plugin.command} failed with exit code {process.returncode}",
+                hint="run it by hand to see why",
+            )
+        return self._parse(output)
+
+    def _info(self, interactive: bool) -> str:
+        spec: dict[str, object] = {"interactive": interactive}
+        if self._plugin.provide_cluster_info:
+            cluster = self._cluster
+            described = {
+                "server": cluster.server,
+                "tls-server-name": cluster.tls_server_name,
+                "insecure-skip-tls-verify": cluster.insecure or None,
+                "certificate-authority-data": base64.b64encode(cluster.ca).decode() if cluster.ca else None,
+                "proxy-url": cluster.proxy_url,
+                "config": cluster.exec_config,
+            }
+            spec["cluster"] = {k: v for k, v in described.items() if v is not None}
+        return json.dumps({"kind": "ExecCredential", "apiVersion": self._plugin.api_version, "spec": spec})
+
+    def _parse(self, output: bytes) -> Login:
+        command = self._plugin.command
+        try:
+            answer = json.loads(output)
+            status = answer.get("status") or {}
+        except (ValueError, AttributeError):
+            raise AuthError(
+                f"exec plugin {command} printed no ExecCredential", hint="run it by hand to see why"
+            ) from None
+        if answer.get("apiVersion") != self._plugin.api_version:
+            raise AuthError(
+                f"exec plugin {command} answered apiVersion {answer.get('apiVersion')!r}, not {self._plugin.api_version!r}",
+                hint="set exec.apiVersion to what the plugin speaks",
+            )
+        token = status.get("token")
+        certificate, key = status.get("clientCertificateData"), status.get("clientKeyData")
+        if not token and not (certificate and key):
+            raise AuthError(
+                f"exec plugin {command} gave neither token nor certificate", hint="run it by hand to see why"
+            )
+        expires = status.get("expirationTimestamp")
+        return Login(
+            token,
+            certificate.encode() if certificate else None,
+            key.encode() if key else None,
+            datetime.fromisoformat(expires).timestamp() if expires else None,
+        )
+
+
+def credentials_for(context: KubeContext) -> Credentials:
+    """The credentials of a kubeconfig user. Raises AuthError for kinds that are refused."""
+    user = context.user
+    if user.refused:
+        raise AuthError(
+            f"user {user.name!r} uses {user.refused}", hint="use a certificate, a token or an exec plugin"
+        )
+    if user.token_file:
+        return TokenFileCredentials(user.token_file)
+    if user.exec and not user.token:
+        return ExecCredentials(user.exec, context.cluster)
+    return StaticCredentials(Login(user.token, user.client_certificate, user.client_key))
+
+
+def trust_for(context: KubeContext, login: Login) -> Trust:
+    """The TLS material of a context, with the certificate that its login gave."""
+    user = context.user
+    return Trust(
+        context.cluster.ca,
+        context.cluster.insecure,
+        login.certificate or user.client_certificate,
+        login.key or user.client_key,
+    )
