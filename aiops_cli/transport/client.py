@@ -13,9 +13,9 @@ import os
 import random
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlsplit
 
 from aiops_cli.errors import AuthError, ClusterError, ErrorCode
@@ -64,6 +64,9 @@ class Target:
 
 class HttpClient:
     """Talks to one endpoint. Use as an async context manager, or call `aclose`."""
+
+    on_reply: ClassVar[Callable[[str], None] | None] = None
+    """Called with one redacted line a request (method, URL without query, status, size, time)."""
 
     def __init__(self, target: Target, *, timeout: float = 30.0, max_in_flight: int = 10) -> None:
         self.target = target
@@ -180,6 +183,7 @@ class HttpClient:
         extensions = {"sni_hostname": self.target.tls_server_name} if self.target.tls_server_name else {}
         url = self.target.base_url + path
         self.requests += 1
+        start = time.perf_counter()
         try:
             async with client.stream(
                 method, url, params=list(params), content=data, headers=sent, extensions=extensions
@@ -189,6 +193,9 @@ class HttpClient:
                     body += chunk
                     if len(body) > _MAX_BODY:
                         raise self._bad(f"the answer is larger than {_MAX_BODY >> 20} MiB", "ask for less")
+                if (log := HttpClient.on_reply) is not None:
+                    took = (time.perf_counter() - start) * 1000
+                    log(f"{method} {url} {response.status_code} {len(body)} B {took:.0f} ms")
                 return Reply(
                     response.status_code, {k.lower(): v for k, v in response.headers.items()}, body, url
                 )
@@ -368,8 +375,3 @@ def _retry_after(reply: Reply) -> float:
 async def _pause(attempt: int, at_least: float) -> None:
     backoff = 0.15 * 2 ** (attempt - 1) * (0.5 + random.random())  # noqa: S311 - jitter
     await asyncio.sleep(max(backoff, at_least))
-
-
-def monotonic_ms(since: float) -> float:
-    """Milliseconds since a `time.perf_counter()` reading."""
-    return (time.perf_counter() - since) * 1000

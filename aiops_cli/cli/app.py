@@ -1,0 +1,214 @@
+"""The root command, its shared flags, and the table of commands that are imported when they run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from aiops_cli.cli.argv import hoist
+from aiops_cli.cli.options import FORMATS, Options
+from aiops_cli.errors import AiopsError, ExitCode
+
+# name -> (module, attribute, one line of help). The help of the group needs no import.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "clusters": ("clusters", "The fleet: list, show, discover, health, label."),
+    "metrics": ("metrics", "PromQL over the fleet: query, range, series, labels, values."),
+    "alerts": ("alerts", "Active alerts of the fleet: list, show."),
+    "logs": ("logs", "LogQL over the fleet: query."),
+    "traces": ("traces", "Traces of the fleet: search, show."),
+    "anomalies": ("anomalies", "Find what is unusual in metrics: detect."),
+    "rca": ("rca", "Ranked, evidenced root causes: analyze, show, list."),
+    "report": ("report", "Write a report: generate, list, show."),
+    "check": ("check", "Assertions for CI: PromQL, alerts; JUnit, exit codes."),
+    "bundle": ("bundle", "Evidence in one file: record, info, verify."),
+    "sql": ("sql", "SQL over the local store."),
+    "cache": ("cache", "The local cache: info, prune, clear."),
+    "config": ("config", "aiops' own settings: view, path, validate."),
+    "demo": ("demo", "The main job on a bundled incident that was really recorded."),
+    "version": ("version", "Print the version."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands from the table, and imports one only to run or complete it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], callback=lambda: None)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            module = importlib.import_module(f"aiops_cli.cli.{COMMANDS[name][0]}")
+            command = typer.main.get_command(module.app)
+            command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    name="aiops",
+    help="Ask metrics, logs, traces and alerts of every cluster in your kubeconfig at once, and get to a "
+    "ranked, evidenced root cause on your own machine.",
+    epilog="Shared options may stand before or after the command. Start with: aiops demo",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    context: Annotated[
+        list[str] | None,
+        typer.Option("--context", "-c", help="Context or cluster by glob; !GLOB excludes. Repeatable."),
+    ] = None,
+    selector: Annotated[
+        str | None, typer.Option("--selector", "-l", help="Fleet labels, key=value,…")
+    ] = None,
+    group: Annotated[str | None, typer.Option("--group", "-g", help="A group from the config.")] = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", help="|".join(FORMATS))] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Look back this long: 30m, 1h30m, 2d.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Start: RFC 3339, epoch seconds, now-6h.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End: RFC 3339, epoch seconds, now-5m.")] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", help="Resolution of ranges; default for about 250 points.")
+    ] = None,
+    tz: Annotated[
+        str | None, typer.Option("--tz", help="Time zone of tables: local, UTC, Europe/Berlin.")
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", help="For each cluster, 1s to 300s. Default 30s.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask again, and write the cache.")] = False,
+    max_age: Annotated[
+        str | None, typer.Option("--max-age", help="Take cached answers up to this old.")
+    ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Exit 0 although some clusters failed.")
+    ] = False,
+    require_data: Annotated[
+        bool, typer.Option("--require-data", help="Exit 6 when nothing was found.")
+    ] = False,
+    bundle: Annotated[
+        str | None, typer.Option("--bundle", help="Answer from a recorded bundle; `demo` is the shipped one.")
+    ] = None,
+    config: Annotated[str | None, typer.Option("--config", help="Config file.")] = None,
+    kubeconfig: Annotated[
+        str | None,
+        typer.Option("--kubeconfig", help="Kubeconfig file; else KUBECONFIG, else ~/.kube/config."),
+    ] = None,
+    columns: Annotated[str | None, typer.Option("--columns", help="Columns of tables, a,b,…")] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", help="Sort rows by a column; -COLUMN for descending.")
+    ] = None,
+    fields: Annotated[str | None, typer.Option("--fields", help="Fields of JSON items, a,b,…")] = None,
+    no_headers: Annotated[
+        bool, typer.Option("--no-headers", help="Tables and CSV without a header.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Tracebacks and a redacted request log on stderr.")
+    ] = False,
+    timings: Annotated[bool, typer.Option("--timings", help="Where the time went, on stderr.")] = False,
+) -> None:
+    ctx.obj = Options(
+        contexts=list(context or []),
+        selector=selector,
+        group=group,
+        output=output,
+        since=since,
+        start=start,
+        end=end,
+        step=step,
+        tz=tz,
+        timeout=timeout,
+        no_cache=no_cache,
+        refresh=refresh,
+        max_age=max_age,
+        allow_partial=allow_partial,
+        require_data=require_data,
+        bundle=bundle,
+        config=config,
+        kubeconfig=kubeconfig,
+        debug=debug,
+        timings=timings,
+        quiet=quiet,
+        no_headers=no_headers,
+        columns=columns,
+        sort=sort,
+        fields=fields,
+    )
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line and return its exit code. Nothing escapes as a traceback but with --debug."""
+    debug = "--debug" in argv
+    try:
+        result = typer.main.get_command(app).main(hoist(argv), prog_name="aiops", standalone_mode=False)
+        sys.stdout.flush()
+    except AiopsError as error:
+        show_error(error)
+        _trace(debug)
+        return int(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _line("interrupted")
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has gone (`| head`): that is its right, and no error of ours.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except Exception as error:
+        usage = getattr(error, "format_message", None)
+        if usage is None or not hasattr(error, "exit_code"):
+            _line(f"error: internal error: {type(error).__name__}: {error}")
+            _line("hint: run it again with --debug and report what it prints")
+            _trace(debug)
+            return int(ExitCode.FINDINGS)
+        context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(context.get_help() if context else usage())
+            return int(ExitCode.USAGE)
+        _line(f"error: {usage()}")
+        _line(f"hint: {context.command_path if context else 'aiops'} --help shows what can be said here")
+        return int(error.exit_code)
+    return int(result) if isinstance(result, int) else 0
+
+
+def show_error(error: AiopsError) -> None:
+    """One line on what failed, one on what to do."""
+    from aiops_cli.render.text import sanitize
+
+    where = f" [{error.endpoint}]" if error.endpoint else ""
+    _line(f"error: {sanitize(error.message)}{where}")
+    if error.hint:
+        _line("hint: " + "\n".join(sanitize(line) for line in error.hint.splitlines()))
+
+
+def _line(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        pass
+
+
+def _trace(debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()

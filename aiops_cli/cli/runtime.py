@@ -1,0 +1,271 @@
+"""What commands share: the session of a run (config, clusters, window, cache), progress, output, exit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from aiops_cli.cli.options import FORMATS, Options
+from aiops_cli.errors import ErrorCode, ExitCode, UsageError
+from aiops_cli.models.result import FleetResult
+from aiops_cli.models.timerange import TimeRange, default_step
+from aiops_cli.render.output import Style, View, render
+from aiops_cli.render.text import sanitize
+from aiops_cli.services import times
+from aiops_cli.services.fanout import Progress
+
+if TYPE_CHECKING:
+    from aiops_cli.config.kubeconfig import Kubeconfig
+    from aiops_cli.config.settings import Settings
+    from aiops_cli.models.fleet import Cluster
+    from aiops_cli.services.bundle import Bundle
+    from aiops_cli.services.fleet import LiveMember, Member
+    from aiops_cli.services.metrics import CachePolicy
+    from aiops_cli.services.registry import Registry
+    from aiops_cli.store.state import State
+
+T = TypeVar("T")
+_MACHINE = ("json", "ndjson", "yaml", "csv")
+
+
+@dataclass(slots=True)
+class Session:
+    """One run. Everything is read when first asked for; `members` are the chosen clusters."""
+
+    options: Options
+    settings: Settings
+    registry: Registry
+    state: State
+    now: float
+    members: Sequence[Member]
+    clusters: list[Cluster]
+    kubeconfig: Kubeconfig | None
+    bundle: Bundle | None = None
+
+    @property
+    def format(self) -> str:
+        return self.options.output or self.settings.defaults.output
+
+    @property
+    def zone(self) -> tzinfo | None:
+        return times.parse_zone(self.options.tz, machine=self.format in _MACHINE)
+
+    def window(self, default: float = 3600.0) -> TimeRange:
+        o = self.options
+        return times.parse_window(o.since, o.start, o.end, self.now, default=default, zone=self.zone)
+
+    def step(self, window: TimeRange) -> float:
+        if self.options.step:
+            step = times.parse_duration(self.options.step, "--step")
+            if step <= 0:
+                raise UsageError(
+                    "--step must be greater than 0",
+                    hint="leave it out for about 250 points",
+                    code=ErrorCode.INVALID_TIME,
+                )
+            return step
+        if self.bundle is not None:
+            return self.bundle.step
+        return default_step(window.seconds)
+
+    @property
+    def live(self) -> list[LiveMember]:
+        """The members as live ones, for commands that make no sense on a bundle. Raises UsageError."""
+        if self.bundle is not None:
+            raise UsageError("this command asks live clusters", hint="leave --bundle out")
+        return list(self.members)  # type: ignore[arg-type]
+
+    def cache_policy(self) -> CachePolicy:
+        from aiops_cli.services.metrics import CachePolicy
+        from aiops_cli.store.paths import cache_dir
+        from aiops_cli.store.ranges import RangeCache
+
+        if self.options.no_cache or not self.settings.cache.enabled or self.bundle is not None:
+            return CachePolicy()
+        age = times.parse_duration(self.options.max_age, "--max-age") if self.options.max_age else None
+        cache = RangeCache(
+            cache_dir() / "samples", max_bytes=self.settings.cache.max_bytes, notices=self.state.notices
+        )
+        return CachePolicy(cache, self.options.refresh, age)
+
+    def style(self) -> Style:
+        o = self.options
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        split = lambda text: tuple(p.strip() for p in text.split(",") if p.strip()) if text else ()  # noqa: E731
+        return Style(self.format, width, not o.no_headers, split(o.columns), o.sort, split(o.fields))
+
+    def watcher(self) -> Callable[[Progress], None] | None:
+        """A progress line on stderr, once a fan-out takes longer than 300 ms; none unless it is a terminal."""
+        if self.options.quiet or not sys.stderr.isatty():
+            return None
+        started = time.monotonic()
+
+        def show(progress: Progress) -> None:
+            if progress.done == progress.total:
+                print("\r\033[K", end="", file=sys.stderr, flush=True)
+            elif time.monotonic() - started > 0.3:
+                slow = ", ".join(progress.waiting[:3])
+                print(
+                    f"\r\033[K{progress.done}/{progress.total} clusters, waiting for {sanitize(slow)}",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
+
+        return show
+
+    def emit(self, view: View[T], result: FleetResult[T], *, extra: dict[str, Any] | None = None) -> int:
+        """Print the rows, tell on stderr what is missing, and return the exit code."""
+        text = render(view, result, self.style(), extra=extra)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        if not text and not self.options.quiet:
+            print("nothing found", file=sys.stderr)
+        self.explain(result)
+        return int(self.exit_code(result))
+
+    def explain(self, result: FleetResult[Any]) -> None:
+        """One line on stderr for each cluster that failed or lacks something."""
+        if not self.options.quiet:
+            for status in result.clusters:
+                if status.error is not None:
+                    at = f" [{status.error.endpoint}]" if status.error.endpoint else ""
+                    hint = (
+                        f"; {status.error.hint}"
+                        if status.error.hint and "\n" not in status.error.hint
+                        else ""
+                    )
+                    print(
+                        sanitize(f"{status.name}: {status.error.code}: {status.error.message}{at}{hint}"),
+                        file=sys.stderr,
+                    )
+                for warning in status.warnings:
+                    print(sanitize(f"{status.name}: warning: {warning}"), file=sys.stderr)
+        if self.options.timings:
+            for status in sorted(result.clusters, key=lambda s: -s.duration_ms):
+                print(
+                    f"timing: {sanitize(status.name)} {status.duration_ms:.0f} ms ({status.source}, {status.status})",
+                    file=sys.stderr,
+                )
+
+    def exit_code(self, result: FleetResult[Any]) -> ExitCode:
+        return result.exit_code(
+            allow_partial=self.options.allow_partial, require_data=self.options.require_data
+        )
+
+
+def execute(ctx: typer.Context, body: Callable[[Session], Awaitable[int]], *, select: bool = True) -> None:
+    """Open a session, run `body` in it, close every connection, and exit with what it returns."""
+    options: Options = ctx.obj
+    if options.output is not None and options.output not in FORMATS and select:
+        raise UsageError(f"unknown output format {options.output!r}", hint=f"one of: {', '.join(FORMATS)}")
+    if options.debug:
+        from aiops_cli.transport.client import HttpClient
+
+        HttpClient.on_reply = lambda line: print(sanitize(line), file=sys.stderr)
+    started = time.perf_counter()
+    code = asyncio.run(_run(options, body, select))
+    if options.timings:
+        print(f"timing: total {(time.perf_counter() - started) * 1000:.0f} ms after start", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+async def _run(options: Options, body: Callable[[Session], Awaitable[int]], select: bool) -> int:
+    session, close = open_session(options, select=select)
+    try:
+        return await body(session)
+    finally:
+        await close()
+
+
+def open_session(options: Options, *, select: bool = True) -> tuple[Session, Callable[[], Awaitable[None]]]:
+    """The session of these options, and what closes it. `select=False` chooses no clusters.
+
+    Raises UsageError for a config, kubeconfig, selection or bundle that can't be used.
+    """
+    from aiops_cli.config.settings import load_settings
+    from aiops_cli.services.registry import Registry
+    from aiops_cli.store.notices import Notices
+    from aiops_cli.store.paths import data_dir
+    from aiops_cli.store.state import State
+
+    settings = load_settings(Path(options.config) if options.config else None)
+    timeout = _timeout(options, settings.defaults.timeout)
+    notices = Notices(
+        None if options.quiet else lambda line: print(f"note: {sanitize(line)}", file=sys.stderr)
+    )
+    state = State(data_dir(), notices=notices)
+    registry = Registry(state)
+    if options.bundle:
+        return _bundle_session(options, settings, registry, state)
+
+    async def nothing() -> None:
+        return None
+
+    if not select:
+        return Session(options, settings, registry, state, time.time(), [], [], None), nothing
+    from aiops_cli.services.fleet import Fleet, known_clusters, live_members, read_kubeconfig
+    from aiops_cli.services.selection import select as choose
+
+    kubeconfig = read_kubeconfig(options.kubeconfig)
+    for warning in kubeconfig.warnings:
+        notices.say(warning)
+    clusters = known_clusters(kubeconfig, settings, registry)
+    chosen = choose(
+        clusters, settings, contexts=options.contexts, selector=options.selector, group=options.group
+    )
+    fleet = Fleet(live_members(chosen, kubeconfig, settings, registry, timeout))
+
+    async def close() -> None:
+        await fleet.__aexit__()
+
+    return Session(options, settings, registry, state, time.time(), fleet.members, chosen, kubeconfig), close
+
+
+def _bundle_session(
+    options: Options, settings: Settings, registry: Registry, state: State
+) -> tuple[Session, Callable[[], Awaitable[None]]]:
+    from aiops_cli.services.bundle import open_bundle
+    from aiops_cli.services.selection import select as choose
+
+    bundle = open_bundle(str(options.bundle))
+    chosen = choose(
+        [m.cluster for m in bundle.members],
+        settings,
+        contexts=options.contexts,
+        selector=options.selector,
+        group=options.group,
+    )
+    names = {c.name for c in chosen}
+    members = [m for m in bundle.members if m.name in names]
+
+    async def close() -> None:
+        bundle.close()
+
+    return Session(options, settings, registry, state, bundle.end, members, chosen, None, bundle), close
+
+
+def _timeout(options: Options, default: float) -> float:
+    if not options.timeout:
+        return default
+    seconds = times.parse_duration(options.timeout, "--timeout")
+    if not 0 < seconds <= 300:
+        raise UsageError(
+            "--timeout must lie between 0 and 300 s", hint="--timeout 30s", code=ErrorCode.INVALID_TIME
+        )
+    return seconds
+
+
+def no_color() -> bool:
+    """No colour asked for (NO_COLOR), or no terminal to show it."""
+    return bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()

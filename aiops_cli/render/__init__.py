@@ -1,0 +1,1 @@
+"""Turns models into text: tables, JSON, CSV, Markdown, charts. Asks nothing, decides nothing."""

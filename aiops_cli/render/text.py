@@ -1,0 +1,105 @@
+"""Text for terminals: hostile characters made harmless, numbers with SI units, times, cell widths."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from datetime import UTC, datetime, tzinfo
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_PREFIXES = (
+    (1e12, "T"),
+    (1e9, "G"),
+    (1e6, "M"),
+    (1e3, "k"),
+    (1.0, ""),
+    (1e-3, "m"),
+    (1e-6, "µ"),
+    (1e-9, "n"),
+)
+
+
+def sanitize(text: str) -> str:
+    """Control characters, escapes and bidi marks as visible \\xNN; nothing a terminal would obey."""
+    return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", text.replace("\t", " "))
+
+
+def one_line(text: str) -> str:
+    return sanitize(text.replace("\r\n", "⏎").replace("\n", "⏎"))
+
+
+def cells(text: str) -> int:
+    """How many terminal cells a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` cells, an ellipsis where something is missing."""
+    if cells(text) <= width:
+        return text
+    out, used = [], 0
+    for c in text:
+        w = cells(c)
+        if used + w > max(width - 1, 0):
+            break
+        out.append(c)
+        used += w
+    return "".join(out) + "…"
+
+
+def si(value: float | None, unit: str = "") -> str:
+    """Four significant digits with an SI prefix; `-` for what is not known."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    if value == 0:
+        return f"0{unit}"
+    size = abs(value)
+    scale, prefix = next(((s, p) for s, p in _PREFIXES if size >= s), (1e-9, "n"))
+    if scale == 1e-3 and not unit and size >= 0.001:
+        scale, prefix = 1.0, ""
+    number = f"{value / scale:.4g}"
+    return f"{number}{prefix}{unit}"
+
+
+def duration(ms: float | None) -> str:
+    """Milliseconds as people say them: 850µs, 12.3ms, 1.84s, 2m05s."""
+    if ms is None:
+        return "-"
+    if ms < 1:
+        return f"{ms * 1000:.0f}µs"
+    if ms < 1000:
+        return f"{ms:.3g}ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.3g}s"
+    return f"{int(ms // 60000)}m{int(ms % 60000 // 1000):02d}s"
+
+
+def age(seconds: float) -> str:
+    """kubectl's short ages: 12s, 5m, 3h, 2d."""
+    for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)}{letter}"
+    return f"{max(int(seconds), 0)}s"
+
+
+def clock(unix: float, zone: tzinfo | None) -> str:
+    """A time for tables, to the second."""
+    return datetime.fromtimestamp(unix, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def sparkline(values: list[float]) -> str:
+    """Eight levels; a blank where there is no value."""
+    bars = "▁▂▃▄▅▆▇█"
+    known = [v for v in values if math.isfinite(v)]
+    if not known:
+        return ""
+    low, high = min(known), max(known)
+    spread = (high - low) or 1.0
+    return "".join(bars[min(7, int((v - low) / spread * 7.999))] if math.isfinite(v) else " " for v in values)

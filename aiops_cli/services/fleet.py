@@ -1,0 +1,350 @@
+"""The fleet: which clusters there are, and the way to each one's sources.
+
+A `Member` gives sources by protocol; a service asks them and never knows whether they are live
+servers or a bundle. How an endpoint is found, first that answers: the config's URL, what discovery
+learned earlier (in the store, with its evidence), discovery now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from aiops_cli.config.kubeconfig import Kubeconfig, KubeContext, load_kubeconfig
+from aiops_cli.config.settings import ENDPOINT_NAMES, EndpointSettings, Settings
+from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableError, UsageError
+from aiops_cli.models.fleet import Cluster, Endpoint
+from aiops_cli.services.discovery import Discovery, discover
+from aiops_cli.services.registry import Registry
+from aiops_cli.sources.alertmanager import AlertmanagerSource
+from aiops_cli.sources.base import AlertsSource, KubeSource, LogsSource, MetricsSource, TracesSource
+from aiops_cli.sources.jaeger import JaegerSource
+from aiops_cli.sources.kubernetes import KubernetesSource
+from aiops_cli.sources.loki import LokiSource
+from aiops_cli.sources.prometheus import PrometheusSource
+from aiops_cli.sources.tempo import TempoSource
+from aiops_cli.transport.client import HttpClient, Target
+from aiops_cli.transport.credentials import Credentials, Login, StaticCredentials, credentials_for, trust_for
+from aiops_cli.transport.tls import Trust, read_ca
+
+_NOT_AVAILABLE = {
+    "prometheus": ErrorCode.PROMETHEUS_NOT_AVAILABLE,
+    "alertmanager": ErrorCode.ALERTMANAGER_NOT_AVAILABLE,
+    "loki": ErrorCode.LOKI_NOT_AVAILABLE,
+    "tempo": ErrorCode.TEMPO_NOT_AVAILABLE,
+    "jaeger": ErrorCode.TEMPO_NOT_AVAILABLE,
+}
+
+
+class Member(Protocol):
+    """One cluster of the chosen ones. Each method raises NotAvailableError if it has no such source."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def cluster(self) -> Cluster: ...
+
+    @property
+    def origin(self) -> str:
+        """`live`, or `bundle`: where answers come from before any cache."""
+        ...
+
+    async def metrics(self) -> MetricsSource: ...
+
+    async def alerts(self) -> AlertsSource: ...
+
+    async def logs(self) -> LogsSource: ...
+
+    async def traces(self) -> TracesSource: ...
+
+    async def kube(self) -> KubeSource: ...
+
+
+class LiveMember:
+    """A cluster reached over the network. Clients are opened when first needed and kept."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        context: KubeContext | None,
+        settings: Settings,
+        registry: Registry,
+        timeout: float,
+    ) -> None:
+        self._cluster = cluster
+        self.context = context
+        self._settings = settings
+        self._registry = registry
+        self._timeout = timeout
+        self._clients: dict[str, HttpClient] = {}
+        self._discovery: asyncio.Task[Discovery] | None = None
+        self._credentials: Credentials | None = None
+
+    @property
+    def name(self) -> str:
+        return self._cluster.name
+
+    @property
+    def cluster(self) -> Cluster:
+        return self._cluster
+
+    @property
+    def origin(self) -> str:
+        return "live"
+
+    @property
+    def clients(self) -> dict[str, HttpClient]:
+        """The clients opened so far, by signal."""
+        return self._clients
+
+    async def aclose(self) -> None:
+        if self._discovery is not None and not self._discovery.done():
+            self._discovery.cancel()
+            with contextlib.suppress(asyncio.CancelledError, AiopsError):
+                await self._discovery
+        await asyncio.gather(*(c.aclose() for c in self._clients.values()))
+
+    async def metrics(self) -> PrometheusSource:
+        return PrometheusSource(await self.client("prometheus"))
+
+    async def alerts(self) -> AlertsSource:
+        """Alertmanager, or where there is none, the alerts of Prometheus' own rules."""
+        try:
+            return AlertmanagerSource(await self.client("alertmanager"))
+        except NotAvailableError as missing:
+            try:
+                return PrometheusSource(await self.client("prometheus"))
+            except AiopsError:
+                raise missing from None
+
+    async def logs(self) -> LokiSource:
+        return LokiSource(await self.client("loki"))
+
+    async def traces(self) -> TracesSource:
+        """Tempo, or where there is none, Jaeger."""
+        if "jaeger" in self._cluster.endpoints and "tempo" not in self._cluster.endpoints:
+            return JaegerSource(await self.client("jaeger"))
+        try:
+            return TempoSource(await self.client("tempo"))
+        except NotAvailableError as missing:
+            try:
+                return JaegerSource(await self.client("jaeger"))
+            except NotAvailableError:
+                raise missing from None
+
+    async def kube(self) -> KubernetesSource:
+        if self.context is None:
+            raise NotAvailableError(
+                f"cluster {self.name!r} has no kubeconfig context",
+                hint="add a context of that name, or use what its endpoints give",
+                code=ErrorCode.KUBERNETES_NOT_AVAILABLE,
+            )
+        if "kubernetes" not in self._clients:
+            self._clients["kubernetes"] = HttpClient(
+                self._kube_target(self.context, self.context.cluster.server), timeout=self._timeout
+            )
+        return KubernetesSource(self._clients["kubernetes"])
+
+    async def client(self, signal: str) -> HttpClient:
+        """The client of a signal's endpoint. Raises NotAvailableError, or why discovery failed."""
+        if signal not in self._clients:
+            endpoint = await self.endpoint(signal)
+            self._clients[signal] = HttpClient(
+                self._target(endpoint),
+                timeout=self._timeout,
+                max_in_flight=self._settings.defaults.max_in_flight,
+            )
+        return self._clients[signal]
+
+    async def endpoint(self, signal: str) -> Endpoint:
+        """Where a signal is served, and how that is known."""
+        if explicit := self._cluster.endpoints.get(signal):
+            return explicit
+        if learned := self._registry.endpoint(self.name, signal):
+            return learned
+        if self.context is not None and self._may_discover():
+            found = await self.discover()
+            if signal in found.endpoints:
+                return found.endpoints[signal]
+        raise NotAvailableError(
+            f"no {signal} is known for cluster {self.name!r}",
+            hint=f"aiops clusters discover -c {self.name}, or set [clusters.{self.name}.endpoints] {signal} in the config",
+            code=_NOT_AVAILABLE[signal],
+        )
+
+    async def discover(self) -> Discovery:
+        """Look for endpoints by API, once a run, and remember them with their evidence."""
+        if self._discovery is None:
+            self._discovery = asyncio.ensure_future(self._discover())
+        return await asyncio.shield(self._discovery)
+
+    def _may_discover(self) -> bool:
+        own = self._settings.clusters.get(self.name)
+        return own is None or own.discover
+
+    async def _discover(self) -> Discovery:
+        found = await discover(await self.kube(), self._cluster, probe=self._probe)
+        self._registry.learn(self.name, found)
+        return found
+
+    async def _probe(self, endpoint: Endpoint) -> bool:
+        client = HttpClient(self._target(endpoint), timeout=min(self._timeout, 5.0))
+        probes: dict[str, Callable[[], object]] = {
+            "prometheus": PrometheusSource(client).ready,
+            "alertmanager": AlertmanagerSource(client).ready,
+            "loki": LokiSource(client).ready,
+            "tempo": TempoSource(client).ready,
+            "jaeger": JaegerSource(client).ready,
+        }
+        try:
+            await probes[endpoint.signal]()  # type: ignore[misc]
+        except (ClusterError, UsageError):
+            return False
+        finally:
+            await client.aclose()
+        return True
+
+    def _kube_target(self, context: KubeContext, url: str) -> Target:
+        if context.problem:
+            raise ClusterError(context.problem, hint="fix the kubeconfig", code=ErrorCode.KUBECONFIG_INVALID)
+        if self._credentials is None:
+            self._credentials = credentials_for(context)
+        return Target(
+            url,
+            self._credentials,
+            trust_for(context, Login()),
+            dict(context.user.impersonate),
+            context.cluster.proxy_url,
+            context.cluster.tls_server_name,
+        )
+
+    def _target(self, endpoint: Endpoint) -> Target:
+        """Kubeconfig credentials go only where discovery proved that the host is this cluster's."""
+        if endpoint.via == "proxy" and self.context is not None:
+            target = self._kube_target(self.context, endpoint.url)
+        elif endpoint.via in ("route", "ingress") and self.context is not None:
+            self._kube_target(self.context, endpoint.url)
+            target = Target(
+                endpoint.url, self._credentials or Credentials(), Trust(insecure=endpoint.insecure)
+            )
+        else:
+            base = self._settings.path.parent if self._settings.path else None
+            ca = read_ca(endpoint.ca_file, base) if endpoint.ca_file else None
+            target = Target(endpoint.url, _keyring(endpoint.credential), Trust(ca, endpoint.insecure))
+        headers = dict(target.headers) | endpoint.headers
+        if endpoint.tenant:
+            headers["X-Scope-OrgID"] = endpoint.tenant
+        target.headers = headers
+        return target
+
+    def identity(self) -> str:
+        """A hash of who asks, so that a cache is never shared between users. No secret can be read from it."""
+        user = self.context.user if self.context else None
+        parts = (
+            [user.name, str(user.impersonate), self.context.cluster.server if self.context else ""]
+            if user
+            else []
+        )
+        secret = user.token or user.token_file or user.client_certificate or "" if user else ""
+        parts.append(hashlib.sha256(secret if isinstance(secret, bytes) else secret.encode()).hexdigest())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _keyring(name: str | None) -> Credentials:
+    if name is None:
+        return Credentials()
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        token = keyring.get_password("aiops", name)
+    except KeyringError as error:
+        raise ClusterError(
+            f"the OS keyring can't be read: {error}",
+            hint="unlock it, or drop `credential` from the config",
+            code=ErrorCode.CREDENTIALS_INVALID,
+        ) from None
+    if token is None:
+        raise ClusterError(
+            f"credential {name!r} is not in the OS keyring",
+            hint=f"keyring set aiops {name}",
+            code=ErrorCode.CREDENTIALS_INVALID,
+        )
+    return StaticCredentials(Login(token=token))
+
+
+def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registry) -> list[Cluster]:
+    """Kubeconfig contexts in file order, then clusters that exist in the config alone."""
+    clusters = []
+    for name, context in kubeconfig.contexts.items():
+        own = settings.clusters.get(name)
+        clusters.append(
+            Cluster(
+                name,
+                name,
+                context.cluster.server or None,
+                context.namespace,
+                registry.labels(name) | (own.labels if own else {}),
+                _endpoints(own.endpoints.model_dump() if own else {}),
+            )
+        )
+    for name, own in settings.clusters.items():
+        if name not in kubeconfig.contexts:
+            labels = registry.labels(name) | own.labels
+            clusters.append(Cluster(name, labels=labels, endpoints=_endpoints(own.endpoints.model_dump())))
+    return clusters
+
+
+def _endpoints(raw: dict[str, object]) -> dict[str, Endpoint]:
+    found = {}
+    for signal in ENDPOINT_NAMES:
+        if isinstance(value := raw.get(signal), dict):
+            own = EndpointSettings.model_validate(value)
+            found[signal] = Endpoint(
+                signal,
+                own.url,
+                "config",
+                own.tenant,
+                own.credential,
+                own.ca_file,
+                own.insecure,
+                own.headers,
+                "the config file",
+            )
+    return found
+
+
+class Fleet:
+    """The chosen clusters, live. Use as an async context manager: it closes every connection."""
+
+    def __init__(self, members: list[LiveMember]) -> None:
+        self.members = members
+
+    async def __aenter__(self) -> Fleet:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(m.aclose() for m in self.members))
+
+
+def live_members(
+    chosen: list[Cluster], kubeconfig: Kubeconfig, settings: Settings, registry: Registry, timeout: float
+) -> list[LiveMember]:
+    return [
+        LiveMember(c, kubeconfig.contexts.get(c.context) if c.context else None, settings, registry, timeout)
+        for c in chosen
+    ]
+
+
+def read_kubeconfig(path: str | None) -> Kubeconfig:
+    return load_kubeconfig(Path(path) if path else None)
+
+
+def now() -> float:
+    return time.time()

@@ -1,0 +1,210 @@
+"""PromQL over the fleet, with the range cache between."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiops_cli.errors import ErrorCode, UsageError
+from aiops_cli.models.result import Answer, FleetResult
+from aiops_cli.models.signals import MetricItem, Series
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import LiveMember, Member
+from aiops_cli.sources.prometheus import MAX_POINTS, invalid_promql
+from aiops_cli.store.ranges import RangeCache, RangeKey, merge
+
+_MAX_TOTAL_POINTS = 50 * MAX_POINTS
+
+
+def check_promql(expr: str) -> None:
+    """Parse locally, so that a typo costs no round trip to a hundred clusters.
+
+    Only what the parser is sure of is refused: newer servers know functions that it does not.
+    Raises UsageError (INVALID_PROMQL).
+    """
+    import promql_parser
+
+    if not expr.strip():
+        raise UsageError(
+            "the PromQL expression is empty", hint="aiops metrics query 'up'", code=ErrorCode.INVALID_PROMQL
+        )
+    try:
+        promql_parser.parse(expr)
+    except ValueError as error:
+        text = str(error)
+        if re.search(r"unknown function|invalid promql query|expected .* in call to", text):
+            return
+        raise _with_caret(expr, text) from None
+
+
+def _with_caret(expr: str, text: str) -> UsageError:
+    """A caret where the parser's message lets us find the place."""
+    if text.startswith("unclosed left parenthesis"):
+        depth: list[int] = []
+        for i, c in enumerate(expr):
+            if c == "(":
+                depth.append(i)
+            elif c == ")" and depth:
+                depth.pop()
+        if depth:
+            return invalid_promql(expr, _at(expr, depth[-1], text))
+    elif found := re.search(r"unexpected character: '(.)'", text):
+        if (at := expr.find(found[1])) >= 0:
+            return invalid_promql(expr, _at(expr, at, text))
+    elif text.startswith("unexpected right parenthesis"):
+        return invalid_promql(expr, _at(expr, expr.rfind(")"), text))
+    return invalid_promql(expr, text)
+
+
+def _at(expr: str, index: int, text: str) -> str:
+    line = expr.count("\n", 0, index) + 1
+    column = index - (expr.rfind("\n", 0, index) + 1) + 1
+    return f"{line}:{column}: {text}"
+
+
+@dataclass(slots=True)
+class CachePolicy:
+    """How the range cache is used. `max_age` in seconds, None for the cache's own rules."""
+
+    cache: RangeCache | None = None
+    refresh: bool = False
+    max_age: float | None = None
+
+
+async def query(
+    members: Sequence[Member], expr: str, at: float | None, *, watch: Watcher | None = None
+) -> FleetResult[MetricItem]:
+    """An instant query on every cluster. Raises UsageError for PromQL that can't be run anywhere."""
+    check_promql(expr)
+
+    async def ask(member: Member) -> Answer[Series]:
+        answer = await (await member.metrics()).query(expr, at)
+        return _marked(answer, member)
+
+    return items(await fan_out(members, ask, watch=watch))
+
+
+async def query_range(
+    members: Sequence[Member],
+    expr: str,
+    window: TimeRange,
+    step: float,
+    now: float,
+    *,
+    policy: CachePolicy | None = None,
+    watch: Watcher | None = None,
+) -> FleetResult[tuple[str, Series]]:
+    """A range query on every cluster, at multiples of `step` inside `window`; rows are (cluster, series)."""
+    check_promql(expr)
+    if step <= 0:
+        raise UsageError(
+            "--step must be greater than 0",
+            hint="leave it out for about 250 points",
+            code=ErrorCode.INVALID_TIME,
+        )
+    if window.seconds / step > _MAX_TOTAL_POINTS:
+        raise UsageError(
+            f"{window.seconds / step:,.0f} points a series are too many",
+            hint="raise --step or shorten the window",
+            code=ErrorCode.INVALID_TIME,
+        )
+    aligned = window.aligned(step)
+
+    async def ask(member: Member) -> Answer[Series]:
+        return await range_answer(member, expr, aligned, step, now, policy or CachePolicy())
+
+    result = await fan_out(members, ask, watch=watch)
+    return result.with_rows(result.rows)
+
+
+async def range_answer(
+    member: Member, expr: str, window: TimeRange, step: float, now: float, policy: CachePolicy
+) -> Answer[Series]:
+    """One cluster's matrix: what the cache has, and the missing steps from the server."""
+    if policy.cache is None or not isinstance(member, LiveMember):
+        return _marked(await (await member.metrics()).query_range(expr, window, step), member)
+    source = await member.metrics()
+    endpoint = await member.endpoint("prometheus")
+    key = RangeKey(member.name, endpoint.url, endpoint.tenant or "", member.identity(), expr, step)
+    if policy.refresh or _anchored(expr):
+        answer = await source.query_range(expr, window, step)
+        if not _anchored(expr):
+            _keep(policy.cache, key, window, answer, now)
+        return _marked(answer, member)
+    hit = policy.cache.lookup(key, window, now, policy.max_age)
+    if not hit.missing:
+        return Answer(hit.series, "cache", hit.age_seconds)
+    fetched = [await source.query_range(expr, part, step) for part in hit.missing]
+    for part, answer in zip(hit.missing, fetched, strict=True):
+        _keep(policy.cache, key, part, answer, now)
+    rows = hit.series
+    for answer in fetched:
+        rows = merge(rows, answer.rows)
+    notes = list(dict.fromkeys(w for a in fetched for w in a.warnings))
+    return Answer(rows, "live", hit.age_seconds, notes, any(a.partial for a in fetched))
+
+
+def _keep(cache: RangeCache, key: RangeKey, window: TimeRange, answer: Answer[Series], now: float) -> None:
+    """Partial answers and native histograms are never kept as if they were complete."""
+    if not answer.partial and not answer.warnings and not any(s.histograms for s in answer.rows):
+        cache.add(key, window, answer.rows, now)
+
+
+def _anchored(expr: str) -> bool:
+    """`@ start()` and `@ end()` depend on the window asked, so parts of it can't be joined."""
+    return bool(re.search(r"@\s*(start|end)\s*\(", expr))
+
+
+async def labels(
+    members: Sequence[Member], matchers: list[str], window: TimeRange
+) -> FleetResult[tuple[str, str]]:
+    async def ask(member: Member) -> Answer[str]:
+        return _marked(await (await member.metrics()).labels(matchers, window), member)
+
+    return await fan_out(members, ask)
+
+
+async def label_values(
+    members: Sequence[Member], name: str, matchers: list[str], window: TimeRange
+) -> FleetResult[tuple[str, str]]:
+    async def ask(member: Member) -> Answer[str]:
+        return _marked(await (await member.metrics()).label_values(name, matchers, window), member)
+
+    return await fan_out(members, ask)
+
+
+async def series(
+    members: Sequence[Member], matchers: list[str], window: TimeRange
+) -> FleetResult[tuple[str, dict[str, str]]]:
+    async def ask(member: Member) -> Answer[dict[str, str]]:
+        return _marked(await (await member.metrics()).series(matchers, window), member)
+
+    return await fan_out(members, ask)
+
+
+def items(result: FleetResult[tuple[str, Series]]) -> FleetResult[MetricItem]:
+    """Rows as the contract's items. A `cluster` label of the server becomes `exported_cluster`."""
+    return result.with_rows([item(name, s) for name, s in result.rows])
+
+
+def item(cluster: str, series: Series) -> MetricItem:
+    samples = [
+        (t, None if math.isnan(v) else v)
+        for t, v in zip(series.timestamps.tolist(), series.values.tolist(), strict=True)
+    ]
+    return MetricItem(cluster, renamed(series.labels), samples)
+
+
+def renamed(labels: dict[str, str]) -> dict[str, str]:
+    if "cluster" not in labels:
+        return labels
+    return {("exported_cluster" if k == "cluster" else k): v for k, v in labels.items()}
+
+
+def _marked(answer: Answer, member: Member) -> Answer:  # type: ignore[type-arg]
+    if member.origin == "bundle":
+        answer.source = "bundle"
+    return answer

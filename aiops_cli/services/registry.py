@@ -1,0 +1,85 @@
+"""What was learned of clusters and what the user said of them, kept in the store with its evidence.
+
+The registry is small and read often: it loads without DuckDB.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+import msgspec
+
+from aiops_cli.models.fleet import Endpoint, Fact
+from aiops_cli.services.discovery import Discovery
+
+LEARNED_SECONDS = 24 * 3600.0
+
+
+class Records(Protocol):
+    """The part of the store that is used: append-only records, the latest of a key wins."""
+
+    def append(self, kind: str, key: str, record: Any) -> None: ...
+
+    def latest(self, kind: str) -> dict[str, dict[str, Any]]: ...
+
+
+class Registry:
+    """Learned endpoints and facts by cluster, labels set by the user."""
+
+    def __init__(self, records: Records | None) -> None:
+        self._records = records
+        self._loaded: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def _all(self, kind: str) -> dict[str, dict[str, Any]]:
+        if self._records is None:
+            return {}
+        if kind not in self._loaded:
+            self._loaded[kind] = self._records.latest(kind)
+        return self._loaded[kind]
+
+    def labels(self, cluster: str) -> dict[str, str]:
+        """The labels that `clusters label` set."""
+        record = self._all("labels").get(cluster)
+        return dict(record["labels"]) if record else {}
+
+    def set_labels(self, cluster: str, labels: dict[str, str]) -> None:
+        if self._records is not None:
+            self._records.append("labels", cluster, {"cluster": cluster, "labels": labels, "at": time.time()})
+            self._loaded.pop("labels", None)
+
+    def endpoint(self, cluster: str, signal: str) -> Endpoint | None:
+        """A learned endpoint, unless it is a day old: then it is looked for again."""
+        found = self.endpoints(cluster).get(signal)
+        if found is None or time.time() - (found.learned_at or 0) > LEARNED_SECONDS:
+            return None
+        return found
+
+    def endpoints(self, cluster: str) -> dict[str, Endpoint]:
+        record = self._all("learned").get(cluster)
+        return {k: msgspec.convert(v, Endpoint) for k, v in record["endpoints"].items()} if record else {}
+
+    def facts(self, cluster: str) -> list[Fact]:
+        record = self._all("learned").get(cluster)
+        return [msgspec.convert(f, Fact) for f in record["facts"]] if record else []
+
+    def learn(self, cluster: str, found: Discovery) -> None:
+        """Keep what discovery found."""
+        if self._records is None:
+            return
+        record = {
+            "cluster": cluster,
+            "endpoints": {k: msgspec.to_builtins(v) for k, v in found.endpoints.items()},
+            "facts": [msgspec.to_builtins(f) for f in found.facts],
+            "at": time.time(),
+        }
+        self._records.append("learned", cluster, record)
+        self._loaded.pop("learned", None)
+
+    def forget(self, cluster: str) -> None:
+        """Drop the learned endpoints, so that they are looked for again."""
+        if self._records is not None:
+            self._records.append(
+                "learned", cluster, {"cluster": cluster, "endpoints": {}, "facts": [], "at": time.time()}
+            )
+            self._loaded.pop("learned", None)
