@@ -1,0 +1,202 @@
+"""How far each indicator is from its usual level after the onset, and when it left it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aiops_cli.analysis.changepoint import joint_onset, level_shift, run_onset
+from aiops_cli.analysis.clues import Clue, number, rfc3339
+from aiops_cli.analysis.indicators import IndicatorKind, classify
+from aiops_cli.analysis.robust import finite, location_scale, strength
+from aiops_cli.models.analysis import Evidence
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from aiops_cli.analysis.entities import Directory
+    from aiops_cli.analysis.observations import Indicator, Observations
+
+    Floats = NDArray[np.float64]
+
+ODD = 4.0
+"""Deviations beyond this many robust sigmas take part in finding the onset."""
+LEAST_POINTS = 3
+_WEIGHT: dict[IndicatorKind, float] = {
+    "resource": 1.0,
+    "errors": 0.9,
+    "latency": 0.9,
+    "traffic": 0.45,
+    "other": 0.6,
+}
+_FLOOR: dict[IndicatorKind, float] = {
+    "resource": 0.05,
+    "errors": 0.01,
+    "latency": 0.1,
+    "traffic": 0.1,
+    "other": 0.05,
+}
+"""Least scale as a share of the usual level: a change smaller than a few of these is of no consequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """One indicator against its usual level; `sigmas` is signed, positive where it hurts."""
+
+    indicator: Indicator
+    kind: IndicatorKind
+    topic: str
+    sigmas: float
+    value: float
+    usual: float
+    onset: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    center: float
+    scale: float
+    from_reference: bool
+
+
+def _clean(indicator: Indicator) -> tuple[Floats, Floats]:
+    times = np.asarray(indicator.series.timestamps, dtype=np.float64)
+    values = finite(np.asarray(indicator.series.values, dtype=np.float64))
+    size = min(times.size, values.size)
+    keep = np.isfinite(values[:size]) & np.isfinite(times[:size])
+    return times[:size][keep], values[:size][keep]
+
+
+def _step(times: Floats) -> float:
+    return float(np.median(np.diff(times))) if times.size > 1 else 60.0
+
+
+def _usual(values: Floats, kind: IndicatorKind, from_reference: bool) -> _Usual | None:
+    if values.size < LEAST_POINTS:
+        return None
+    center, scale = location_scale(values[None, :], relative_floor=_FLOOR[kind])
+    return _Usual(float(center[0]), float(scale[0]), from_reference)
+
+
+def _bad(indicator: Indicator, sigmas: Floats) -> Floats:
+    if indicator.bad == "down":
+        return -sigmas
+    return np.abs(sigmas) if indicator.bad == "both" else sigmas
+
+
+def _by_name(indicators: list[Indicator]) -> dict[object, Floats]:
+    return {(i.entity, i.name): _clean(i)[1] for i in indicators}
+
+
+def find_onset(obs: Observations) -> float:
+    """When it really began: the moment near `obs.at` at which most indicators left their usual level.
+
+    Against the reference where there is one, else by each series' own level shift. `obs.at` when nothing
+    moved.
+    """
+    reference = _by_name(obs.reference)
+    onsets, weights, steps = [], [], []
+    for indicator in obs.indicators:
+        times, values = _clean(indicator)
+        if times.size < LEAST_POINTS:
+            continue
+        kind, _ = classify(indicator.name)
+        known = reference.get((indicator.entity, indicator.name))
+        if known is None and obs.baseline is not None:
+            known = values[(times >= obs.baseline.start) & (times <= obs.baseline.end)]
+        usual = _usual(known, kind, True) if known is not None else None
+        if usual is None:
+            shift = level_shift(indicator.series)
+            onset = shift.at if shift else None
+            weight = min(shift.statistic, 20.0) if shift else 0.0
+        else:
+            sigmas = _bad(indicator, (values - usual.center) / max(usual.scale, 1e-12))
+            onset = run_onset(times, sigmas > ODD, obs.at)
+            weight = float(np.clip(sigmas.max(initial=0.0), 0.0, 20.0))
+        if onset is not None:
+            onsets.append(onset)
+            weights.append(weight * _WEIGHT[kind])
+            steps.append(_step(times))
+    width = float(np.median(steps)) if steps else 60.0
+    found = joint_onset(onsets, weights, near=obs.at, width=width)
+    # The trigger follows the onset by minutes; a moment far from it is another incident's.
+    if found is None or not obs.at - 1800 <= found <= obs.at + 2 * width:
+        return obs.at
+    return found
+
+
+def deviations(obs: Observations, onset: float) -> list[Deviation]:
+    """All indicators with enough points on both sides of `onset`, largest deviation first.
+
+    A deviation must be both unlike the reference and new: with a reference and points before the onset,
+    the smaller of the two distances counts, so that a level which was already odd before is not blamed.
+    """
+    reference = _by_name(obs.reference)
+    found = []
+    for indicator in obs.indicators:
+        times, values = _clean(indicator)
+        kind, topic = classify(indicator.name)
+        step = _step(times)
+        after = (times >= onset) & (times <= obs.window.end)
+        before = times < onset - 0.5 * step
+        known = reference.get((indicator.entity, indicator.name))
+        if known is None and obs.baseline is not None:
+            known = values[(times >= obs.baseline.start) & (times <= obs.baseline.end) & before]
+        usual = _usual(known, kind, True) if known is not None else None
+        usual = usual or _usual(values[before], kind, False)
+        if usual is None or not after.any():
+            continue
+        now = values[after]
+        scale = max(usual.scale, 1e-9)
+        odd = _bad(indicator, (now - usual.center) / scale)
+        if usual.from_reference and np.count_nonzero(before) >= LEAST_POINTS:
+            level = float(np.median(values[before]))
+            odd = np.minimum(odd, _bad(indicator, (now - level) / scale))
+        worst = np.sort(odd)[::-1][: max(2, (now.size + 1) // 2)]
+        sigmas = float(worst.mean())
+        began = run_onset(times[after], odd > ODD, onset)
+        value = float(now[int(np.argmax(odd))])
+        found.append(Deviation(indicator, kind, topic, sigmas, value, usual.center, began))
+    return sorted(found, key=lambda d: (-d.sigmas, d.indicator.entity, d.indicator.name))
+
+
+def clues(found: list[Deviation], directory: Directory) -> list[Clue]:
+    """The deviations worth mentioning, as clues."""
+    result = []
+    for deviation in found:
+        if deviation.sigmas < 3.0:
+            continue
+        indicator = deviation.indicator
+        entity = directory.entity(indicator.entity)
+        change = deviation.value - deviation.usual
+        unit = indicator.unit
+        loud = float(strength(deviation.sigmas, start=2.5)) * _WEIGHT[deviation.kind]
+        whose = "" if entity.name == indicator.entity.name else f" of {indicator.entity.name}"
+        result.append(
+            Clue(
+                entity,
+                "origin" if deviation.kind == "resource" else "symptom",
+                "metric",
+                indicator.name,
+                deviation.topic,
+                loud,
+                deviation.onset,
+                Evidence(
+                    "metric",
+                    f"{indicator.name}{whose} went from {number(deviation.usual)} to "
+                    f"{number(deviation.value)}{' ' + unit if unit else ''} "
+                    f"({deviation.sigmas:.1f} robust sigmas)",
+                    rfc3339(deviation.onset),
+                    deviation.value,
+                    deviation.usual,
+                    unit or None,
+                    indicator.query or None,
+                    indicator.entity,
+                    round(loud, 4),
+                ),
+                abs(change) if deviation.kind in ("latency", "errors") else None,
+            )
+        )
+    return result

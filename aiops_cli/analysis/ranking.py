@@ -1,0 +1,209 @@
+"""From clues and a graph to a ranking: what explains the rest, and is explained by nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiops_cli.analysis.indicators import classify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aiops_cli.analysis.clues import Clue
+    from aiops_cli.analysis.graph import CallGraph
+    from aiops_cli.models.analysis import Entity
+
+HOP = 0.9
+"""What is left of an explanation over each further hop."""
+SYMPTOM = 0.75
+"""A symptom that nothing below explains counts this much of a clue to the origin."""
+UNREACHABLE = 0.5
+"""Factor for an entity that the alerting ones do not depend on, as far as is known."""
+MUCH_DEVIATES = 0.25
+"""Strength from which an entity counts as affected."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """One entity's case: parts from 0 to 1, its clues strongest first, and what explains its symptoms."""
+
+    entity: Entity
+    clues: list[Clue]
+    origin: float = 0.0
+    symptom: float = 0.0
+    hint: float = 0.0
+    explained: float = 0.0
+    explained_by: Entity | None = None
+    score: float = 0.0
+    upstream: list[Entity] = field(default_factory=list)
+
+    @property
+    def own(self) -> float:
+        """How much is wrong with it at all, whatever the reason."""
+        return 1 - (1 - self.origin) * (1 - self.symptom)
+
+    @property
+    def onset(self) -> float | None:
+        """When its first strong clue was seen."""
+        loud = max((clue.strength for clue in self.clues), default=0.0)
+        times = [c.onset for c in self.clues if c.onset is not None and c.strength >= 0.5 * loud]
+        return min(times) if times else None
+
+    def best(self) -> Clue:
+        """The clue that says most about where the fault is."""
+        weight = {"origin": 1.0, "symptom": 0.8, "hint": 0.5}
+        return max(self.clues, key=lambda c: (c.strength * weight[c.kind], c.indicator))
+
+
+def either(parts: Iterable[float]) -> float:
+    """Probability that at least one of independent parts holds."""
+    left = 1.0
+    for part in parts:
+        left *= 1 - min(max(part, 0.0), 0.999)
+    return 1 - left
+
+
+def _part(clues: list[Clue], kind: str) -> float:
+    """Within a signal the strongest clue counts, further ones a little; signals are independent."""
+    by_signal: dict[str, list[float]] = defaultdict(list)
+    for clue in clues:
+        if clue.kind == kind:
+            by_signal[clue.signal].append(clue.strength)
+    parts = []
+    for strengths in by_signal.values():
+        strengths.sort(reverse=True)
+        parts.append(either(s * 0.3**i for i, s in enumerate(strengths[:3])))
+    return either(parts)
+
+
+def rank(
+    clues: list[Clue],
+    graph: CallGraph,
+    alerting: list[Entity],
+    alert_topic: str | None,
+    node_load: dict[Entity, list[Entity]],
+) -> list[Standing]:
+    """All entities with a clue, likeliest cause first.
+
+    `alerting` are the entities that the trigger names, `alert_topic` the topic of the alert ("latency",
+    "errors") where it has one, `node_load` the services placed on each node.
+    """
+    by_entity: dict[Entity, list[Clue]] = defaultdict(list)
+    for clue in clues:
+        by_entity[clue.entity].append(clue)
+    standings = {}
+    for entity, mine in by_entity.items():
+        mine.sort(key=lambda c: (-c.strength, c.signal, c.indicator, c.evidence.text))
+        weighed = [_for_topic(clue, alert_topic) for clue in mine]
+        standing = Standing(entity, mine)
+        standing.origin = _part(weighed, "origin")
+        standing.symptom = _part(weighed, "symptom")
+        standing.hint = _part(weighed, "hint")
+        standings[entity] = standing
+    for node, services in node_load.items():
+        if node in standings:
+            _weigh_node(standings[node], services, standings)
+    reachable = _reachable(graph, alerting)
+    for standing in standings.values():
+        _explain(standing, standings, graph)
+        _score(standing, standings, graph, reachable)
+    return sorted(standings.values(), key=lambda s: (-s.score, -s.own, s.entity.kind, s.entity.name))
+
+
+def _for_topic(clue: Clue, topic: str | None) -> Clue:
+    """An alert about latency is rather explained by latency than by another symptom, and so on."""
+    if topic is None or clue.kind != "symptom" or clue.topic not in ("latency", "errors"):
+        return clue
+    if clue.topic == topic:
+        return clue
+    return type(clue)(
+        clue.entity,
+        clue.kind,
+        clue.signal,
+        clue.indicator,
+        clue.topic,
+        clue.strength * 0.5,
+        clue.onset,
+        clue.evidence,
+        clue.change,
+    )
+
+
+def _weigh_node(node: Standing, services: list[Entity], standings: dict[Entity, Standing]) -> None:
+    """A node is at fault when most of what runs on it deviates; when one service does, that one loads it."""
+    if not services:
+        return
+    affected = [s for s in services if s in standings and standings[s].own >= MUCH_DEVIATES]
+    share = len(affected) / len(services)
+    if len(affected) < 2:
+        node.origin *= 0.4
+    else:
+        node.origin = either((node.origin * (0.5 + 0.5 * share), 0.5 * share))
+
+
+def _reachable(graph: CallGraph, alerting: list[Entity]) -> set[Entity] | None:
+    known = graph.entities()
+    starts = [entity for entity in alerting if entity in known]
+    if not starts:
+        return None
+    reach = set(starts)
+    for start in starts:
+        reach.update(graph.downstream(start))
+    return reach
+
+
+def _explain(standing: Standing, standings: dict[Entity, Standing], graph: CallGraph) -> None:
+    """How much of an entity's symptoms something it depends on accounts for."""
+    own = standing.own
+    if own <= 0:
+        return
+    for callee, hops in graph.downstream(standing.entity).items():
+        other = standings.get(callee)
+        if other is None or (hops > 0 and standing.entity in graph.downstream(callee)):
+            continue
+        share = min(1.0, other.own / own) * HOP ** (hops - 1) * _size(standing, other)
+        if share > standing.explained:
+            standing.explained, standing.explained_by = share, callee
+
+
+def _size(caller: Standing, callee: Standing) -> float:
+    """Whether the callee's rise is large enough to make the caller's, where both are of one kind."""
+    best = 0.0
+    comparable = False
+    for mine in caller.clues:
+        if mine.change is None or mine.kind != "symptom" or not mine.change:
+            continue
+        for theirs in callee.clues:
+            if theirs.change is not None and theirs.indicator == mine.indicator:
+                comparable = True
+                best = max(best, min(1.0, theirs.change / mine.change))
+    return best if comparable else 1.0
+
+
+def _score(
+    standing: Standing,
+    standings: dict[Entity, Standing],
+    graph: CallGraph,
+    reachable: set[Entity] | None,
+) -> None:
+    symptom = SYMPTOM * standing.symptom * (1 - 0.85 * standing.explained)
+    hint = 0.5 * standing.hint * (0.3 + 0.7 * standing.own)
+    score = either((standing.origin, symptom, hint))
+    standing.upstream = [
+        caller
+        for caller in graph.upstream(standing.entity)
+        if caller in standings and standings[caller].own >= MUCH_DEVIATES
+    ]
+    if len(graph):
+        score *= 1.0 if standing.upstream else 0.9
+    if reachable is not None and standing.entity not in reachable and standing.entity.kind != "node":
+        score *= UNREACHABLE
+    standing.score = score
+
+
+def topic_of(alert_name: str) -> str | None:
+    """ "latency" or "errors" for an alert whose name says so."""
+    kind, _ = classify(alert_name)
+    return kind if kind in ("latency", "errors") else None

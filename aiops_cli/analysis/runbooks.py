@@ -1,0 +1,96 @@
+"""What to look at next, by what was found: steps a person can run."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiops_cli.models.analysis import Entity
+
+_STEPS: dict[str, tuple[str, ...]] = {
+    "cpu": (
+        "Compare CPU use with requests and limits: kubectl {context}{namespace}top pod | grep {name}",
+        "Check throttling (container_cpu_cfs_throttled_periods_total) and raise the limit or scale out.",
+        "If use rose without traffic, profile the process and look at the last rollout.",
+    ),
+    "memory": (
+        "Look for OOM kills and restarts: kubectl {context}{namespace}get events | grep -i oom",
+        "Compare the working set with the limit over a day; a steady climb is a leak.",
+    ),
+    "disk": (
+        "Find what fills it: df -h and du on the volume of {name}; check log and WAL retention.",
+        "Extend the volume or delete safely; write errors end when space is free again.",
+    ),
+    "pool": (
+        "Compare connections in use with the pool's limit at {name}, and look for sessions that hold them.",
+        "Look for slow or idle-in-transaction queries on the other side before raising the limit.",
+        "Check that callers close connections on error paths and that timeouts are set.",
+    ),
+    "queue": (
+        "Compare the arrival and the processing rate of {name}; scale the consumers or shed load.",
+        "Look for a message that fails again and again at the head of the queue.",
+    ),
+    "restarts": (
+        "Read the last words: kubectl {context}{namespace}logs --previous deploy/{name}",
+        "Read the exit code and reason: kubectl {context}{namespace}describe pod -l app={name}",
+    ),
+    "throttling": ("Raise the CPU limit of {name} or spread its load over more replicas.",),
+    "descriptors": ("Count open files and sockets of {name} (process_open_fds) against their limit.",),
+    "gpu": ("Look at Xid messages in the kernel log of the node, and drain it if they repeat.",),
+    "clock": ("Check the clock source and the link to the grandmaster of {name}.",),
+    "loss": ("Check the interface counters and the path between {name} and its callers.",),
+    "latency": (
+        "Look at the slowest traces: aiops {cluster}traces search --service {name}",
+        "Compare the time of {name} itself with that of its callees.",
+    ),
+    "own_time": (
+        "Profile {name}: its own code or its resources take the time, not its callees.",
+        "Compare CPU, garbage collection and lock waits before and after the onset.",
+    ),
+    "call_time": (
+        "Check the network path and the connection handling between {name} and its callers "
+        "(delay, retransmits, DNS, proxy).",
+        "Compare the caller's client span with the server span: the gap is spent between them.",
+    ),
+    "call_pattern": (
+        "Read the code path of the operation: calls that it used to make are missing or new.",
+        "Look at the last rollout or feature flag of {name}.",
+    ),
+    "errors": (
+        "Read the error lines: aiops {cluster}logs query '{{app=\"{name}\"}}' and failing traces.",
+        "Check what {name} depends on, then its last change.",
+    ),
+    "log_template": (
+        "Read the lines around the onset: aiops {cluster}logs query '{{app=\"{name}\"}}'",
+        "Search the code for the message and look at what changed there.",
+    ),
+    "change": (
+        "Look at what was rolled out: kubectl {context}{namespace}rollout history deploy/{name}",
+        "Roll back if the onset follows the change: kubectl {context}{namespace}rollout undo deploy/{name}",
+    ),
+    "event": ("Read the events: kubectl {context}{namespace}describe pod -l app={name}",),
+    "node": (
+        "Look at the node: kubectl {context}describe node {name}, its pressure conditions and kernel log.",
+        "Cordon and drain it if its pods recover elsewhere.",
+    ),
+    "registry": (
+        "Check that the registry {name} answers and that its credentials and certificates are valid.",
+    ),
+    "traffic": ("Find who sends the load: rate of requests by caller, ingress logs.",),
+    "other": ("Read the series around the onset and compare with the same hour of earlier days.",),
+}
+
+
+def steps(topic: str, entity: Entity) -> list[str]:
+    """The steps for a topic with the entity's names filled in, quoted for a shell: they come from clusters."""
+    names = {
+        "name": quote(entity.name),
+        "namespace": f"-n {quote(entity.namespace)} " if entity.namespace else "",
+        "context": f"--context {quote(entity.cluster)} " if entity.cluster else "",
+        "cluster": f"-c {quote(entity.cluster)} " if entity.cluster else "",
+    }
+    found = list(_STEPS.get(topic, _STEPS["other"]))
+    if entity.kind == "node" and topic != "node":
+        found += _STEPS["node"]
+    return [step.format(**names) for step in found]

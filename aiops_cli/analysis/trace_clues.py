@@ -1,0 +1,183 @@
+"""Clues from spans: time lost inside an entity, on its calls, errors that begin there, calls not made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aiops_cli.analysis.clues import Clue, number, rfc3339
+from aiops_cli.analysis.robust import strength
+from aiops_cli.analysis.spans import (
+    CallChange,
+    ErrorOrigin,
+    Slowdown,
+    SpanTable,
+    call_changes,
+    error_origins,
+    peers_slow,
+    slowdowns,
+)
+from aiops_cli.models.analysis import Evidence
+
+if TYPE_CHECKING:
+    from aiops_cli.models.analysis import Entity
+
+CLEAR = 5.0
+"""Slowdowns of fewer sigmas than this take no part: among hundreds of operations some look slow by chance."""
+
+
+def clues(table: SpanTable, onset: float) -> list[Clue]:
+    """Every clue of the spans, in no order."""
+    slow = slowdowns(table)
+    found = _own_time([s for s in slow if s.callee is None and s.sigmas >= CLEAR])
+    found += _call_time(table, [s for s in slow if s.callee is not None])
+    if not np.any(~table.current):
+        found += _against_peers(table)
+    found += [_error(o, _first_error(table, o, onset)) for o in error_origins(table) if o.sigmas >= 2]
+    return found + _patterns(call_changes(table, 4.0), onset)
+
+
+def _loud(sigmas: float) -> float:
+    return float(strength(sigmas, start=3.0, full=40.0))
+
+
+def _own_time(slow: list[Slowdown]) -> list[Clue]:
+    lost = sum(s.share for s in slow) or 1.0
+    return [
+        Clue(
+            s.entity,
+            "origin",
+            "trace",
+            "own_time",
+            "own_time",
+            # Little of the lost time, however clear, explains little: the square root keeps it in play.
+            _loud(s.sigmas) * float(np.sqrt(s.share / lost)),
+            None,
+            Evidence(
+                "trace",
+                f"{s.operation}: own time went from {number(s.usual * 1e3)} to {number(s.now * 1e3)} ms "
+                f"(median of {s.calls} calls)",
+                None,
+                s.now,
+                s.usual,
+                "s",
+                None,
+                s.entity,
+                round(_loud(s.sigmas), 4),
+            ),
+        )
+        for s in slow
+    ]
+
+
+def _call_time(table: SpanTable, edges: list[Slowdown]) -> list[Clue]:
+    """Time lost between caller and callee belongs to the one whose other calls are slow too."""
+    slow = [s for s in edges if s.sigmas >= CLEAR]
+    lost = sum(s.share * _loud(s.sigmas) for s in slow)
+    if not lost:
+        return []
+    calls: dict[Entity, int] = {}
+    called = np.flatnonzero((table.callee >= 0) & table.current)
+    for column in (table.entity, table.callee):
+        for index, count in zip(*np.unique(column[called], return_counts=True), strict=True):
+            entity = table.entities[int(index)]
+            calls[entity] = calls.get(entity, 0) + int(count)
+    mine: dict[Entity, list[Slowdown]] = {}
+    for s in slow:
+        for end in (s.entity, s.callee):
+            if end is not None:
+                mine.setdefault(end, []).append(s)
+    found = []
+    for entity, hits in mine.items():
+        covered = sum(s.calls for s in hits) / max(calls.get(entity, 1), 1)
+        share = sum(s.share * _loud(s.sigmas) for s in hits) / lost
+        # With one edge both ends look alike; the callee is the likelier one, and for certain where it
+        # left no span of its own, since then its working time is part of the gap.
+        tie = 1.0 if any(s.callee == entity for s in hits) else 0.85
+        worst = max(hits, key=lambda s: (s.share * _loud(s.sigmas), s.operation))
+        loud = _loud(worst.sigmas) * min(covered, 1.0) * float(np.sqrt(share)) * tie
+        text = (
+            f"{len(hits)} kinds of calls at {entity.name} lost time between client and server; "
+            f"{worst.operation} from {number(worst.usual * 1e3)} to {number(worst.now * 1e3)} ms "
+            f"({covered:.0%} of its calls are of a slow kind)"
+        )
+        evidence = Evidence("trace", text, None, worst.now, worst.usual, "s", None, entity, round(loud, 4))
+        found.append(Clue(entity, "origin", "trace", "call_time", "call_time", loud, None, evidence))
+    return found
+
+
+def _against_peers(table: SpanTable) -> list[Clue]:
+    """Without a reference, calls are compared with the other calls of the same minutes: weak, yet better
+    than nothing."""
+    return [
+        Clue(
+            callee,
+            "origin",
+            "trace",
+            "call_time",
+            "call_time",
+            0.6 * _loud(sigmas),
+            None,
+            Evidence(
+                "trace",
+                f"calls to {callee.name} spend {number(now * 1e3)} ms between client and server, others "
+                f"{number(usual * 1e3)} ms (no earlier spans to compare with)",
+                None,
+                now,
+                usual,
+                "s",
+                None,
+                callee,
+                round(0.6 * _loud(sigmas), 4),
+            ),
+        )
+        for callee, now, usual, sigmas in peers_slow(table)
+    ]
+
+
+def _first_error(table: SpanTable, origin: ErrorOrigin, onset: float) -> float | None:
+    rows = np.flatnonzero(table.error & table.current & (table.start >= int(onset * 1e9)))
+    names = [table.operations[int(i)][1] for i in table.operation[rows]]
+    times = [int(table.start[row]) for row, name in zip(rows, names, strict=True) if name == origin.operation]
+    return min(times) / 1e9 if times else None
+
+
+def _error(origin: ErrorOrigin, first: float | None) -> Clue:
+    loud = float(strength(origin.sigmas, start=1.0, full=20.0)) * min(1.0, 0.5 + origin.now)
+    text = (
+        f"{origin.count} spans of {origin.operation} failed without a failing callee "
+        f"({origin.now:.1%} of them, {origin.usual:.1%} before)"
+    )
+    evidence = Evidence(
+        "trace", text, rfc3339(first), origin.now, origin.usual, "ratio", None, origin.entity, round(loud, 4)
+    )
+    return Clue(origin.entity, "origin", "trace", "error_origin", "errors", loud, first, evidence, origin.now)
+
+
+def _patterns(changes: list[CallChange], onset: float) -> list[Clue]:
+    found = []
+    for change in changes:
+        gone = change.sigmas < 0 and change.now < 0.1 * change.usual
+        new = change.usual == 0
+        verb = "is no longer called" if gone else "is new" if new else "is called at another rate"
+        loud = float(strength(abs(change.sigmas), start=3.0, full=20.0)) * (1.0 if gone or new else 0.6)
+        text = (
+            f"{change.child} {verb} under {change.operation}: {number(change.now)} a call, "
+            f"{number(change.usual)} before"
+        )
+        evidence = Evidence(
+            "trace",
+            text,
+            rfc3339(onset),
+            change.now,
+            change.usual,
+            "calls",
+            None,
+            change.entity,
+            round(loud, 4),
+        )
+        found.append(
+            Clue(change.entity, "origin", "trace", "call_pattern", "call_pattern", loud, None, evidence)
+        )
+    return found
