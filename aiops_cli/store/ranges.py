@@ -112,7 +112,7 @@ class RangeCache:
         self._unsettled = unsettled
         self._ttl_short, self._ttl_long = ttl_short, ttl_long
         self._notices = notices or Notices()
-        self._upkeep = Upkeep(root / "samples", max_bytes)
+        self._upkeep = Upkeep(root, max_bytes)
         self._no_writes_until = 0.0
         self._unreadable: set[str] = set()
 
