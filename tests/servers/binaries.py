@@ -1,0 +1,186 @@
+"""Which server programs the tests use, where they come from, and where they are on this machine.
+
+Standard library only: `build` runs before anything is installed. Nothing here starts a server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+GO_MODULES_DIR = Path(__file__).parent / "go"
+SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+def _cache_root() -> Path:
+    if chosen := os.environ.get("AIOPS_SERVERS_CACHE"):
+        return Path(chosen).absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base).absolute() / "aiops-test-servers"
+
+
+# Read once: tests point XDG_CACHE_HOME elsewhere while they run.
+CACHE_ROOT = _cache_root()
+
+
+class MissingServer(RuntimeError):
+    """A server program that this machine does not have; the message says how to get it."""
+
+
+@dataclass(frozen=True)
+class DebianPackage:
+    """Programs that are taken out of a Debian package, which is not installed and never set up."""
+
+    package: str
+    programs: dict[str, str]  # our name -> path inside the package
+    aliases: dict[str, tuple[str, ...]]  # our name -> names it may have on PATH
+
+    @property
+    def directory(self) -> Path:
+        return CACHE_ROOT / f"debian-{self.package}"
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """Programs built from one module under `go/NAME`, whose go.mod pins every version.
+
+    `version_symbols` are linker symbols set to the version, as the released programs have them.
+    `on_path` is False where only the pinned version understands the configuration written for it.
+    """
+
+    name: str
+    module: str
+    programs: dict[str, str]  # our name -> Go package
+    version_symbols: tuple[str, ...]
+    on_path: bool
+
+    @property
+    def source(self) -> Path:
+        return GO_MODULES_DIR / self.name
+
+    @property
+    def version(self) -> str:
+        found = re.search(
+            rf"^\s*(?:require )?{re.escape(self.module)} (v\S+)", (self.source / "go.mod").read_text(), re.M
+        )
+        if not found:
+            raise ValueError(f"{self.source / 'go.mod'} does not require {self.module}")
+        return found.group(1)
+
+    @property
+    def ldflags(self) -> str:
+        return " ".join(["-s", "-w", *(f"-X {s}={self.version}" for s in self.version_symbols)])
+
+    @property
+    def key(self) -> str:
+        """Changes with every pinned version and with how the programs are linked."""
+        digest = hashlib.sha256()
+        for part in ("go.mod", "go.sum"):
+            digest.update((self.source / part).read_bytes())
+        digest.update(self.ldflags.encode())
+        digest.update(" ".join(self.programs.values()).encode())
+        return digest.hexdigest()[:12]
+
+    def directory(self, go_version: str) -> Path:
+        return CACHE_ROOT / f"{self.name}-{self.key}-{go_version}"
+
+    def built(self) -> Path | None:
+        """The newest build of exactly these versions, whichever Go made it."""
+        made = [d for d in CACHE_ROOT.glob(f"{self.name}-{self.key}-*") if d.is_dir()]
+        return max(made, key=lambda d: d.stat().st_mtime, default=None)
+
+
+DEBIAN_PACKAGES = (
+    DebianPackage(
+        "prometheus",
+        {"prometheus": "usr/bin/prometheus", "promtool": "usr/bin/promtool"},
+        {"prometheus": ("prometheus",), "promtool": ("promtool",)},
+    ),
+    DebianPackage(
+        "prometheus-alertmanager",
+        {"alertmanager": "usr/bin/prometheus-alertmanager"},
+        {"alertmanager": ("prometheus-alertmanager", "alertmanager")},
+    ),
+    DebianPackage(
+        "prometheus-node-exporter",
+        {"node-exporter": "usr/bin/prometheus-node-exporter"},
+        {"node-exporter": ("prometheus-node-exporter", "node_exporter")},
+    ),
+    DebianPackage("etcd-server", {"etcd": "usr/bin/etcd"}, {"etcd": ("etcd",)}),
+)
+
+GO_MODULES = (
+    GoModule(
+        "kubernetes",
+        "k8s.io/kubernetes",
+        {
+            "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+            "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+        },
+        ("k8s.io/component-base/version.gitVersion",),
+        on_path=True,
+    ),
+    GoModule(
+        "loki",
+        "github.com/grafana/loki",
+        {"loki": "github.com/grafana/loki/cmd/loki"},
+        ("github.com/grafana/loki/pkg/build.Version",),
+        on_path=False,
+    ),
+    GoModule(
+        "jaeger",
+        "github.com/jaegertracing/jaeger",
+        {"jaeger": "github.com/jaegertracing/jaeger/cmd/all-in-one"},
+        ("github.com/jaegertracing/jaeger/internal/version.latestVersion",),
+        on_path=False,
+    ),
+)
+
+
+def which(*names: str) -> Path | None:
+    """The first of these programs on PATH or in the system's usual folders (sbin is on no user's PATH)."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), *SYSTEM_PATH])
+    for name in names:
+        if found := shutil.which(name, path=path):
+            return Path(found)
+    return None
+
+
+def find_debian(package: DebianPackage, program: str) -> Path | None:
+    if found := which(*package.aliases[program]):
+        return found
+    extracted = package.directory / package.programs[program]
+    return extracted if extracted.is_file() else None
+
+
+def find_go(module: GoModule, program: str) -> Path | None:
+    if (built := module.built()) and (built / program).is_file():
+        return built / program
+    return which(program) if module.on_path else None
+
+
+@cache
+def _found(program: str) -> Path | None:
+    for package in DEBIAN_PACKAGES:
+        if program in package.programs:
+            return find_debian(package, program)
+    for module in GO_MODULES:
+        if program in module.programs:
+            return find_go(module, program)
+    raise ValueError(f"no server program is called {program}")
+
+
+def locate(program: str) -> Path:
+    """The path of a server program.
+
+    Raises MissingServer where this machine does not have it.
+    """
+    if found := _found(program):
+        return found
+    raise MissingServer(f"{program} is not on this machine (get it with: make servers)")
