@@ -139,7 +139,8 @@ def _nezha_logs(path: Path) -> list[tuple[Entity, LogEntry]]:
         except ValueError:
             continue
         entity = Entity("service", _service_of(pod), None, CLUSTER)
-        logs.append((entity, LogEntry(int(seconds * 1e9), {"pod": pod}, line)))
+        context = {"trace_id": row[5], "span_id": row[6]} if row[5] else {}
+        logs.append((entity, LogEntry(int(seconds * 1e9), {"pod": pod}, line, context)))
     return logs
 
 

@@ -95,12 +95,19 @@ def run_onset(times: Floats, odd: NDArray[np.bool_], near: float, gap: int = 1) 
 
 
 def joint_onset(
-    onsets: Sequence[float], weights: Sequence[float], *, near: float, width: float, reach: float = 900.0
+    onsets: Sequence[float],
+    weights: Sequence[float],
+    *,
+    near: float,
+    width: float,
+    before: float = 900.0,
+    after: float = 120.0,
 ) -> float | None:
     """The moment around which most of the weight of single onsets lies, the earlier of equals.
 
     `width` (seconds, about a sampling step) is the kernel's half width; onsets count less the further they
-    are from `near` (scale `reach`). None without onsets. Ten series that moved together outweigh one that
+    are from `near`, the trigger: on a scale of `before` seconds where they precede it and `after` where
+    they follow, since a cause comes first. None without onsets. Ten series that moved together outweigh one that
     moved more.
     """
     times = np.asarray(onsets, dtype=np.float64)
@@ -109,7 +116,8 @@ def joint_onset(
     if not keep.any():
         return None
     times, mass = times[keep], mass[keep]
-    mass = mass * np.exp(-np.abs(times - near) / reach)
+    late = times - near
+    mass = mass * np.exp(np.where(late > 0, -late / (after + width), late / before))
     order = np.argsort(times, kind="stable")
     times, mass = times[order], mass[order]
     kernel = np.maximum(0.0, 1.0 - np.abs(times[:, None] - times[None, :]) / (2 * max(width, 1e-9)))

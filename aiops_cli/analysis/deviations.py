@@ -9,15 +9,15 @@ import numpy as np
 
 from aiops_cli.analysis.changepoint import joint_onset, level_shift, run_onset
 from aiops_cli.analysis.clues import Clue, number, rfc3339
-from aiops_cli.analysis.indicators import IndicatorKind, classify
+from aiops_cli.analysis.indicators import IndicatorKind, classify, words
 from aiops_cli.analysis.robust import finite, location_scale, strength
-from aiops_cli.models.analysis import Evidence
+from aiops_cli.models.analysis import Entity, Evidence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aiops_cli.analysis.entities import Directory
-    from aiops_cli.analysis.observations import Indicator, Observations
+    from aiops_cli.analysis.observations import BadDirection, Indicator, Observations
 
     Floats = NDArray[np.float64]
 
@@ -33,12 +33,24 @@ _WEIGHT: dict[IndicatorKind, float] = {
 }
 _FLOOR: dict[IndicatorKind, float] = {
     "resource": 0.05,
-    "errors": 0.01,
+    "errors": 0.002,
     "latency": 0.1,
     "traffic": 0.1,
     "other": 0.05,
 }
 """Least scale as a share of the usual level: a change smaller than a few of these is of no consequence."""
+_ABSOLUTE_FLOOR: dict[tuple[IndicatorKind, str], float] = {
+    ("errors", "ratio"): 0.002,
+    ("errors", "percent"): 0.2,
+    ("latency", "s"): 0.001,
+    ("latency", "ms"): 1.0,
+    ("resource", "percent"): 0.5,
+    ("resource", "ratio"): 0.005,
+}
+_ZERO_FLOOR = 0.05
+"""Least scale as a share of the largest value, for what rests at zero: 20 sigmas at most."""
+_TAIL_POINTS = 20
+"""References of at least this many points tell how far the usual excursions go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +68,22 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class _Usual:
+    """The usual level and the scale of excursions above and below it."""
+
     center: float
-    scale: float
+    up: float
+    down: float
     from_reference: bool
+
+    def sigmas(self, values: Floats, bad: BadDirection, level: float | None = None) -> Floats:
+        """Deviations of `values` from `level` (default: the usual one), positive where it hurts."""
+        off = values - (self.center if level is None else level)
+        if bad == "up":
+            return off / self.up
+        if bad == "down":
+            return -off / self.down
+        both: Floats = np.maximum(off / self.up, -off / self.down)
+        return both
 
 
 def _clean(indicator: Indicator) -> tuple[Floats, Floats]:
@@ -73,17 +98,22 @@ def _step(times: Floats) -> float:
     return float(np.median(np.diff(times))) if times.size > 1 else 60.0
 
 
-def _usual(values: Floats, kind: IndicatorKind, from_reference: bool) -> _Usual | None:
+def _usual(values: Floats, now: Floats, indicator: Indicator, from_reference: bool) -> _Usual | None:
+    """The usual level from `values`, or None for too few; `now` only tells the size of what rests at 0."""
     if values.size < LEAST_POINTS:
         return None
-    center, scale = location_scale(values[None, :], relative_floor=_FLOOR[kind])
-    return _Usual(float(center[0]), float(scale[0]), from_reference)
-
-
-def _bad(indicator: Indicator, sigmas: Floats) -> Floats:
-    if indicator.bad == "down":
-        return -sigmas
-    return np.abs(sigmas) if indicator.bad == "both" else sigmas
+    kind, _ = classify(indicator.name)
+    center, scale = (float(part[0]) for part in location_scale(values[None, :], relative_floor=_FLOOR[kind]))
+    floor = _ABSOLUTE_FLOOR.get((kind, indicator.unit), 0.0)
+    if not floor and not center:
+        floor = _ZERO_FLOOR * float(np.abs(now).max(initial=0.0))
+    scale = max(scale, floor, 1e-12)
+    if not from_reference or values.size < _TAIL_POINTS:
+        return _Usual(center, scale, scale, from_reference)
+    # A normal sample's 95th percentile is 1.645 standard deviations out; what bursts goes further.
+    low, high = np.quantile(values, (0.05, 0.95))
+    up, down = float(high - center) / 1.645, float(center - low) / 1.645
+    return _Usual(center, max(scale, up), max(scale, down), from_reference)
 
 
 def _by_name(indicators: list[Indicator]) -> dict[object, Floats]:
@@ -106,14 +136,16 @@ def find_onset(obs: Observations) -> float:
         known = reference.get((indicator.entity, indicator.name))
         if known is None and obs.baseline is not None:
             known = values[(times >= obs.baseline.start) & (times <= obs.baseline.end)]
-        usual = _usual(known, kind, True) if known is not None else None
+        usual = _usual(known, values, indicator, True) if known is not None else None
         if usual is None:
             shift = level_shift(indicator.series)
             onset = shift.at if shift else None
             weight = min(shift.statistic, 20.0) if shift else 0.0
         else:
-            sigmas = _bad(indicator, (values - usual.center) / max(usual.scale, 1e-12))
+            sigmas = usual.sigmas(values, indicator.bad)
             onset = run_onset(times, sigmas > ODD, obs.at)
+            # What was odd from the first sample on began before the window: that moment is unknown.
+            onset = None if onset is not None and onset <= times[0] else onset
             weight = float(np.clip(sigmas.max(initial=0.0), 0.0, 20.0))
         if onset is not None:
             onsets.append(onset)
@@ -139,24 +171,25 @@ def deviations(obs: Observations, onset: float) -> list[Deviation]:
         times, values = _clean(indicator)
         kind, topic = classify(indicator.name)
         step = _step(times)
-        after = (times >= onset) & (times <= obs.window.end)
-        before = times < onset - 0.5 * step
+        # A sample may stand for the step before or after its time: the one around the onset is in doubt,
+        # and counted as after, since what is compared is not the first of them.
+        after = (times > onset - step) & (times <= obs.window.end)
+        before = times <= onset - step
+        now = values[after]
         known = reference.get((indicator.entity, indicator.name))
         if known is None and obs.baseline is not None:
             known = values[(times >= obs.baseline.start) & (times <= obs.baseline.end) & before]
-        usual = _usual(known, kind, True) if known is not None else None
-        usual = usual or _usual(values[before], kind, False)
-        if usual is None or not after.any():
+        usual = _usual(known, now, indicator, True) if known is not None else None
+        usual = usual or _usual(values[before], now, indicator, False)
+        if usual is None or not after.any() or (kind == "traffic" and not usual.center):
             continue
-        now = values[after]
-        scale = max(usual.scale, 1e-9)
-        odd = _bad(indicator, (now - usual.center) / scale)
+        odd = usual.sigmas(now, indicator.bad)
         if usual.from_reference and np.count_nonzero(before) >= LEAST_POINTS:
-            level = float(np.median(values[before]))
-            odd = np.minimum(odd, _bad(indicator, (now - level) / scale))
-        worst = np.sort(odd)[::-1][: max(2, (now.size + 1) // 2)]
-        sigmas = float(worst.mean())
-        began = run_onset(times[after], odd > ODD, onset)
+            odd = np.minimum(odd, usual.sigmas(now, indicator.bad, float(np.median(values[before]))))
+        # Sustained rather than highest: a third of the points, two at least, are that far off.
+        ordered = np.sort(odd)[::-1]
+        sigmas = float(ordered[min(max(1, -(-now.size // 3) - 1), now.size - 1)])
+        began = run_onset(times[after], odd > min(ODD, max(sigmas, 2.0)), onset)
         value = float(now[int(np.argmax(odd))])
         found.append(Deviation(indicator, kind, topic, sigmas, value, usual.center, began))
     return sorted(found, key=lambda d: (-d.sigmas, d.indicator.entity, d.indicator.name))
@@ -200,3 +233,20 @@ def clues(found: list[Deviation], directory: Directory) -> list[Clue]:
             )
         )
     return result
+
+
+_REQUESTS = frozenset({"requests", "request", "rps", "qps", "calls", "workload", "ops"})
+
+
+def volumes(obs: Observations, onset: float, directory: Directory) -> dict[Entity, float]:
+    """Requests that each entity serves after the onset (median), by its request-rate indicator."""
+    served: dict[Entity, float] = {}
+    for indicator in obs.indicators:
+        if classify(indicator.name)[0] != "traffic" or not words(indicator.name) & _REQUESTS:
+            continue
+        times, values = _clean(indicator)
+        now = values[times > onset - _step(times)]
+        if now.size:
+            entity = directory.entity(indicator.entity)
+            served[entity] = served.get(entity, 0.0) + max(float(np.median(now)), 0.0)
+    return served

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aiops_cli.analysis import logs
-from aiops_cli.analysis.clues import Clue, rfc3339
+from aiops_cli.analysis.clues import Clue, ClueKind, rfc3339
 from aiops_cli.analysis.robust import strength
 from aiops_cli.models.analysis import Entity, Evidence
 
@@ -100,53 +100,49 @@ def change_clues(obs: Observations, directory: Directory, onset: float) -> list[
 
 
 def log_clues(obs: Observations, directory: Directory, onset: float) -> list[Clue]:
-    """New, louder and missing log templates after the onset."""
+    """New, louder and missing log templates after the onset, and code paths that end early."""
     begin = int(onset * 1e9)
     now = [(directory.entity(e), entry) for e, entry in obs.logs if entry.ns >= begin]
     before = [(e, entry) for e, entry in obs.logs if 0 < entry.ns < begin]
     usual = [(directory.entity(e), entry) for e, entry in (obs.reference_logs or before)]
+    mined = logs.Mined(now, usual)
     found = []
-    for change in logs.changes(now, usual):
+    for change in logs.changes(mined):
         sigmas = abs(change.sigmas)
-        new = change.expected < 0.5
         missing = change.now < 0.1 * change.expected
         if change.error and change.sigmas > 0:
+            new = change.expected < 0.5
             loud = float(strength(sigmas, start=1.0, full=12.0)) * (1.0 if new else 0.8)
             verb = "new error" if new else "more frequent error"
-        elif missing:
-            loud, verb = 0.8 * float(strength(sigmas, start=3.0, full=12.0)), "missing line"
-        else:
-            loud, verb = 0.25 * float(strength(sigmas, start=3.0, full=20.0)), "changed rate of line"
-        if loud <= 0:
+        elif change.error:
             continue
-        first = change.first_ns / 1e9 if change.first_ns else None
-        shown = (change.example or change.template)[:240]
-        text = f"{verb} ({change.now} now, {change.expected:.3g} expected): {shown}"
-        evidence = Evidence(
-            "log",
-            text,
-            rfc3339(first),
-            float(change.now),
-            round(change.expected, 2),
-            "lines",
-            None,
-            change.entity,
-            round(loud, 4),
-        )
-        kind = "origin" if missing else "symptom"
-        found.append(
-            Clue(
-                change.entity,
-                kind,  # type: ignore[arg-type]
-                "log",
-                "log_template",
-                "log_template",
-                loud,
-                first,
-                evidence,
-            )
-        )
-    return found
+        elif missing:
+            loud, verb = 0.3 * float(strength(sigmas, start=3.0, full=12.0)), "missing line"
+        else:
+            loud, verb = 0.2 * float(strength(sigmas, start=3.0, full=20.0)), "changed rate of line"
+        found.append(_log_clue(change, "symptom", verb, loud))
+    for change in logs.broken_paths(mined):
+        loud = 0.9 * float(strength(abs(change.sigmas), start=1.0, full=8.0))
+        found.append(_log_clue(change, "origin", "code path ends early, this line no longer follows", loud))
+    return [clue for clue in found if clue.strength > 0]
+
+
+def _log_clue(change: logs.LogChange, kind: ClueKind, verb: str, loud: float) -> Clue:
+    first = change.first_ns / 1e9 if change.first_ns else None
+    shown = (change.example or change.template)[:240]
+    text = f"{verb} ({change.now} now, {change.expected:.3g} expected): {shown}"
+    evidence = Evidence(
+        "log",
+        text,
+        rfc3339(first),
+        float(change.now),
+        round(change.expected, 2),
+        "lines",
+        None,
+        change.entity,
+        round(loud, 4),
+    )
+    return Clue(change.entity, kind, "log", "log_template", "log_template", loud, first, evidence)
 
 
 def alert_entity(alert: AlertItem, directory: Directory) -> Entity | None:
@@ -177,7 +173,7 @@ def alert_clues(obs: Observations, directory: Directory) -> list[Clue]:
         if entity is None or alert.state in ("RESOLVED", "SUPPRESSED"):
             continue
         began = alert_time(alert)
-        loud = {"critical": 0.5, "page": 0.5, "warning": 0.35}.get((alert.severity or "").lower(), 0.25)
+        loud = {"critical": 0.2, "page": 0.2, "warning": 0.15}.get((alert.severity or "").lower(), 0.1)
         evidence = Evidence(
             "alert", f"alert {alert.name} is {alert.state}", alert.starts_at, entity=entity, score=loud
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,8 @@ _ERROR = re.compile(
 _WARN = re.compile(r"\b(?:WARN|WARNING|warn|warning)\b")
 _ERROR_LEVELS = frozenset({"error", "err", "fatal", "critical", "crit", "panic", "severe", "emerg", "alert"})
 _LONGEST = 2000
+_LONGEST_PATH = 60
+"""Paths of more templates than this are background loops; their pairs say nothing and cost much."""
 
 
 def mask(line: str) -> str:
@@ -62,6 +65,10 @@ class Templates:
         self._leaves: dict[tuple[object, ...], list[int]] = {}
         self._known: dict[str, int] = {}
         self._tokens: list[list[str]] = []
+
+    def tokens(self, index: int) -> list[str]:
+        """The tokens of a template."""
+        return self._tokens[index]
 
     @property
     def texts(self) -> list[str]:
@@ -112,70 +119,144 @@ class LogChange:
     example: str = ""
 
 
-@dataclass(slots=True)
-class _Tally:
-    now: Counter[int] = field(default_factory=Counter)
-    ref: Counter[int] = field(default_factory=Counter)
+class Mined:
+    """Both sides' lines as templates, counted per entity and, where lines carry a trace id, per code path.
+
+    A code path is what one entity logs in one span (or trace): the set of its templates.
+    """
+
+    def __init__(
+        self,
+        current: Sequence[tuple[Entity, LogEntry]],
+        reference: Iterable[tuple[Entity, LogEntry]],
+    ) -> None:
+        self._miner = Templates()
+        self.now: dict[Entity, Counter[int]] = {}
+        self.ref: dict[Entity, Counter[int]] = {}
+        self.first: dict[tuple[Entity, int], LogEntry] = {}
+        self.errors: set[int] = set()
+        self._classified: set[int] = set()
+        self.paths_now: dict[Entity, list[set[int]]] = {}
+        self.paths_ref: dict[Entity, list[set[int]]] = {}
+        self._mine(reference, self.ref, self.paths_ref, None)
+        self._mine(current, self.now, self.paths_now, self.first)
+
+    def _mine(
+        self,
+        lines: Iterable[tuple[Entity, LogEntry]],
+        counts: dict[Entity, Counter[int]],
+        paths: dict[Entity, list[set[int]]],
+        first: dict[tuple[Entity, int], LogEntry] | None,
+    ) -> None:
+        open_paths: dict[tuple[Entity, str], set[int]] = {}
+        for entity, entry in lines:
+            index = self._miner.add(entry.line)
+            counts.setdefault(entity, Counter())[index] += 1
+            if index not in self._classified:
+                self._classified.add(index)
+                if is_error(entry):
+                    self.errors.add(index)
+            if first is not None:
+                seen = first.get((entity, index))
+                if seen is None or entry.ns < seen.ns:
+                    first[entity, index] = entry
+            run = path_id(entry)
+            if run:
+                path = open_paths.get((entity, run))
+                if path is None:
+                    path = open_paths[entity, run] = set()
+                    paths.setdefault(entity, []).append(path)
+                path.add(index)
+
+    def text(self, index: int) -> str:
+        return " ".join(self._miner.tokens(index))
 
 
-def changes(
-    current: Sequence[tuple[Entity, LogEntry]],
-    reference: Iterable[tuple[Entity, LogEntry]],
-    *,
-    least: float = 3.0,
-) -> list[LogChange]:
+def path_id(entry: LogEntry) -> str:
+    """What ties the lines of one request at one entity together; empty without a trace id."""
+    for source in (entry.metadata, entry.labels):
+        trace = source.get("trace_id") or source.get("traceID") or source.get("traceid")
+        if trace:
+            return f"{trace}/{source.get('span_id') or source.get('spanID') or ''}"
+    return ""
+
+
+def changes(mined: Mined, *, least: float = 3.0) -> list[LogChange]:
     """Templates whose share of their entity's lines changed, clearest first.
 
     An entity's own volume is the yardstick: twice the load doubles all of its templates and says nothing.
     Without any reference line of an entity only its error lines are reported.
     """
-    miner = Templates()
-    tallies: dict[Entity, _Tally] = {}
-    first: dict[tuple[Entity, int], LogEntry] = {}
-    errors: set[int] = set()
-    for entity, entry in reference:
-        tallies.setdefault(entity, _Tally()).ref[miner.add(entry.line)] += 1
-    for entity, entry in current:
-        index = miner.add(entry.line)
-        tallies.setdefault(entity, _Tally()).now[index] += 1
-        seen = first.get((entity, index))
-        if seen is None:
-            if is_error(entry):
-                errors.add(index)
-            first[entity, index] = entry
-        elif entry.ns < seen.ns:
-            first[entity, index] = entry
-    texts = miner.texts
     found: list[LogChange] = []
-    for entity, tally in tallies.items():
-        total_now, total_ref = sum(tally.now.values()), sum(tally.ref.values())
-        if not total_now:
-            continue
+    for entity, now_counts in mined.now.items():
+        ref_counts = mined.ref.get(entity, Counter())
+        total_now, total_ref = sum(now_counts.values()), sum(ref_counts.values())
         # The median ratio over common templates is the load; a storm of new lines does not move it.
-        common = [tally.now[t] / tally.ref[t] for t in tally.ref if tally.now[t] and tally.ref[t] >= 3]
+        common = [now_counts[t] / ref_counts[t] for t in ref_counts if now_counts[t] and ref_counts[t] >= 3]
         ratio = float(np.median(common)) if common else (total_now / total_ref if total_ref else 0.0)
-        for index in tally.now.keys() | tally.ref.keys():
-            now, error = tally.now[index], index in errors
-            expected = ratio * tally.ref[index]
+        for index in now_counts.keys() | ref_counts.keys():
+            now, error = now_counts[index], index in mined.errors
+            expected = ratio * ref_counts[index]
             if not total_ref and not error:
                 continue
-            sigmas = _rate_change(now, tally.ref[index], ratio)
+            sigmas = _rate_change(now, ref_counts[index], ratio)
             if abs(sigmas) < least and not (error and not expected):
                 continue
-            entry_seen = first.get((entity, index))
+            seen = mined.first.get((entity, index))
             found.append(
                 LogChange(
                     entity,
-                    texts[index],
+                    mined.text(index),
                     now,
                     float(expected),
                     float(sigmas),
                     error,
-                    entry_seen.ns if entry_seen else 0,
-                    entry_seen.line[:_LONGEST] if entry_seen else "",
+                    seen.ns if seen else 0,
+                    seen.line[:_LONGEST] if seen else "",
                 )
             )
     return sorted(found, key=lambda c: (not c.error, -abs(c.sigmas), c.template, c.entity))
+
+
+def broken_paths(mined: Mined, *, least_runs: int = 3, follows: float = 0.9) -> list[LogChange]:
+    """Lines that used to appear on a code path whenever another did, and no longer do: per entity and
+    missing line the clearest pair. The path is interrupted between the two (an early return, an exception).
+
+    After the event pairs of Nezha (Yu et al., FSE 2023), without their order.
+    """
+    found = []
+    for entity, paths in mined.paths_now.items():
+        usual = mined.paths_ref.get(entity)
+        if not usual:
+            continue
+        ref_alone, ref_both = _pairs(usual)
+        now_alone, now_both = _pairs(paths)
+        clearest: dict[int, tuple[float, int, float]] = {}
+        for (given, then), both in ref_both.items():
+            runs = now_alone.get(given, 0)
+            if both < follows * ref_alone[given] or ref_alone[given] < least_runs or runs < least_runs:
+                continue
+            kept = now_both.get((given, then), 0)
+            # Laplace: a pair seen n times without fail fails once in n + 2.
+            share = (both + 1) / (ref_alone[given] + 2)
+            expected = share * runs
+            sigmas = (expected - kept) / math.sqrt(expected * (1 - share) + 1.0)
+            if sigmas > clearest.get(then, (1.0, 0, 0.0))[0]:
+                clearest[then] = (sigmas, kept, expected)
+        for then, (sigmas, kept, expected) in clearest.items():
+            found.append(LogChange(entity, mined.text(then), kept, expected, -sigmas, False, 0))
+    return sorted(found, key=lambda c: (c.sigmas, c.template, c.entity))
+
+
+def _pairs(paths: list[set[int]]) -> tuple[Counter[int], Counter[tuple[int, int]]]:
+    alone: Counter[int] = Counter()
+    both: Counter[tuple[int, int]] = Counter()
+    for path in paths:
+        if len(path) > _LONGEST_PATH:
+            continue
+        alone.update(path)
+        both.update(itertools.permutations(path, 2))
+    return alone, both
 
 
 def _rate_change(now: int, ref: int, ratio: float) -> float:

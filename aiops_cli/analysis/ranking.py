@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from aiops_cli.analysis.indicators import classify
@@ -21,6 +21,8 @@ SYMPTOM = 0.75
 """A symptom that nothing below explains counts this much of a clue to the origin."""
 UNREACHABLE = 0.5
 """Factor for an entity that the alerting ones do not depend on, as far as is known."""
+OTHER_TOPIC = 0.4
+"""Factor for latency under an alert about errors, and the other way round."""
 MUCH_DEVIATES = 0.25
 """Strength from which an entity counts as affected."""
 
@@ -84,19 +86,22 @@ def rank(
     alerting: list[Entity],
     alert_topic: str | None,
     node_load: dict[Entity, list[Entity]],
+    volume: dict[Entity, float],
 ) -> list[Standing]:
     """All entities with a clue, likeliest cause first.
 
     `alerting` are the entities that the trigger names, `alert_topic` the topic of the alert ("latency",
-    "errors") where it has one, `node_load` the services placed on each node.
+    "errors") where it has one, `node_load` the services placed on each node, `volume` the requests that each
+    entity serves (any unit, the same for all).
     """
     by_entity: dict[Entity, list[Clue]] = defaultdict(list)
+    sufficient = _Sufficiency(clues, alerting, volume)
     for clue in clues:
         by_entity[clue.entity].append(clue)
     standings = {}
     for entity, mine in by_entity.items():
         mine.sort(key=lambda c: (-c.strength, c.signal, c.indicator, c.evidence.text))
-        weighed = [_for_topic(clue, alert_topic) for clue in mine]
+        weighed = [_for_topic(sufficient(clue), alert_topic) for clue in mine]
         standing = Standing(entity, mine)
         standing.origin = _part(weighed, "origin")
         standing.symptom = _part(weighed, "symptom")
@@ -118,17 +123,37 @@ def _for_topic(clue: Clue, topic: str | None) -> Clue:
         return clue
     if clue.topic == topic:
         return clue
-    return type(clue)(
-        clue.entity,
-        clue.kind,
-        clue.signal,
-        clue.indicator,
-        clue.topic,
-        clue.strength * 0.5,
-        clue.onset,
-        clue.evidence,
-        clue.change,
-    )
+    return replace(clue, strength=clue.strength * OTHER_TOPIC)
+
+
+class _Sufficiency:
+    """Whether a symptom is large enough to make the trigger's: its rise times the requests it touches.
+
+    A slow call that is made once a minute does not explain a slow front door, however odd it is.
+    """
+
+    def __init__(self, clues: list[Clue], alerting: list[Entity], volume: dict[Entity, float]) -> None:
+        self._volume = volume
+        self._needed: dict[str, float] = {}
+        named = set(alerting)
+        for wanted in (True, False):
+            for clue in clues:
+                impact = self._impact(clue)
+                if impact and (clue.entity in named) == wanted and (wanted or not named):
+                    self._needed[clue.indicator] = max(self._needed.get(clue.indicator, 0.0), impact)
+
+    def _impact(self, clue: Clue) -> float | None:
+        served = self._volume.get(clue.entity)
+        if clue.change is None or served is None or clue.kind != "symptom":
+            return None
+        return clue.change * served
+
+    def __call__(self, clue: Clue) -> Clue:
+        impact, needed = self._impact(clue), self._needed.get(clue.indicator)
+        if impact is None or not needed:
+            return clue
+        share = min(1.0, impact / needed)
+        return replace(clue, strength=clue.strength * (0.25 + 0.75 * share))
 
 
 def _weigh_node(node: Standing, services: list[Entity], standings: dict[Entity, Standing]) -> None:

@@ -7,6 +7,7 @@ explains. No names, thresholds per case, clock or randomness: equal observations
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,8 @@ def analyze(obs: Observations, *, limit: int = 10) -> list[Cause]:
     onset = deviations.find_onset(obs)
     graph = CallGraph((directory.entity(a), directory.entity(b)) for a, b in obs.edges)
     clues = deviations.clues(deviations.deviations(obs, onset), directory)
-    clues += _trace_clues(obs, directory, graph, onset)
+    traced, quiet = _trace_clues(obs, directory, graph, onset)
+    clues = traced + [_doubted(clue) if clue.entity in quiet else clue for clue in clues]
     clues += kube_clues.log_clues(obs, directory, onset)
     events, edges = kube_clues.event_clues(obs, directory, onset)
     for caller, callee in edges:
@@ -53,7 +55,7 @@ def analyze(obs: Observations, *, limit: int = 10) -> list[Cause]:
     alerting = [e for a in firing if (e := kube_clues.alert_entity(a, directory)) is not None]
     topics = {topic_of(alert.name) for alert in firing}
     topic = topics.pop() if len(topics) == 1 else None
-    standings = rank(clues, graph, alerting, topic, node_load)
+    standings = rank(clues, graph, alerting, topic, node_load, deviations.volumes(obs, onset, directory))
     return _causes(standings[: max(limit, 0)], standings, graph, alerting, obs, onset)
 
 
@@ -64,7 +66,10 @@ def _entities(obs: Observations) -> list[Entity]:
     return found + list(seen)
 
 
-def _trace_clues(obs: Observations, directory: Directory, graph: CallGraph, onset: float) -> list[Clue]:
+def _trace_clues(
+    obs: Observations, directory: Directory, graph: CallGraph, onset: float
+) -> tuple[list[Clue], set[Entity]]:
+    """The clues of the spans, and the entities whose spans were compared and show nothing."""
     begin = int(onset * 1e9)
     spans: list[tuple[str, Span]] = list(obs.reference_spans)
     current = [False] * len(spans)
@@ -75,11 +80,19 @@ def _trace_clues(obs: Observations, directory: Directory, graph: CallGraph, onse
             spans.append(pair)
             current.append(after)
     if not spans:
-        return []
+        return [], set()
     table = tabulate(spans, np.array(current, dtype=bool), directory)
     for (caller, callee), count in table.edges.items():
         graph.add(table.entities[caller], table.entities[callee], count)
-    return trace_clues.clues(table, onset)
+    clues = trace_clues.clues(table, onset)
+    return clues, trace_clues.compared(table) - {clue.entity for clue in clues}
+
+
+def _doubted(clue: Clue) -> Clue:
+    """A latency series that the entity's own spans contradict: few requests make percentiles jump."""
+    if clue.topic != "latency" or clue.signal != "metric":
+        return clue
+    return replace(clue, strength=0.4 * clue.strength)
 
 
 def _causes(

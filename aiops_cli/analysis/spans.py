@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-LEAST_SAMPLES = 5
+LEAST_SAMPLES = 3
 """Operations seen less often than this on either side are not compared."""
 RELATIVE_NOISE = 0.1
 """Calls per request vary by this share from minute to minute with the mix of requests."""
@@ -216,9 +216,8 @@ def slowdowns(table: SpanTable) -> list[Slowdown]:
     """
     if not len(table.own):
         return []
-    unit = table.operation * (len(table.entities) + 1) + table.callee + 1
     found: list[tuple[Slowdown, float]] = []
-    for rows_now, rows_ref in _groups(unit, table.current):
+    for rows_now, rows_ref in _groups(_units(table), table.current):
         now, usual = table.own[rows_now] / 1e9, table.own[rows_ref] / 1e9
         log_now, log_usual = np.log(now + 1e-4), np.log(usual + 1e-4)
         noise = log_now.var() / now.size + log_usual.var() / usual.size + 0.05**2
@@ -250,6 +249,23 @@ def slowdowns(table: SpanTable) -> list[Slowdown]:
         Slowdown(s.entity, s.callee, s.operation, s.now, s.usual, s.sigmas, lost / total, s.calls)
         for s, lost in ranked
     ]
+
+
+def _units(table: SpanTable) -> Ints:
+    """What is compared with itself: an operation's own time, or all calls from one entity to another."""
+    calls = table.entity * len(table.entities) + table.callee
+    return np.where(table.callee >= 0, len(table.operations) + calls, table.operation)
+
+
+def compared_calls(table: SpanTable) -> dict[tuple[int, int], int]:
+    """Calls now between (caller, callee) entity indices, of the pairs seen often enough to compare."""
+    called = np.flatnonzero(table.callee >= 0)
+    units = _units(table)[called]
+    pairs = {}
+    for rows_now, _ in _groups(units, table.current[called]):
+        row = called[rows_now[0]]
+        pairs[int(table.entity[row]), int(table.callee[row])] = int(rows_now.size)
+    return pairs
 
 
 def _groups(unit: Ints, current: NDArray[np.bool_]) -> list[tuple[Ints, Ints]]:

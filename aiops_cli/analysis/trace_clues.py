@@ -14,6 +14,7 @@ from aiops_cli.analysis.spans import (
     Slowdown,
     SpanTable,
     call_changes,
+    compared_calls,
     error_origins,
     peers_slow,
     slowdowns,
@@ -21,6 +22,8 @@ from aiops_cli.analysis.spans import (
 from aiops_cli.models.analysis import Evidence
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from aiops_cli.models.analysis import Entity
 
 CLEAR = 5.0
@@ -36,6 +39,17 @@ def clues(table: SpanTable, onset: float) -> list[Clue]:
         found += _against_peers(table)
     found += [_error(o, _first_error(table, o, onset)) for o in error_origins(table) if o.sigmas >= 2]
     return found + _patterns(call_changes(table, 4.0), onset)
+
+
+def compared(table: SpanTable) -> set[Entity]:
+    """Entities with enough spans on both sides for a fair comparison."""
+    least = 10
+    counts = [np.bincount(table.entity[side], minlength=len(table.entities)) for side in _sides(table)]
+    return {table.entities[int(i)] for i in np.flatnonzero((counts[0] >= least) & (counts[1] >= least))}
+
+
+def _sides(table: SpanTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    return table.current, ~table.current
 
 
 def _loud(sigmas: float) -> float:
@@ -77,12 +91,11 @@ def _call_time(table: SpanTable, edges: list[Slowdown]) -> list[Clue]:
     lost = sum(s.share * _loud(s.sigmas) for s in slow)
     if not lost:
         return []
-    calls: dict[Entity, int] = {}
-    called = np.flatnonzero((table.callee >= 0) & table.current)
-    for column in (table.entity, table.callee):
-        for index, count in zip(*np.unique(column[called], return_counts=True), strict=True):
-            entity = table.entities[int(index)]
-            calls[entity] = calls.get(entity, 0) + int(count)
+    made: dict[Entity, int] = {}
+    served: dict[Entity, int] = {}
+    for (caller, callee), count in compared_calls(table).items():
+        made[table.entities[caller]] = made.get(table.entities[caller], 0) + count
+        served[table.entities[callee]] = served.get(table.entities[callee], 0) + count
     mine: dict[Entity, list[Slowdown]] = {}
     for s in slow:
         for end in (s.entity, s.callee):
@@ -90,17 +103,19 @@ def _call_time(table: SpanTable, edges: list[Slowdown]) -> list[Clue]:
                 mine.setdefault(end, []).append(s)
     found = []
     for entity, hits in mine.items():
-        covered = sum(s.calls for s in hits) / max(calls.get(entity, 1), 1)
+        out = sum(s.calls for s in hits if s.entity == entity) / max(made.get(entity, 0), 1)
+        into = sum(s.calls for s in hits if s.callee == entity) / max(served.get(entity, 0), 1)
+        covered = min(max(out, into), 1.0)
         share = sum(s.share * _loud(s.sigmas) for s in hits) / lost
         # With one edge both ends look alike; the callee is the likelier one, and for certain where it
         # left no span of its own, since then its working time is part of the gap.
-        tie = 1.0 if any(s.callee == entity for s in hits) else 0.85
+        tie = 1.0 if into >= out else 0.85
         worst = max(hits, key=lambda s: (s.share * _loud(s.sigmas), s.operation))
-        loud = _loud(worst.sigmas) * min(covered, 1.0) * float(np.sqrt(share)) * tie
+        loud = _loud(worst.sigmas) * covered * float(np.sqrt(share)) * tie
         text = (
             f"{len(hits)} kinds of calls at {entity.name} lost time between client and server; "
             f"{worst.operation} from {number(worst.usual * 1e3)} to {number(worst.now * 1e3)} ms "
-            f"({covered:.0%} of its calls are of a slow kind)"
+            f"({covered:.0%} of the calls it {'serves' if into >= out else 'makes'})"
         )
         evidence = Evidence("trace", text, None, worst.now, worst.usual, "s", None, entity, round(loud, 4))
         found.append(Clue(entity, "origin", "trace", "call_time", "call_time", loud, None, evidence))
