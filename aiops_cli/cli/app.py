@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from typing import Annotated, Any
@@ -169,7 +170,7 @@ def run(argv: list[str]) -> int:
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone (`| head`): that is its right, and no error of ours.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
     except typer.Exit as stop:
         return int(stop.exit_code)
@@ -201,10 +202,8 @@ def show_error(error: AiopsError) -> None:
 
 
 def _line(text: str) -> None:
-    try:
+    with contextlib.suppress(BrokenPipeError):
         print(text, file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        pass
 
 
 def _trace(debug: bool) -> None:

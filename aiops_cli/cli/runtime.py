@@ -101,8 +101,7 @@ class Session:
     def style(self) -> Style:
         o = self.options
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        split = lambda text: tuple(p.strip() for p in text.split(",") if p.strip()) if text else ()  # noqa: E731
-        return Style(self.format, width, not o.no_headers, split(o.columns), o.sort, split(o.fields))
+        return Style(self.format, width, not o.no_headers, _words(o.columns), o.sort, _words(o.fields))
 
     def watcher(self) -> Callable[[Progress], None] | None:
         """A progress line on stderr, once a fan-out takes longer than 300 ms; none unless it is a terminal."""
@@ -164,10 +163,16 @@ class Session:
         )
 
 
-def execute(ctx: typer.Context, body: Callable[[Session], Awaitable[int]], *, select: bool = True) -> None:
+def execute(
+    ctx: typer.Context,
+    body: Callable[[Session], Awaitable[int]],
+    *,
+    select: bool = True,
+    free_output: bool = False,
+) -> None:
     """Open a session, run `body` in it, close every connection, and exit with what it returns."""
     options: Options = ctx.obj
-    if options.output is not None and options.output not in FORMATS and select:
+    if options.output is not None and options.output not in FORMATS and not free_output:
         raise UsageError(f"unknown output format {options.output!r}", hint=f"one of: {', '.join(FORMATS)}")
     if options.debug:
         from aiops_cli.transport.client import HttpClient
@@ -264,6 +269,10 @@ def _timeout(options: Options, default: float) -> float:
             "--timeout must lie between 0 and 300 s", hint="--timeout 30s", code=ErrorCode.INVALID_TIME
         )
     return seconds
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(p.strip() for p in (text or "").split(",") if p.strip())
 
 
 def no_color() -> bool:

@@ -12,6 +12,10 @@ Signal = Literal["prometheus", "alertmanager", "loki", "tempo", "jaeger"]
 SIGNALS: tuple[Signal, ...] = ("prometheus", "alertmanager", "loki", "tempo", "jaeger")
 
 
+HealthState = Literal["UNKNOWN", "ONLINE", "DEGRADED", "OFFLINE"]
+Connectivity = Literal["CONNECTED", "DISCONNECTED", "INTERMITTENT"]
+
+
 class Endpoint(Struct, frozen=True, rename="camel"):
     """One way to reach one server.
 
@@ -63,9 +67,9 @@ class ClusterHealth(Struct, frozen=True, rename="camel"):
     """
 
     cluster: str
-    state: Literal["UNKNOWN", "ONLINE", "DEGRADED", "OFFLINE"]
+    state: HealthState
     score: int | None
-    connectivity: Literal["CONNECTED", "DISCONNECTED", "INTERMITTENT"]
+    connectivity: Connectivity
     components: dict[str, str | None]
     error: ErrorInfo | None
     checked_at: str

@@ -130,7 +130,7 @@ def _sorted(view: View[T], items: Sequence[T], style: Style) -> list[T]:
             f"can't sort by {name!r}",
             hint=f"columns here: {', '.join(c.title.lower() for c in view.columns)}",
         )
-    key = column.plain or column.value
+    key: Callable[[T], Any] = column.plain or column.value
     known = [i for i in items if key(i) is not None]
     unknown = [i for i in items if key(i) is None]
     return sorted(known, key=key, reverse=style.sort.startswith("-")) + unknown

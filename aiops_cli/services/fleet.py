@@ -228,7 +228,7 @@ class LiveMember:
         """Kubeconfig credentials go only where discovery proved that the host is this cluster's."""
         if endpoint.via == "proxy" and self.context is not None:
             target = self._kube_target(self.context, endpoint.url)
-        elif endpoint.via in ("route", "ingress") and self.context is not None:
+        elif endpoint.via == "route" and self.context is not None:
             self._kube_target(self.context, endpoint.url)
             target = Target(
                 endpoint.url, self._credentials or Credentials(), Trust(insecure=endpoint.insecure)
@@ -302,7 +302,7 @@ def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registr
 
 
 def _endpoints(raw: dict[str, object]) -> dict[str, Endpoint]:
-    found = {}
+    found: dict[str, Endpoint] = {}
     for signal in ENDPOINT_NAMES:
         if isinstance(value := raw.get(signal), dict):
             own = EndpointSettings.model_validate(value)

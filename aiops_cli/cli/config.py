@@ -1,0 +1,67 @@
+"""`aiops config`: aiops' own settings."""
+
+from __future__ import annotations
+
+import typer
+
+from aiops_cli.cli.runtime import Session, execute
+
+app = typer.Typer(help="aiops' own settings.", no_args_is_help=True)
+
+
+@app.command()
+def view(ctx: typer.Context) -> None:
+    """The settings in force, with defaults."""
+
+    async def body(session: Session) -> int:
+        import json
+
+        document = session.settings.model_dump(mode="json", exclude_none=True)
+        for cluster in document.get("clusters", {}).values():
+            for endpoint in cluster.get("endpoints", {}).values():
+                if isinstance(endpoint, dict) and "headers" in endpoint:
+                    endpoint["headers"] = dict.fromkeys(endpoint["headers"], "[hidden]")
+        if session.format in ("json", "ndjson"):
+            print(
+                json.dumps(
+                    {
+                        "apiVersion": "aiops/v1",
+                        "kind": "Config",
+                        "path": str(session.settings.path or ""),
+                        "settings": document,
+                    },
+                    indent=2,
+                )
+            )
+        else:
+            import yaml
+
+            print(f"# {session.settings.path or 'no config file; these are the defaults'}")
+            print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), end="")
+        return 0
+
+    execute(ctx, body, select=False)
+
+
+@app.command()
+def path(ctx: typer.Context) -> None:
+    """Where the config file is, or would be."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.config.settings import default_path
+
+        print(session.settings.path or default_path())
+        return 0
+
+    execute(ctx, body, select=False)
+
+
+@app.command()
+def validate(ctx: typer.Context) -> None:
+    """Read the config file and say whether it is right; exit 2 if not."""
+
+    async def body(session: Session) -> int:
+        print(f"{session.settings.path or 'no config file'}: valid")
+        return 0
+
+    execute(ctx, body, select=False)

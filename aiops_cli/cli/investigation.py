@@ -1,0 +1,80 @@
+"""Starting a root-cause analysis from a session: what triggers it, which window, and keeping the result."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from aiops_cli.errors import UsageError
+from aiops_cli.services import alerts as alert_service
+from aiops_cli.services import rca, times
+from aiops_cli.store.state import Analysis
+
+if TYPE_CHECKING:
+    from aiops_cli.cli.runtime import Session
+
+
+async def investigate(
+    session: Session,
+    *,
+    alert: str | None = None,
+    at: str | None = None,
+    namespace: str | None = None,
+    limit: int = 10,
+) -> rca.Investigation:
+    """Analyse the session's window. The moment is `at`, else the start of the alert named or of the
+    oldest one that began in the window, else the window's end. Raises UsageError for an unknown alert."""
+    o = session.options
+    default = session.bundle.end - session.bundle.manifest.start if session.bundle else 3600.0
+    moment = times.parse_time(at, session.now, session.zone) if at else None
+    if moment is not None and not (o.since or o.start or o.end):
+        from aiops_cli.models.timerange import TimeRange
+
+        window = TimeRange(max(moment - default * 0.75, 0), min(moment + default * 0.25, session.now))
+    else:
+        window = session.window(default)
+    fingerprint = None
+    if moment is None:
+        listed = await alert_service.list_alerts(session.members, namespace=namespace)
+        rows = listed.rows
+        if alert:
+            rows = [a for a in rows if a.fingerprint.startswith(alert)]
+            if not rows:
+                raise UsageError(
+                    f"no active alert has fingerprint {alert!r}", hint="aiops alerts list -o wide shows them"
+                )
+            fingerprint = rows[0].fingerprint
+        inside = [a for a in rows if (t := rca.alert_time([a])) is not None and t >= window.start]
+        moment = rca.alert_time(inside) or window.end
+    step = (
+        session.step(window)
+        if session.bundle or o.step
+        else max(5.0, session.step(window) if window.seconds > 7200 else 15.0)
+    )
+    return await rca.investigate(
+        session.members,
+        window,
+        min(moment, window.end),
+        step,
+        session.now,
+        namespace=namespace,
+        alert=fingerprint,
+        limit=limit,
+        policy=session.cache_policy(),
+        watch=session.watcher(),
+    )
+
+
+def keep(session: Session, found: rca.Investigation) -> Analysis:
+    """Keep the result in the history; what came of a bundle is kept too, its clusters say from where."""
+    analysis = Analysis(
+        time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(2),
+        times.rfc3339(time.time()),
+        [c.name for c in found.causes.clusters],
+        times.rfc3339(found.window.start),
+        times.rfc3339(found.window.end),
+        found.causes.rows,
+    )
+    session.state.add_analysis(analysis)
+    return analysis

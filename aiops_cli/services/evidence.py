@@ -1,0 +1,205 @@
+"""What analysis asks of one cluster, live or recorded: golden signals, spans, suspicious log lines,
+alerts, events, changes. A source that fails leaves a gap that is told; the others are still read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from aiops_cli.errors import AiopsError, NotAvailableError
+from aiops_cli.models.analysis import Entity
+from aiops_cli.models.result import Answer, ErrorInfo
+from aiops_cli.models.signals import AlertItem, Change, KubeEvent, LogEntry, Series, Span, Workload
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.fleet import Member
+from aiops_cli.services.metrics import CachePolicy, range_answer
+from aiops_cli.services.queries import CATALOGUE, NamedQuery
+from aiops_cli.sources.base import LogsSource, TraceQuery
+
+T = TypeVar("T")
+
+# Stream labels that name who wrote a line, best first.
+_OWNERS = (
+    "service_name",
+    "app",
+    "job",
+    "kubernetes_container_name",
+    "container",
+    "k8s_container_name",
+    "pod",
+)
+SUSPICIOUS = (
+    r"(?i)(error|exception|fatal|panic|critical|warn|fail|timeout|timed out|refused|exhaust|denied|"
+    r"unavailable|no space|out of memory|oom|killed|too many|deadlock|corrupt|retry|slow)"
+)
+_LINES = 3000
+_TRACES = 60
+_SLICES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuery:
+    """A query as it was asked, so that a reader can repeat it."""
+
+    cluster: str
+    source: str
+    query: str
+    window: TimeRange
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Everything read from one cluster. `gaps` are (source, why)."""
+
+    cluster: str
+    series: list[tuple[str, NamedQuery, Series]] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    logs: list[tuple[Entity, LogEntry]] = field(default_factory=list)
+    alerts: list[AlertItem] = field(default_factory=list)
+    events: list[KubeEvent] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    workloads: list[Workload] = field(default_factory=list)
+    gaps: list[tuple[str, ErrorInfo]] = field(default_factory=list)
+    asked: list[AskedQuery] = field(default_factory=list)
+    answered: int = 0
+    missing: bool = False
+    """A source that the cluster has did not answer, as against one that it does not have."""
+
+
+async def collect(
+    member: Member, window: TimeRange, step: float, now: float, policy: CachePolicy | None = None
+) -> Evidence:
+    """Read all signals of one cluster side by side. Raises only if nothing at all could be read."""
+    found = Evidence(member.name)
+    await asyncio.gather(
+        _guard(found, "prometheus", _metrics(member, found, window, step, now, policy or CachePolicy())),
+        _guard(found, "traces", _traces(member, found, window)),
+        _guard(found, "logs", _logs(member, found, window)),
+        _guard(found, "alerts", _alerts(member, found)),
+        _guard(found, "kubernetes", _kube(member, found, window)),
+    )
+    if not found.answered and found.gaps:
+        worst = next((e for _, e in found.gaps if not e.code.endswith("NOT_AVAILABLE")), found.gaps[0][1])
+        raise _as_error(worst)
+    return found
+
+
+def _as_error(info: ErrorInfo) -> AiopsError:
+    from aiops_cli.errors import AuthError, ClusterError, ErrorCode
+
+    kind = AuthError if info.code in ("CREDENTIALS_INVALID", "FORBIDDEN") else ClusterError
+    return kind(info.message, hint=info.hint, code=ErrorCode(info.code), endpoint=info.endpoint)
+
+
+async def _guard(found: Evidence, source: str, reading: Awaitable[None]) -> None:
+    try:
+        await reading
+        found.answered += 1
+    except AiopsError as error:
+        found.gaps.append((source, ErrorInfo.of(error)))
+        found.missing = found.missing or not isinstance(error, NotAvailableError)
+
+
+async def _metrics(
+    member: Member, found: Evidence, window: TimeRange, step: float, now: float, policy: CachePolicy
+) -> None:
+    aligned = window.aligned(step)
+    failures: list[AiopsError] = []
+
+    async def one(name: str, query: NamedQuery) -> None:
+        found.asked.append(AskedQuery(member.name, "prometheus", query.expr, aligned))
+        try:
+            answer = await range_answer(member, query.expr, aligned, step, now, policy)
+        except AiopsError as error:
+            failures.append(error)
+            return
+        found.series += [(name, query, s) for s in answer.rows]
+
+    await member.metrics()
+    await asyncio.gather(*(one(n, q) for n, q in CATALOGUE.items()))
+    order = list(CATALOGUE)
+    found.series.sort(key=lambda r: (order.index(r[0]), sorted(r[2].labels.items())))
+    if failures and len(failures) == len(CATALOGUE):
+        raise failures[0]
+    if failures:
+        found.gaps += [
+            ("prometheus", ErrorInfo.of(e)) for e in failures if not isinstance(e, NotAvailableError)
+        ][:3]
+        found.missing = found.missing or any(not isinstance(e, NotAvailableError) for e in failures)
+
+
+async def _traces(member: Member, found: Evidence, window: TimeRange) -> None:
+    """Spans from slices of the window, so that a healthy stretch to compare with is among them, and
+    failed traces apart, since a sample of all would hardly hold any."""
+    source = await member.traces()
+    slices = _slices(window, _SLICES)
+    asks: list[Awaitable[Answer[Span]]] = [source.spans(TraceQuery(limit=_TRACES), s) for s in slices]
+    asks += [source.spans(TraceQuery(limit=_TRACES // 2, errors=True), s) for s in slices]
+    found.asked.append(AskedQuery(member.name, "traces", "all traces, and failed ones, sampled", window))
+    seen: dict[tuple[str, str], Span] = {}
+    for answer in await asyncio.gather(*asks):
+        for span in answer.rows:
+            seen.setdefault((span.trace_id, span.span_id), span)
+    found.spans = sorted(seen.values(), key=lambda s: (s.start_ns, s.trace_id, s.span_id))
+
+
+async def _logs(member: Member, found: Evidence, window: TimeRange) -> None:
+    source = await member.logs()
+    owner = await owner_label(source, window)
+    if owner is None:
+        return
+    expr = f'{{{owner}=~".+"}} |~ "{SUSPICIOUS}"'
+    found.asked.append(AskedQuery(member.name, "loki", expr, window))
+    parts = await asyncio.gather(
+        *(source.query_range(expr, s, _LINES // _SLICES, "backward") for s in _slices(window, _SLICES))
+    )
+    lines = {(e.ns, str(sorted(e.labels.items())), e.line): e for p in parts for e in p.rows}
+    for key in sorted(lines):
+        entry = lines[key]
+        namespace = entry.labels.get("namespace") or entry.labels.get("kubernetes_namespace_name")
+        kind = "pod" if owner == "pod" else "service"
+        found.logs.append((Entity(kind, entry.labels.get(owner, ""), namespace, member.name), entry))
+
+
+async def owner_label(source: LogsSource, window: TimeRange) -> str | None:
+    """The stream label that names who wrote a line; None where there are no streams."""
+    names = set((await source.labels(window)).rows)
+    return next((n for n in _OWNERS if n in names), None) or next(iter(sorted(names)), None)
+
+
+async def _alerts(member: Member, found: Evidence) -> None:
+    import msgspec
+
+    answer = await (await member.alerts()).alerts()
+    found.alerts = [msgspec.structs.replace(a, cluster=member.name) for a in answer.rows]
+
+
+async def _kube(member: Member, found: Evidence, window: TimeRange) -> None:
+    source = await member.kube()
+    readers: tuple[tuple[str, Callable[[], Awaitable[Answer[Any]]]], ...] = (
+        ("events", lambda: source.events(window)),
+        ("changes", lambda: source.changes(window)),
+        ("workloads", source.workloads),
+    )
+    failures: list[AiopsError] = []
+
+    async def one(name: str, read: Callable[[], Awaitable[Answer[Any]]]) -> None:
+        try:
+            setattr(found, name, list((await read()).rows))
+        except AiopsError as error:
+            failures.append(error)
+
+    await asyncio.gather(*(one(n, r) for n, r in readers))
+    if failures and len(failures) == len(readers):
+        raise failures[0]
+    if failures:
+        found.gaps += [("kubernetes", ErrorInfo.of(e)) for e in failures]
+        found.missing = True
+
+
+def _slices(window: TimeRange, parts: int) -> list[TimeRange]:
+    size = window.seconds / parts
+    return [TimeRange(window.start + i * size, window.start + (i + 1) * size) for i in range(parts)]

@@ -1,0 +1,116 @@
+"""Health of clusters: API server, then Prometheus, Tempo or Jaeger, Loki, only what a cluster has.
+
+Score 100, less 50 API server, 20 Prometheus, 15 traces, 15 Loki, never below 0
+(requirement 01, after spec 02 section 8 of the original).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError
+from aiops_cli.models.fleet import ClusterHealth, Connectivity, HealthState
+from aiops_cli.models.result import Answer, ClusterStatus, ErrorInfo, FleetResult, Status
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import LiveMember
+from aiops_cli.services.times import rfc3339
+
+_COST = {"apiServer": 50, "prometheus": 20, "tempo": 15, "loki": 15}
+
+
+async def check(members: Sequence[LiveMember], *, watch: Watcher | None = None) -> FleetResult[ClusterHealth]:
+    """Probe each cluster. A cluster that is down is an answer here, and also its status."""
+    errors: dict[str, ErrorInfo] = {}
+
+    async def ask(member: LiveMember) -> Answer[ClusterHealth]:
+        health = await probe(member)
+        if health.error is not None and health.state == "OFFLINE":
+            errors[member.name] = health.error
+        return Answer([health])
+
+    result = await fan_out(members, ask, watch=watch)
+    statuses = [
+        ClusterStatus(c.name, _status(errors[c.name]), duration_ms=c.duration_ms, error=errors[c.name])
+        if c.name in errors
+        else c
+        for c in result.clusters
+    ]
+    return FleetResult([h for _, h in result.rows], statuses)
+
+
+def _status(error: ErrorInfo) -> Status:
+    return "TIMEOUT" if error.code in (ErrorCode.QUERY_TIMEOUT, ErrorCode.CONNECT_TIMEOUT) else "ERROR"
+
+
+async def probe(member: LiveMember) -> ClusterHealth:
+    """One cluster's health, each component probed at once."""
+    probes: dict[str, Callable[[], Awaitable[None]]] = {
+        "apiServer": lambda: _kube(member),
+        "prometheus": lambda: _ready(member, "prometheus"),
+        "tempo": lambda: _traces(member),
+        "loki": lambda: _ready(member, "loki"),
+    }
+    outcomes = await asyncio.gather(*(_outcome(p) for p in probes.values()))
+    components: dict[str, str | None] = {}
+    first: ErrorInfo | None = None
+    for name, outcome in zip(probes, outcomes, strict=True):
+        if isinstance(outcome, NotAvailableError):
+            components[name] = None
+        else:
+            components[name] = "OK" if outcome is None else "DOWN"
+            if outcome is not None and first is None:
+                first = ErrorInfo.of(outcome)
+    known = {k: v for k, v in components.items() if v is not None}
+    score = max(0, 100 - sum(_COST[k] for k, v in known.items() if v == "DOWN")) if known else None
+    return ClusterHealth(
+        member.name, _state(components), score, _connectivity(known), components, first, rfc3339(time.time())
+    )
+
+
+def _state(components: dict[str, str | None]) -> HealthState:
+    """OFFLINE when the API server is down, or nothing that is known answers."""
+    known = [v for v in components.values() if v is not None]
+    if not known:
+        return "UNKNOWN"
+    if components["apiServer"] == "DOWN" or all(v == "DOWN" for v in known):
+        return "OFFLINE"
+    return "ONLINE" if all(v == "OK" for v in known) else "DEGRADED"
+
+
+def _connectivity(known: dict[str, str]) -> Connectivity:
+    if not known or all(v == "DOWN" for v in known.values()):
+        return "DISCONNECTED"
+    return "CONNECTED" if all(v == "OK" for v in known.values()) else "INTERMITTENT"
+
+
+async def _outcome(probe: Callable[[], Awaitable[None]]) -> AiopsError | None:
+    try:
+        await probe()
+    except AiopsError as error:
+        return error
+    return None
+
+
+async def _kube(member: LiveMember) -> None:
+    await (await member.kube()).version()
+
+
+async def _ready(member: LiveMember, signal: str) -> None:
+    """The endpoint that is configured or learned; one that nobody has found yet is looked for."""
+    try:
+        await (await member.metrics() if signal == "prometheus" else await member.logs()).ready()
+    except NotAvailableError:
+        raise
+    except AiopsError as error:
+        if member.context is not None and error.code is ErrorCode.DISCOVERY_FAILED:
+            raise NotAvailableError(error.message, hint=error.hint) from None
+        raise
+
+
+async def _traces(member: LiveMember) -> None:
+    source = await member.traces()
+    ready = getattr(source, "ready", None)
+    if ready is not None:
+        await ready()

@@ -1,0 +1,154 @@
+"""What is known of clusters without asking them, and asking them to be discovered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from aiops_cli.errors import UsageError
+from aiops_cli.models.fleet import SIGNALS, ClusterHealth, Endpoint, Fact
+from aiops_cli.models.result import Answer, ClusterStatus, FleetResult
+from aiops_cli.services.bundle import Bundle
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import LiveMember, Member
+from aiops_cli.services.registry import Registry
+from aiops_cli.services.times import rfc3339
+
+
+class ClusterEntry(msgspec.Struct, frozen=True, rename="camel"):
+    """An item of `clusters list` and `clusters show`. Facts and learned endpoints carry their evidence
+    and `seenAt`/`learnedAt` in unix seconds; `type`, `environment`, `region` and `platform` are labels or
+    learned facts, null where unknown."""
+
+    name: str
+    server: str | None
+    type: str | None
+    environment: str | None
+    region: str | None
+    platform: str | None
+    version: str | None
+    labels: dict[str, str]
+    endpoints: list[Endpoint]
+    facts: list[Fact]
+    state: str | None = None
+
+
+class Discovered(msgspec.Struct, frozen=True, rename="camel"):
+    """An item of `clusters discover`."""
+
+    cluster: str
+    signal: str
+    url: str
+    via: str
+    evidence: str
+
+
+def entries(members: Sequence[Member], registry: Registry) -> FleetResult[ClusterEntry]:
+    """One entry a cluster: config first, then what was learned."""
+    rows = []
+    for member in members:
+        cluster = member.cluster
+        learned = registry.endpoints(member.name) if member.origin == "live" else {}
+        facts = registry.facts(member.name) if member.origin == "live" else []
+        known = {f.key: f.value for f in facts}
+        merged = learned | cluster.endpoints
+        rows.append(
+            ClusterEntry(
+                cluster.name,
+                cluster.server,
+                cluster.labels.get("type"),
+                cluster.labels.get("environment"),
+                cluster.labels.get("region") or known.get("region"),
+                cluster.labels.get("platform") or known.get("platform"),
+                known.get("version"),
+                cluster.labels,
+                [_shown(merged[s]) for s in SIGNALS if s in merged],
+                facts,
+            )
+        )
+    origin = "bundle" if members and members[0].origin == "bundle" else "cache"
+    return FleetResult(rows, [ClusterStatus(m.name, "SUCCESS", origin) for m in members])  # type: ignore[arg-type]
+
+
+def _shown(endpoint: Endpoint) -> Endpoint:
+    """Without header values, which may hold secrets."""
+    return msgspec.structs.replace(endpoint, headers=dict.fromkeys(endpoint.headers, "[hidden]"))
+
+
+async def discover_all(
+    members: Sequence[LiveMember], *, watch: Watcher | None = None
+) -> FleetResult[Discovered]:
+    """Run discovery on every cluster that has a context; endpoints set by hand are listed as they are."""
+
+    async def ask(member: LiveMember) -> Answer[Discovered]:
+        explicit = member.cluster.endpoints
+        notes: list[str] = []
+        found: dict[str, Endpoint] = {}
+        if member.context is not None:
+            discovery = await member.discover()
+            found = dict(discovery.endpoints)
+            notes = [f"{e.message}" for e in discovery.errors]
+        rows = [
+            Discovered(member.name, s, e.url, e.via, e.evidence)
+            for s in SIGNALS
+            if (e := explicit.get(s) or found.get(s))
+        ]
+        return Answer(rows, warnings=notes)
+
+    result = await fan_out(members, ask, watch=watch)
+    return result.with_rows([row for _, row in result.rows])
+
+
+def recorded_health(bundle: Bundle, names: Sequence[str]) -> FleetResult[ClusterHealth]:
+    """What a bundle says of the components: those that were recorded answered; those that failed did not."""
+    rows, statuses = [], []
+    for cluster in bundle.manifest.clusters:
+        if cluster.name not in names:
+            continue
+        parts = bundle.parts_of(cluster.name)
+        failed = {f.source: f for f in bundle.manifest.failures if f.cluster == cluster.name}
+        components = {
+            "apiServer": _recorded(parts.kube is not None, "kubernetes" in failed),
+            "prometheus": _recorded(bool(parts.queries), "prometheus" in failed),
+            "tempo": _recorded(bool(parts.spans), "traces" in failed),
+            "loki": _recorded(bool(parts.logs), "loki" in failed),
+        }
+        known = [v for v in components.values() if v]
+        cost = {"apiServer": 50, "prometheus": 20, "tempo": 15, "loki": 15}
+        score = max(0, 100 - sum(cost[k] for k, v in components.items() if v == "DOWN")) if known else None
+        all_ok = all(v == "OK" for v in known)
+        rows.append(
+            ClusterHealth(
+                cluster.name,
+                "UNKNOWN" if not known else "ONLINE" if all_ok else "DEGRADED",
+                score,
+                "CONNECTED" if all_ok and known else "INTERMITTENT",
+                components,
+                None,
+                rfc3339(bundle.end),
+            )
+        )
+        statuses.append(ClusterStatus(cluster.name, "SUCCESS", "bundle"))
+    return FleetResult(rows, statuses)
+
+
+def _recorded(there: bool, failed: bool) -> str | None:
+    return "OK" if there else "DOWN" if failed else None
+
+
+def changed_labels(labels: dict[str, str], changes: Sequence[str]) -> dict[str, str]:
+    """Labels with `key=value` set and `key-` removed. Raises UsageError for anything else."""
+    changed = dict(labels)
+    for change in changes:
+        key, sep, value = change.partition("=")
+        if sep and key:
+            changed[key] = value
+        elif change.endswith("-") and len(change) > 1:
+            changed.pop(change[:-1], None)
+        else:
+            raise UsageError(
+                f"{change!r} is neither key=value nor key-",
+                hint="aiops clusters label edge-7 environment=LAB region-",
+            )
+    return changed

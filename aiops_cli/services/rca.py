@@ -1,0 +1,156 @@
+"""Root cause over the fleet: collect, analyse, keep."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from aiops_cli.analysis.observations import BadDirection, Indicator, Observations
+from aiops_cli.analysis.rca import analyze
+from aiops_cli.models.analysis import Cause, Entity
+from aiops_cli.models.result import Answer, ErrorInfo, FleetResult
+from aiops_cli.models.signals import AlertItem, Series
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.evidence import AskedQuery, Evidence, collect
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import Member
+from aiops_cli.services.metrics import CachePolicy
+
+_DOWN = frozenset({"up"})
+_EITHER = frozenset({"traffic"})
+
+
+@dataclass(slots=True)
+class Investigation:
+    """What an analysis saw and concluded. `gaps` are (cluster, source, why it is missing)."""
+
+    causes: FleetResult[Cause]
+    evidence: list[Evidence]
+    window: TimeRange
+    at: float
+    gaps: list[tuple[str, str, ErrorInfo]] = field(default_factory=list)
+    queries: list[AskedQuery] = field(default_factory=list)
+    analysis_seconds: float = 0.0
+
+    @property
+    def alerts(self) -> list[AlertItem]:
+        return [a for e in self.evidence for a in e.alerts]
+
+
+async def investigate(
+    members: Sequence[Member],
+    window: TimeRange,
+    at: float,
+    step: float,
+    now: float,
+    *,
+    namespace: str | None = None,
+    alert: str | None = None,
+    limit: int = 10,
+    policy: CachePolicy | None = None,
+    watch: Watcher | None = None,
+) -> Investigation:
+    """Read all signals of the chosen clusters in `window` and rank what explains the trouble at `at`.
+
+    `namespace` keeps only what belongs to it (and what belongs to no namespace); `alert` is a fingerprint:
+    the analysis is then about that alert alone. A cluster that fails leaves a gap, not a failure.
+    """
+
+    async def ask(member: Member) -> Answer[Evidence]:
+        found = await collect(member, window, step, now, policy)
+        origin = "bundle" if member.origin == "bundle" else "live"
+        notes = [
+            f"{source}: {info.message}"
+            for source, info in found.gaps
+            if not info.code.endswith("NOT_AVAILABLE")
+        ]
+        return Answer([found], origin, warnings=notes, partial=found.missing)  # type: ignore[arg-type]
+
+    result = await fan_out(members, ask, watch=watch)
+    evidence = [e for _, e in result.rows]
+    begun = time.perf_counter()
+    causes = analyze(observations(evidence, window, at, namespace, alert), limit=limit) if evidence else []
+    gaps = [(e.cluster, source, info) for e in evidence for source, info in e.gaps]
+    gaps += [(c.name, "all", c.error) for c in result.clusters if c.error is not None]
+    return Investigation(
+        result.with_rows(causes),
+        evidence,
+        window,
+        at,
+        gaps,
+        [q for e in evidence for q in e.asked],
+        time.perf_counter() - begun,
+    )
+
+
+def observations(
+    evidence: Sequence[Evidence],
+    window: TimeRange,
+    at: float,
+    namespace: str | None = None,
+    alert: str | None = None,
+) -> Observations:
+    """The analysis' input of what was collected."""
+    found = Observations(window=window, at=at)
+    for part in evidence:
+        for name, query, series in part.series:
+            if _kept(series.labels.get("namespace"), namespace) and (
+                made := _indicator(
+                    part.cluster,
+                    name,
+                    query.entity,
+                    query.kind,
+                    query.indicator,
+                    query.expr,
+                    query.unit,
+                    series,
+                )
+            ):
+                found.indicators.append(made)
+        found.spans += [(part.cluster, s) for s in part.spans]
+        found.logs += [(e, line) for e, line in part.logs if _kept(e.namespace, namespace)]
+        found.alerts += [
+            a
+            for a in part.alerts
+            if _kept(a.labels.get("namespace"), namespace) and alert in (None, a.fingerprint)
+        ]
+        found.events += [(part.cluster, e) for e in part.events if _kept(e.namespace, namespace)]
+        found.changes += [(part.cluster, c) for c in part.changes if _kept(c.namespace, namespace)]
+        found.workloads += [(part.cluster, w) for w in part.workloads if _kept(w.namespace, namespace)]
+    return found
+
+
+def _kept(of: str | None, wanted: str | None) -> bool:
+    return wanted is None or not of or of == wanted
+
+
+def _indicator(
+    cluster: str, name: str, label: str, kind: str, indicator: str, expr: str, unit: str, series: Series
+) -> Indicator | None:
+    who = cluster if label == "cluster" else series.labels.get(label)
+    if not who or not np.isfinite(series.values).any():
+        return None
+    entity = Entity(kind, who, series.labels.get("namespace") if kind != "namespace" else None, cluster)
+    extra = (
+        series.labels.get("pool")
+        or series.labels.get("queue")
+        or series.labels.get("volume")
+        or series.labels.get("mountpoint")
+    )
+    bad: BadDirection = "down" if indicator in _DOWN else "both" if indicator in _EITHER else "up"
+    return Indicator(entity, f"{indicator}:{extra}" if extra else indicator, series, expr, unit, bad)
+
+
+def alert_time(alerts: Sequence[AlertItem], fingerprint: str | None = None) -> float | None:
+    """When the trouble was first alerted (unix seconds): of one alert, or of the oldest firing one."""
+    from datetime import datetime
+
+    starts = []
+    for alert in alerts:
+        if alert.starts_at and alert.state == "FIRING" and fingerprint in (None, alert.fingerprint):
+            starts.append(datetime.fromisoformat(alert.starts_at).timestamp())
+    return min((s for s in starts if math.isfinite(s)), default=None)
