@@ -9,6 +9,7 @@ import csv
 import gzip
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,7 +20,7 @@ import numpy as np
 
 from aiops_cli.analysis.observations import BadDirection, Indicator, Observations
 from aiops_cli.models.analysis import Entity
-from aiops_cli.models.signals import LogEntry, Series, Span
+from aiops_cli.models.signals import LogEntry, Series, Span, Workload
 from aiops_cli.models.timerange import TimeRange
 
 CLUSTER = "bench"
@@ -74,11 +75,11 @@ _NEZHA_NODE_INDICATORS: dict[str, tuple[str, str, BadDirection]] = {
 }
 
 
-def _nezha_indicators(path: Path) -> list[Indicator]:
-    rows = read_csv(path)
+def _nezha_indicators(rows: list[list[str]], node_of: dict[str, str]) -> list[Indicator]:
     table = numbers(rows[1:])
     times = table[:, 0]
-    found, nodes = [], {}
+    found: list[Indicator] = []
+    nodes: dict[tuple[str, str], tuple[str, Series]] = {}
     for column, title in enumerate(rows[0]):
         service, _, metric = title.partition("_")
         if service in ("time", "entry"):
@@ -90,14 +91,23 @@ def _nezha_indicators(path: Path) -> list[Indicator]:
             entity = Entity("service", service, None, CLUSTER)
             found.append(Indicator(entity, name, series, title, unit, bad))
         elif metric in _NEZHA_NODE_INDICATORS:
-            # Pods of one node report the very same numbers: one node, not several services.
-            nodes.setdefault((metric, values.tobytes()), (title, series))
-    for number, ((metric, _), (title, series)) in enumerate(nodes.items()):
+            nodes.setdefault((metric, node_of[service]), (title, series))
+    for (metric, node), (title, series) in nodes.items():
         name, unit, bad = _NEZHA_NODE_INDICATORS[metric]
-        found.append(
-            Indicator(Entity("node", f"node-{number}", None, CLUSTER), name, series, title, unit, bad)
-        )
+        found.append(Indicator(Entity("node", node, None, CLUSTER), name, series, title, unit, bad))
     return found
+
+
+def _nezha_nodes(rows: list[list[str]]) -> dict[str, str]:
+    """Pods of one node report the very same node metrics: service to a name for its node."""
+    seen: dict[tuple[str, ...], str] = {}
+    nodes = {}
+    for column, title in enumerate(rows[0]):
+        service, _, metric = title.partition("_")
+        if metric == "NodeCpuUsageRate(%)":
+            cells = tuple(row[column] for row in rows[1:])
+            nodes[service] = seen.setdefault(cells, f"node-of-{service}")
+    return nodes
 
 
 def _service_of(pod: str) -> str:
@@ -128,10 +138,8 @@ def _nezha_logs(path: Path) -> list[tuple[Entity, LogEntry]]:
     logs = []
     for row in read_csv(path)[1:]:
         pod, line = row[3], row[7]
-        try:
+        with suppress(ValueError, KeyError, TypeError):
             line = json.loads(line)["log"].rstrip("\n")
-        except (ValueError, KeyError, TypeError):
-            pass
         # The container runtime's time: TimeUnixNano holds Go's zero time in places.
         stamp = re.sub(r"\.(\d{1,9})Z$", lambda m: "." + m[1][:6].ljust(6, "0") + "+00:00", row[0])
         try:
@@ -147,13 +155,13 @@ def _nezha_logs(path: Path) -> list[tuple[Entity, LogEntry]]:
 @cache
 def _nezha_reference(
     folder: Path,
-) -> tuple[list[Indicator], list[tuple[str, Span]], list[tuple[Entity, LogEntry]], list[tuple[str, str]]]:
+) -> tuple[list[list[str]], list[tuple[str, Span]], list[tuple[Entity, LogEntry]], list[tuple[str, str]]]:
     edges = []
     if (folder / "dependency.csv.gz").exists():
         # Rows whose target is an address place a service on a node; the others are calls.
         edges = [(a, b) for a, b, *_ in read_csv(folder / "dependency.csv.gz")[1:] if not b[:1].isdigit()]
     return (
-        _nezha_indicators(folder / "normal_metrics.csv.gz"),
+        read_csv(folder / "normal_metrics.csv.gz"),
         _nezha_spans(folder / "baseline_traces.csv.gz"),
         _nezha_logs(folder / "baseline_logs.csv.gz"),
         edges,
@@ -168,18 +176,24 @@ def nezha_case(root: Path, name: str) -> Case:
     folder = root / "cases" / name
     meta = json.loads((folder / "case.json").read_text())
     reference, reference_spans, reference_logs, edges = _nezha_reference(root / meta["reference"])
-    indicators = _nezha_indicators(folder / "metrics.csv.gz")
+    rows = read_csv(folder / "metrics.csv.gz")
+    node_of = _nezha_nodes(rows)
+    indicators = _nezha_indicators(rows, node_of)
     at = float(meta["inject_time"])
     times = indicators[0].series.timestamps
     observations = Observations(
         window=TimeRange(float(times[0]), float(times[-1]) + 60),
         at=at,
         indicators=indicators,
-        reference=reference,
+        reference=_nezha_indicators(reference, node_of),
         spans=_nezha_spans(folder / "traces.csv.gz"),
         reference_spans=reference_spans,
         logs=_nezha_logs(folder / "logs.csv.gz"),
         reference_logs=reference_logs,
+        workloads=[
+            (CLUSTER, Workload(service, "", node, "Deployment", service, "Running"))
+            for service, node in node_of.items()
+        ],
         edges=[(Entity("service", a, None, CLUSTER), Entity("service", b, None, CLUSTER)) for a, b in edges],
     )
     group = "OB" if meta["system"] == "online-boutique" else "TT"

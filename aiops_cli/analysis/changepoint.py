@@ -80,10 +80,12 @@ def level_shift(series: Series, *, min_size: int = 3, significant: float = SIGNI
     return Shift(at, float(times[at]), before, after, float(statistic[0]))
 
 
-def run_onset(times: Floats, odd: NDArray[np.bool_], near: float, gap: int = 1) -> float | None:
+def run_onset(
+    times: Floats, odd: NDArray[np.bool_], near: float, *, gap: int = 1, within: float = np.inf
+) -> float | None:
     """Start of the run of odd points that is closest to `near`, runs `gap` normal points apart being one.
 
-    `times` in unix seconds, ascending; None when nothing is odd.
+    `times` in unix seconds, ascending; None when no run comes `within` seconds of `near`.
     """
     where = np.flatnonzero(odd)
     if where.size == 0:
@@ -91,7 +93,8 @@ def run_onset(times: Floats, odd: NDArray[np.bool_], near: float, gap: int = 1) 
     starts = where[np.concatenate(([True], np.diff(where) > gap + 1))]
     ends = where[np.concatenate((np.diff(where) > gap + 1, [True]))]
     distance = np.maximum(times[starts] - near, 0) + np.maximum(near - times[ends], 0)
-    return float(times[starts[int(np.argmin(distance))]])
+    closest = int(np.argmin(distance))
+    return float(times[starts[closest]]) if distance[closest] <= within else None
 
 
 def joint_onset(
@@ -100,7 +103,7 @@ def joint_onset(
     *,
     near: float,
     width: float,
-    before: float = 900.0,
+    before: float = 400.0,
     after: float = 120.0,
 ) -> float | None:
     """The moment around which most of the weight of single onsets lies, the earlier of equals.

@@ -143,7 +143,8 @@ def find_onset(obs: Observations) -> float:
             weight = min(shift.statistic, 20.0) if shift else 0.0
         else:
             sigmas = usual.sigmas(values, indicator.bad)
-            onset = run_onset(times, sigmas > ODD, obs.at)
+            # A run that was over before the trigger is another incident's.
+            onset = run_onset(times, sigmas > ODD, obs.at, within=max(2 * _step(times), 120.0))
             # What was odd from the first sample on began before the window: that moment is unknown.
             onset = None if onset is not None and onset <= times[0] else onset
             weight = float(np.clip(sigmas.max(initial=0.0), 0.0, 20.0))
@@ -184,7 +185,7 @@ def deviations(obs: Observations, onset: float) -> list[Deviation]:
         if usual is None or not after.any() or (kind == "traffic" and not usual.center):
             continue
         odd = usual.sigmas(now, indicator.bad)
-        if usual.from_reference and np.count_nonzero(before) >= LEAST_POINTS:
+        if usual.from_reference and before.any():
             odd = np.minimum(odd, usual.sigmas(now, indicator.bad, float(np.median(values[before]))))
         # Sustained rather than highest: a third of the points, two at least, are that far off.
         ordered = np.sort(odd)[::-1]

@@ -44,19 +44,20 @@ class Directory:
         self._by_name: dict[tuple[str | None, str], Entity] = {}
         placed = [(cluster, workload, owner_name(workload)) for cluster, workload in workloads]
         for cluster, workload, owner in placed:
-            self._owner[cluster, workload.pod] = (owner, workload.namespace)
-            self._note(cluster, owner, workload.namespace)
+            self._owner[cluster, workload.pod] = (owner, workload.namespace or None)
+            self._note(cluster, owner, workload.namespace or None)
         for entity in known:
             if entity.kind.lower() in _WORKLOAD_KINDS and entity.namespace:
                 self._note(entity.cluster, entity.name, entity.namespace)
         for cluster, workload, owner in placed:
             if workload.node:
-                service = self.entity(Entity("service", owner, workload.namespace, cluster))
+                service = self.entity(Entity("service", owner, workload.namespace or None, cluster))
                 node = Entity("node", workload.node, None, cluster)
                 self.node_of.setdefault(service, {})[workload.pod] = node
 
-    def _note(self, cluster: str | None, name: str, namespace: str) -> None:
-        self._namespace.setdefault((cluster, name), set()).add(namespace)
+    def _note(self, cluster: str | None, name: str, namespace: str | None) -> None:
+        if namespace:
+            self._namespace.setdefault((cluster, name), set()).add(namespace)
 
     def entity(self, entity: Entity) -> Entity:
         """The one entity that `entity` is another name for; itself when nothing more is known."""

@@ -42,6 +42,7 @@ _WORDS: tuple[tuple[IndicatorKind, str, frozenset[str]], ...] = (
         ),
     ),
 )
+PERCENTILES = frozenset({"p50", "p75", "p90", "p95", "p99", "p999", "max", "quantile"})
 _PARTS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+[a-z]*")
 
 

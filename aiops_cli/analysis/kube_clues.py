@@ -105,7 +105,9 @@ def log_clues(obs: Observations, directory: Directory, onset: float) -> list[Clu
     now = [(directory.entity(e), entry) for e, entry in obs.logs if entry.ns >= begin]
     before = [(e, entry) for e, entry in obs.logs if 0 < entry.ns < begin]
     usual = [(directory.entity(e), entry) for e, entry in (obs.reference_logs or before)]
-    mined = logs.Mined(now, usual)
+    if not now and not usual:
+        return []
+    mined = logs.Mined(now, usual, *_operations(obs, directory, begin))
     found = []
     for change in logs.changes(mined):
         sigmas = abs(change.sigmas)
@@ -125,6 +127,25 @@ def log_clues(obs: Observations, directory: Directory, onset: float) -> list[Clu
         loud = 0.9 * float(strength(abs(change.sigmas), start=1.0, full=8.0))
         found.append(_log_clue(change, "origin", "code path ends early, this line no longer follows", loud))
     return [clue for clue in found if clue.strength > 0]
+
+
+def _operations(
+    obs: Observations, directory: Directory, begin: int
+) -> tuple[list[tuple[Entity, str, str]], list[tuple[Entity, str, str]]]:
+    """Spans as (entity, path id, operation), after the onset and of the reference; an operation is named
+    with the one above it, since a handler serves several routes."""
+    now: list[tuple[Entity, str, str]] = []
+    usual: list[tuple[Entity, str, str]] = []
+    for spans, sides in ((obs.spans, (now, usual)), (obs.reference_spans, (usual, usual))):
+        names = {(span.trace_id, span.span_id): span.name for _, span in spans}
+        for cluster, span in spans:
+            side = sides[0] if span.start_ns >= begin else sides[1]
+            if side is usual and spans is obs.spans and obs.reference_logs:
+                continue
+            entity = directory.service(cluster, span.service, span.resource.get("k8s.namespace.name"))
+            above = names.get((span.trace_id, span.parent_id or ""), "")
+            side.append((entity, f"{span.trace_id}/{span.span_id}".lower(), f"{above}>{span.name}"))
+    return now, usual
 
 
 def _log_clue(change: logs.LogChange, kind: ClueKind, verb: str, loud: float) -> Clue:

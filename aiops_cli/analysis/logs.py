@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Sequence, Set
 
     from aiops_cli.models.analysis import Entity
     from aiops_cli.models.signals import LogEntry
@@ -32,6 +32,11 @@ _ERROR = re.compile(
 )
 _WARN = re.compile(r"\b(?:WARN|WARNING|warn|warning)\b")
 _ERROR_LEVELS = frozenset({"error", "err", "fatal", "critical", "crit", "panic", "severe", "emerg", "alert"})
+_LOCATION = re.compile(
+    r"(?<![\w.$/])[A-Za-z_$][\w.$/-]*[A-Za-z_](?:\.(?:go|py|java|kt|js|ts|rb|rs|cc|cpp|c))?[#:]\d+\b"
+)
+"""A code location as loggers print it: `pkg.Class#31`, `main.go:123`, `caller=store/db.go:45`."""
+_LOCATION_WITHIN = 160
 _LONGEST = 2000
 _LONGEST_PATH = 60
 """Paths of more templates than this are background loops; their pairs say nothing and cost much."""
@@ -64,6 +69,7 @@ class Templates:
         self._most = most_children
         self._leaves: dict[tuple[object, ...], list[int]] = {}
         self._known: dict[str, int] = {}
+        self._located: dict[str, int] = {}
         self._tokens: list[list[str]] = []
 
     def tokens(self, index: int) -> list[str]:
@@ -74,11 +80,22 @@ class Templates:
     def texts(self) -> list[str]:
         return [" ".join(tokens) for tokens in self._tokens]
 
-    def add(self, line: str) -> int:
+    def add(self, line: str, *, by_location: bool = False) -> int:
+        """The template's index. `by_location`: lines that name their code location are one template a
+        location, however their texts differ in length."""
         masked = mask(line)
         index = self._known.get(masked)
-        if index is None:
-            index = self._known[masked] = self._place(masked.split())
+        if index is not None:
+            return index
+        place = _LOCATION.search(masked, 0, _LOCATION_WITHIN) if by_location else None
+        if place is None:
+            index = self._place(masked.split())
+        else:
+            index = self._located.get(place.group())
+            if index is None:
+                self._tokens.append(masked.split())
+                index = self._located[place.group()] = len(self._tokens) - 1
+        self._known[masked] = index
         return index
 
     def _place(self, tokens: list[str]) -> int:
@@ -122,24 +139,30 @@ class LogChange:
 class Mined:
     """Both sides' lines as templates, counted per entity and, where lines carry a trace id, per code path.
 
-    A code path is what one entity logs in one span (or trace): the set of its templates.
+    A code path is what one entity logs in one span (or trace): the set of its templates, and the span's
+    operation. `operations` are (entity, path id, operation) of spans, for both sides.
     """
 
     def __init__(
         self,
         current: Sequence[tuple[Entity, LogEntry]],
         reference: Iterable[tuple[Entity, LogEntry]],
+        operations_now: Iterable[tuple[Entity, str, str]] = (),
+        operations_ref: Iterable[tuple[Entity, str, str]] = (),
     ) -> None:
+        self._operation_ids: dict[str, int] = {}
         self._miner = Templates()
         self.now: dict[Entity, Counter[int]] = {}
         self.ref: dict[Entity, Counter[int]] = {}
         self.first: dict[tuple[Entity, int], LogEntry] = {}
         self.errors: set[int] = set()
-        self._classified: set[int] = set()
         self.paths_now: dict[Entity, list[set[int]]] = {}
         self.paths_ref: dict[Entity, list[set[int]]] = {}
-        self._mine(reference, self.ref, self.paths_ref, None)
-        self._mine(current, self.now, self.paths_now, self.first)
+        runs_ref = self._mine(reference, self.ref, self.paths_ref, None)
+        runs_now = self._mine(current, self.now, self.paths_now, self.first)
+        logging = self.now.keys() | self.ref.keys()
+        self._add_operations(operations_ref, self.paths_ref, runs_ref, logging)
+        self._add_operations(operations_now, self.paths_now, runs_now, logging)
 
     def _mine(
         self,
@@ -147,15 +170,15 @@ class Mined:
         counts: dict[Entity, Counter[int]],
         paths: dict[Entity, list[set[int]]],
         first: dict[tuple[Entity, int], LogEntry] | None,
-    ) -> None:
+    ) -> dict[tuple[Entity, str], set[int]]:
         open_paths: dict[tuple[Entity, str], set[int]] = {}
         for entity, entry in lines:
-            index = self._miner.add(entry.line)
+            error = is_error(entry)
+            # A catch-all handler logs every exception from one place: there the text tells them apart.
+            index = self._miner.add(entry.line, by_location=not error)
             counts.setdefault(entity, Counter())[index] += 1
-            if index not in self._classified:
-                self._classified.add(index)
-                if is_error(entry):
-                    self.errors.add(index)
+            if error:
+                self.errors.add(index)
             if first is not None:
                 seen = first.get((entity, index))
                 if seen is None or entry.ns < seen.ns:
@@ -167,6 +190,24 @@ class Mined:
                     path = open_paths[entity, run] = set()
                     paths.setdefault(entity, []).append(path)
                 path.add(index)
+        return open_paths
+
+    def _add_operations(
+        self,
+        operations: Iterable[tuple[Entity, str, str]],
+        paths: dict[Entity, list[set[int]]],
+        open_paths: dict[tuple[Entity, str], set[int]],
+        logging: Set[Entity],
+    ) -> None:
+        """A span joins the path of its lines as a negative index, or makes a path without lines."""
+        for entity, run, operation in operations:
+            if entity not in logging:
+                continue
+            path = open_paths.get((entity, run))
+            if path is None:
+                path = open_paths[entity, run] = set()
+                paths.setdefault(entity, []).append(path)
+            path.add(-1 - self._operation_ids.setdefault(operation, len(self._operation_ids)))
 
     def text(self, index: int) -> str:
         return " ".join(self._miner.tokens(index))
@@ -177,7 +218,7 @@ def path_id(entry: LogEntry) -> str:
     for source in (entry.metadata, entry.labels):
         trace = source.get("trace_id") or source.get("traceID") or source.get("traceid")
         if trace:
-            return f"{trace}/{source.get('span_id') or source.get('spanID') or ''}"
+            return f"{trace}/{source.get('span_id') or source.get('spanID') or ''}".lower()
     return ""
 
 
@@ -234,13 +275,21 @@ def broken_paths(mined: Mined, *, least_runs: int = 3, follows: float = 0.9) -> 
         clearest: dict[int, tuple[float, int, float]] = {}
         for (given, then), both in ref_both.items():
             runs = now_alone.get(given, 0)
-            if both < follows * ref_alone[given] or ref_alone[given] < least_runs or runs < least_runs:
+            if (
+                then < 0
+                or then in mined.errors
+                or both < follows * ref_alone[given]
+                or ref_alone[given] < least_runs
+                or runs < least_runs
+            ):
                 continue
             kept = now_both.get((given, then), 0)
             # Laplace: a pair seen n times without fail fails once in n + 2.
             share = (both + 1) / (ref_alone[given] + 2)
             expected = share * runs
-            sigmas = (expected - kept) / math.sqrt(expected * (1 - share) + 1.0)
+            # A mere drop may be another mix of requests: what counts is that it hardly ever follows now.
+            gone = max(0.0, 1 - kept / expected) ** 3
+            sigmas = gone * (expected - kept) / math.sqrt(expected * (1 - share) + 1.0)
             if sigmas > clearest.get(then, (1.0, 0, 0.0))[0]:
                 clearest[then] = (sigmas, kept, expected)
         for then, (sigmas, kept, expected) in clearest.items():

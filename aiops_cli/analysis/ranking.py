@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from aiops_cli.analysis.indicators import classify
+from aiops_cli.analysis.indicators import PERCENTILES, classify, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ SYMPTOM = 0.75
 """A symptom that nothing below explains counts this much of a clue to the origin."""
 UNREACHABLE = 0.5
 """Factor for an entity that the alerting ones do not depend on, as far as is known."""
-OTHER_TOPIC = 0.4
+OTHER_TOPIC = 0.35
 """Factor for latency under an alert about errors, and the other way round."""
 MUCH_DEVIATES = 0.25
 """Strength from which an entity counts as affected."""
@@ -133,27 +133,30 @@ class _Sufficiency:
     """
 
     def __init__(self, clues: list[Clue], alerting: list[Entity], volume: dict[Entity, float]) -> None:
-        self._volume = volume
-        self._needed: dict[str, float] = {}
+        sized = [c for c in clues if c.kind == "symptom" and c.signal == "metric" and c.change]
+        # Rises of means add up, those of percentiles don't: they only serve where there are no means.
+        means = {c.topic for c in sized if not words(c.indicator) & PERCENTILES}
+        rise: dict[tuple[Entity, str], float] = {}
+        for clue in sized:
+            percentile = bool(words(clue.indicator) & PERCENTILES)
+            if clue.change and clue.entity in volume and percentile != (clue.topic in means):
+                key = (clue.entity, clue.topic)
+                rise[key] = max(rise.get(key, 0.0), clue.change)
+        self._impact = {key: change * volume[key[0]] for key, change in rise.items()}
         named = set(alerting)
-        for wanted in (True, False):
-            for clue in clues:
-                impact = self._impact(clue)
-                if impact and (clue.entity in named) == wanted and (wanted or not named):
-                    self._needed[clue.indicator] = max(self._needed.get(clue.indicator, 0.0), impact)
-
-    def _impact(self, clue: Clue) -> float | None:
-        served = self._volume.get(clue.entity)
-        if clue.change is None or served is None or clue.kind != "symptom":
-            return None
-        return clue.change * served
+        anywhere: dict[str, float] = {}
+        symptom: dict[str, float] = {}
+        for (entity, topic), impact in self._impact.items():
+            for needed in (anywhere, symptom) if entity in named else (anywhere,):
+                needed[topic] = max(needed.get(topic, 0.0), impact)
+        self._needed = anywhere | symptom
 
     def __call__(self, clue: Clue) -> Clue:
-        impact, needed = self._impact(clue), self._needed.get(clue.indicator)
-        if impact is None or not needed:
+        impact, needed = self._impact.get((clue.entity, clue.topic)), self._needed.get(clue.topic)
+        if clue.kind != "symptom" or impact is None or not needed:
             return clue
         share = min(1.0, impact / needed)
-        return replace(clue, strength=clue.strength * (0.25 + 0.75 * share))
+        return replace(clue, strength=clue.strength * (0.1 + 0.9 * share))
 
 
 def _weigh_node(node: Standing, services: list[Entity], standings: dict[Entity, Standing]) -> None:
@@ -194,17 +197,21 @@ def _explain(standing: Standing, standings: dict[Entity, Standing], graph: CallG
 
 
 def _size(caller: Standing, callee: Standing) -> float:
-    """Whether the callee's rise is large enough to make the caller's, where both are of one kind."""
+    """Whether the callee's symptom is of the kind and size to make the caller's."""
     best = 0.0
     comparable = False
-    for mine in caller.clues:
-        if mine.change is None or mine.kind != "symptom" or not mine.change:
-            continue
-        for theirs in callee.clues:
-            if theirs.change is not None and theirs.indicator == mine.indicator:
+    mine = [c for c in caller.clues if c.change and c.kind == "symptom"]
+    theirs = [c for c in callee.clues if c.change and c.kind == "symptom"]
+    for one in mine:
+        for other in theirs:
+            if other.indicator == one.indicator:
                 comparable = True
-                best = max(best, min(1.0, theirs.change / mine.change))
-    return best if comparable else 1.0
+                best = max(best, min(1.0, (other.change or 0.0) / (one.change or 1.0)))
+    if comparable:
+        return best
+    # Slow is not failing: a callee that only got slower rarely explains errors, nor the reverse.
+    crossed = mine and theirs and not {c.topic for c in mine} & {c.topic for c in theirs}
+    return 0.5 if crossed else 1.0
 
 
 def _score(

@@ -38,7 +38,7 @@ def analyze(obs: Observations, *, limit: int = 10) -> list[Cause]:
     graph = CallGraph((directory.entity(a), directory.entity(b)) for a, b in obs.edges)
     clues = deviations.clues(deviations.deviations(obs, onset), directory)
     traced, quiet = _trace_clues(obs, directory, graph, onset)
-    clues = traced + [_doubted(clue) if clue.entity in quiet else clue for clue in clues]
+    clues = traced + [_doubted(clue, quiet) for clue in clues]
     clues += kube_clues.log_clues(obs, directory, onset)
     events, edges = kube_clues.event_clues(obs, directory, onset)
     for caller, callee in edges:
@@ -69,7 +69,7 @@ def _entities(obs: Observations) -> list[Entity]:
 def _trace_clues(
     obs: Observations, directory: Directory, graph: CallGraph, onset: float
 ) -> tuple[list[Clue], set[Entity]]:
-    """The clues of the spans, and the entities whose spans were compared and show nothing."""
+    """The clues of the spans, and the entities whose spans show nothing."""
     begin = int(onset * 1e9)
     spans: list[tuple[str, Span]] = list(obs.reference_spans)
     current = [False] * len(spans)
@@ -85,14 +85,14 @@ def _trace_clues(
     for (caller, callee), count in table.edges.items():
         graph.add(table.entities[caller], table.entities[callee], count)
     clues = trace_clues.clues(table, onset)
-    return clues, trace_clues.compared(table) - {clue.entity for clue in clues}
+    return clues, set(table.entities) - {clue.entity for clue in clues}
 
 
-def _doubted(clue: Clue) -> Clue:
+def _doubted(clue: Clue, quiet: set[Entity]) -> Clue:
     """A latency series that the entity's own spans contradict: few requests make percentiles jump."""
-    if clue.topic != "latency" or clue.signal != "metric":
+    if clue.topic != "latency" or clue.signal != "metric" or clue.entity not in quiet:
         return clue
-    return replace(clue, strength=0.4 * clue.strength)
+    return replace(clue, strength=0.3 * clue.strength)
 
 
 def _causes(

@@ -171,8 +171,9 @@ def own_time(start: Ints, duration: Ints, parent: Ints) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class Slowdown:
-    """An operation's own time now and before (seconds, median), how clear (sigmas) and its share of all
-    the time lost. `callee` is set where the time is lost between a caller and the other side."""
+    """An operation's own time now and before (seconds, median), how clear (sigmas), and the time lost to it
+    in all and as a share of the time that all requests took (seconds, ratio). `callee` is set where the time
+    is lost between a caller and the other side."""
 
     entity: Entity
     callee: Entity | None
@@ -180,7 +181,8 @@ class Slowdown:
     now: float
     usual: float
     sigmas: float
-    share: float
+    lost: float
+    weight: float
     calls: int
 
 
@@ -216,7 +218,9 @@ def slowdowns(table: SpanTable) -> list[Slowdown]:
     """
     if not len(table.own):
         return []
-    found: list[tuple[Slowdown, float]] = []
+    found: list[Slowdown] = []
+    roots = table.current & (table.parent < 0)
+    took = max(float(table.duration[roots].sum()) / 1e9, 1e-9)
     for rows_now, rows_ref in _groups(_units(table), table.current):
         now, usual = table.own[rows_now] / 1e9, table.own[rows_ref] / 1e9
         log_now, log_usual = np.log(now + 1e-4), np.log(usual + 1e-4)
@@ -229,26 +233,19 @@ def slowdowns(table: SpanTable) -> list[Slowdown]:
         callee = int(table.callee[first])
         owner, name = table.operations[int(table.operation[first])]
         found.append(
-            (
-                Slowdown(
-                    table.entities[owner],
-                    table.entities[callee] if callee >= 0 else None,
-                    name,
-                    float(np.median(now)),
-                    float(np.median(usual)),
-                    sigmas,
-                    0.0,
-                    now.size,
-                ),
+            Slowdown(
+                table.entities[owner],
+                table.entities[callee] if callee >= 0 else None,
+                name,
+                float(np.median(now)),
+                float(np.median(usual)),
+                sigmas,
                 lost,
+                lost / took,
+                now.size,
             )
         )
-    total = sum(lost for _, lost in found) or 1.0
-    ranked = sorted(found, key=lambda item: (-item[1], item[0].operation))
-    return [
-        Slowdown(s.entity, s.callee, s.operation, s.now, s.usual, s.sigmas, lost / total, s.calls)
-        for s, lost in ranked
-    ]
+    return sorted(found, key=lambda s: (-s.lost, s.operation))
 
 
 def _units(table: SpanTable) -> Ints:
@@ -353,14 +350,17 @@ def error_origins(table: SpanTable) -> list[ErrorOrigin]:
 
 
 def peers_slow(table: SpanTable) -> list[tuple[Entity, float, float, float]]:
-    """Callees whose calls spend far more between client and server than the other callees' do: the callee,
-    its median, the median of all (seconds) and the distance in robust sigmas of the logarithm."""
+    """Callees whose calls, unknown to the reference, spend far more between client and server than calls
+    to others do: the callee, its median, the median of all (seconds) and the distance in robust sigmas of
+    the logarithm. Time between client and server hardly depends on what is called."""
     called = np.flatnonzero(table.callee >= 0)
-    medians = [
-        (int(callee), float(np.median(table.own[called[table.callee[called] == callee]])) / 1e9)
-        for callee in np.unique(table.callee[called])
-        if np.count_nonzero(table.callee[called] == callee) >= LEAST_SAMPLES
-    ]
+    known = {callee for _, callee in compared_calls(table)}
+    medians: list[tuple[int, float]] = []
+    for callee in np.unique(table.callee[called]):
+        rows = called[table.callee[called] == callee]
+        side = rows[~table.current[rows]] if int(callee) in known else rows[table.current[rows]]
+        if side.size >= LEAST_SAMPLES:
+            medians.append((int(callee), float(np.median(table.own[side])) / 1e9))
     if len(medians) < 3:
         return []
     logs = np.log([median + 1e-4 for _, median in medians])
@@ -369,5 +369,5 @@ def peers_slow(table: SpanTable) -> list[tuple[Entity, float, float, float]]:
     return [
         (table.entities[callee], median, float(np.exp(center)), float(log - center) / spread)
         for (callee, median), log in zip(medians, logs, strict=True)
-        if log - center > 4 * spread
+        if callee not in known and log - center > 4 * spread
     ]

@@ -22,12 +22,12 @@ from aiops_cli.analysis.spans import (
 from aiops_cli.models.analysis import Evidence
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from aiops_cli.models.analysis import Entity
 
 CLEAR = 5.0
 """Slowdowns of fewer sigmas than this take no part: among hundreds of operations some look slow by chance."""
+CONSEQUENCE = 0.05
+"""Share of all request time from which a slowdown counts in full."""
 
 
 def clues(table: SpanTable, onset: float) -> list[Clue]:
@@ -35,21 +35,14 @@ def clues(table: SpanTable, onset: float) -> list[Clue]:
     slow = slowdowns(table)
     found = _own_time([s for s in slow if s.callee is None and s.sigmas >= CLEAR])
     found += _call_time(table, [s for s in slow if s.callee is not None])
-    if not np.any(~table.current):
-        found += _against_peers(table)
+    found += _against_peers(table)
     found += [_error(o, _first_error(table, o, onset)) for o in error_origins(table) if o.sigmas >= 2]
     return found + _patterns(call_changes(table, 4.0), onset)
 
 
-def compared(table: SpanTable) -> set[Entity]:
-    """Entities with enough spans on both sides for a fair comparison."""
-    least = 10
-    counts = [np.bincount(table.entity[side], minlength=len(table.entities)) for side in _sides(table)]
-    return {table.entities[int(i)] for i in np.flatnonzero((counts[0] >= least) & (counts[1] >= least))}
-
-
-def _sides(table: SpanTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    return table.current, ~table.current
+def _matters(slow: Slowdown) -> float:
+    """How loud a slowdown is: clear, and of consequence for the requests as a whole."""
+    return _loud(slow.sigmas) * min(1.0, float(np.sqrt(slow.weight / CONSEQUENCE)))
 
 
 def _loud(sigmas: float) -> float:
@@ -57,7 +50,7 @@ def _loud(sigmas: float) -> float:
 
 
 def _own_time(slow: list[Slowdown]) -> list[Clue]:
-    lost = sum(s.share for s in slow) or 1.0
+    lost = sum(s.lost for s in slow) or 1.0
     return [
         Clue(
             s.entity,
@@ -66,7 +59,7 @@ def _own_time(slow: list[Slowdown]) -> list[Clue]:
             "own_time",
             "own_time",
             # Little of the lost time, however clear, explains little: the square root keeps it in play.
-            _loud(s.sigmas) * float(np.sqrt(s.share / lost)),
+            _matters(s) * float(np.sqrt(s.lost / lost)),
             None,
             Evidence(
                 "trace",
@@ -78,7 +71,7 @@ def _own_time(slow: list[Slowdown]) -> list[Clue]:
                 "s",
                 None,
                 s.entity,
-                round(_loud(s.sigmas), 4),
+                round(_matters(s), 4),
             ),
         )
         for s in slow
@@ -88,7 +81,7 @@ def _own_time(slow: list[Slowdown]) -> list[Clue]:
 def _call_time(table: SpanTable, edges: list[Slowdown]) -> list[Clue]:
     """Time lost between caller and callee belongs to the one whose other calls are slow too."""
     slow = [s for s in edges if s.sigmas >= CLEAR]
-    lost = sum(s.share * _loud(s.sigmas) for s in slow)
+    lost = sum(s.lost * _loud(s.sigmas) for s in slow)
     if not lost:
         return []
     made: dict[Entity, int] = {}
@@ -106,12 +99,12 @@ def _call_time(table: SpanTable, edges: list[Slowdown]) -> list[Clue]:
         out = sum(s.calls for s in hits if s.entity == entity) / max(made.get(entity, 0), 1)
         into = sum(s.calls for s in hits if s.callee == entity) / max(served.get(entity, 0), 1)
         covered = min(max(out, into), 1.0)
-        share = sum(s.share * _loud(s.sigmas) for s in hits) / lost
+        share = sum(s.lost * _loud(s.sigmas) for s in hits) / lost
         # With one edge both ends look alike; the callee is the likelier one, and for certain where it
         # left no span of its own, since then its working time is part of the gap.
         tie = 1.0 if into >= out else 0.85
-        worst = max(hits, key=lambda s: (s.share * _loud(s.sigmas), s.operation))
-        loud = _loud(worst.sigmas) * covered * float(np.sqrt(share)) * tie
+        worst = max(hits, key=lambda s: (s.lost * _loud(s.sigmas), s.operation))
+        loud = _matters(worst) * covered * float(np.sqrt(share)) * tie
         text = (
             f"{len(hits)} kinds of calls at {entity.name} lost time between client and server; "
             f"{worst.operation} from {number(worst.usual * 1e3)} to {number(worst.now * 1e3)} ms "
@@ -123,8 +116,7 @@ def _call_time(table: SpanTable, edges: list[Slowdown]) -> list[Clue]:
 
 
 def _against_peers(table: SpanTable) -> list[Clue]:
-    """Without a reference, calls are compared with the other calls of the same minutes: weak, yet better
-    than nothing."""
+    """Calls that the reference does not know are compared with all the others: weak, better than nothing."""
     return [
         Clue(
             callee,
@@ -137,7 +129,7 @@ def _against_peers(table: SpanTable) -> list[Clue]:
             Evidence(
                 "trace",
                 f"calls to {callee.name} spend {number(now * 1e3)} ms between client and server, others "
-                f"{number(usual * 1e3)} ms (no earlier spans to compare with)",
+                f"{number(usual * 1e3)} ms (no earlier calls to compare with)",
                 None,
                 now,
                 usual,
@@ -176,7 +168,7 @@ def _patterns(changes: list[CallChange], onset: float) -> list[Clue]:
         gone = change.sigmas < 0 and change.now < 0.1 * change.usual
         new = change.usual == 0
         verb = "is no longer called" if gone else "is new" if new else "is called at another rate"
-        loud = float(strength(abs(change.sigmas), start=3.0, full=20.0)) * (1.0 if gone or new else 0.6)
+        loud = float(strength(abs(change.sigmas), start=3.0, full=20.0)) * (1.0 if gone or new else 0.5)
         text = (
             f"{change.child} {verb} under {change.operation}: {number(change.now)} a call, "
             f"{number(change.usual)} before"
