@@ -193,9 +193,12 @@ class LokiSource:
             return batch
         pattern = halving_pattern([entry.line for entry in batch])
         if pattern is None or depth >= _MAX_SPLITS:
-            _lose(reading, f"more than {len(batch)} lines at {ns} ns can't be told apart: some are missing")
-            return batch
-        quoted = json.dumps(pattern, ensure_ascii=False)
+            _lose(reading, f"of {len(batch)} or more like lines at {ns} ns some may be missing")
+            if depth >= _MAX_SPLITS:
+                return batch
+            others = f"{expr}\n!~ {_quoted(exact_pattern(batch[0].line))}"
+            return batch + await self._one_instant(reading, others, ns, need - len(batch), depth + 1)
+        quoted = _quoted(pattern)
         kept = await self._one_instant(reading, f"{expr}\n|~ {quoted}", ns, need, depth + 1)
         if len(kept) >= need:
             return kept
@@ -289,6 +292,15 @@ def halving_pattern(lines: list[str]) -> str | None:
             break
     skipped = ".{1000}" * (at // 1000) + (f".{{{at % 1000}}}" if at % 1000 else "")
     return f"(?s)^{skipped}(?:{'|'.join(chosen)})"
+
+
+def exact_pattern(line: str) -> str:
+    """A regular expression for this very line, by its first 500 characters if it is longer."""
+    return f"(?s)^{re.escape(line[:500])}{'$' if len(line) <= 500 else ''}"
+
+
+def _quoted(pattern: str) -> str:
+    return json.dumps(pattern, ensure_ascii=False)
 
 
 def _lose(reading: _Reading, why: str) -> None:
