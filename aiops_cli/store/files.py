@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -17,14 +18,18 @@ _ATTEMPTS = 20
 
 
 def make_dir(path: Path) -> None:
-    """`path` and what is missing above it, each mode 0700. Raises OSError."""
+    """`path` and what is missing above it, each mode 0700. Raises OSError.
+
+    FileNotFoundError means that another process removed it again.
+    """
     if path.is_dir():
         return
     make_dir(path.parent)
-    with suppress(FileExistsError):
+    try:
         path.mkdir(mode=0o700)
-    if not path.is_dir():
-        raise NotADirectoryError(20, "not a directory", str(path))
+    except FileExistsError:
+        if not path.is_dir() and path.stat():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -34,8 +39,8 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
     it the file outlives any killed process. Raises OSError and leaves nothing behind then.
     """
     for attempt in range(_ATTEMPTS):
-        make_dir(path.parent)
         try:
+            make_dir(path.parent)
             _write_once(path, data, durable)
             break
         except FileNotFoundError:  # another process cleared the folder under our hands
