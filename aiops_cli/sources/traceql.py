@@ -17,13 +17,13 @@ _KINDS = frozenset({"internal", "server", "client", "producer", "consumer"})
 _UNITS = {"ns": 1e-3, "us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7, "h": 3.6e9}
 _DURATION = r"(?:\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h))+"
 _TOKEN = re.compile(
-    rf"""\s*(?:
+    rf"""(?:
       (?P<text>"(?:[^"\\]|\\.)*"|`[^`]*`)
     | (?P<duration>{_DURATION})(?![\w.])
     | (?P<number>-?\d+(?:\.\d+)?)(?![\w.])
     | (?P<word>[A-Za-z_.](?:[\w.:/-]|"(?:[^"\\]|\\.)*")*)
     | (?P<sign>&&|\|\||=~|!~|!=|>=|<=|>>|<<|[{{}}()=<>!|~+*/^-])
-    )""",
+    )\s*""",
     re.X,
 )
 
@@ -181,8 +181,8 @@ def _apply(selection: Selection, text: str, name: str, sign: str, value: tuple[s
 
 def _tokens(text: str) -> list[tuple[str, str]]:
     tokens = []
-    at = 0
     stripped = text.rstrip()
+    at = len(stripped) - len(stripped.lstrip())
     while at < len(stripped):
         found = _TOKEN.match(stripped, at)
         if not found:
