@@ -10,7 +10,7 @@ import numpy as np
 from aiops_cli.analysis.changepoint import joint_onset, level_shift, run_onset
 from aiops_cli.analysis.clues import Clue, number, rfc3339
 from aiops_cli.analysis.indicators import IndicatorKind, classify, words
-from aiops_cli.analysis.robust import finite, location_scale, strength
+from aiops_cli.analysis.robust import finite, level, quantile, strength
 from aiops_cli.models.analysis import Entity, Evidence
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _usual(values: Floats, now: Floats, indicator: Indicator, from_reference: bo
     if values.size < LEAST_POINTS:
         return None
     kind, _ = classify(indicator.name)
-    center, scale = (float(part[0]) for part in location_scale(values[None, :], relative_floor=_FLOOR[kind]))
+    center, scale, ordered = level(values, relative_floor=_FLOOR[kind])
     floor = _ABSOLUTE_FLOOR.get((kind, indicator.unit), 0.0)
     if not floor and not center:
         floor = _ZERO_FLOOR * float(np.abs(now).max(initial=0.0))
@@ -111,8 +111,8 @@ def _usual(values: Floats, now: Floats, indicator: Indicator, from_reference: bo
     if not from_reference or values.size < _TAIL_POINTS:
         return _Usual(center, scale, scale, from_reference)
     # A normal sample's 95th percentile is 1.645 standard deviations out; what bursts goes further.
-    low, high = np.quantile(values, (0.05, 0.95))
-    up, down = float(high - center) / 1.645, float(center - low) / 1.645
+    up = (quantile(ordered, 0.95) - center) / 1.645
+    down = (center - quantile(ordered, 0.05)) / 1.645
     return _Usual(center, max(scale, up), max(scale, down), from_reference)
 
 

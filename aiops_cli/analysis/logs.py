@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 
 WILDCARD = "<*>"
 _VARIABLE = re.compile(
+    r"(?=[\"'0-9a-fA-F+-])(?:"  # most characters start no variable: fail on them at once
     r"\"(?:[^\"\\]|\\.){0,400}\"(?!:)|'[^']{1,200}'"  # quoted strings, JSON keys kept
     r"|\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
     r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,\d]*(?:Z|[+-]\d\d:?\d\d)?|\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b"
     r"|\b0[xX][0-9a-fA-F]+\b|\b(?=[a-fA-F]*\d)[0-9a-fA-F]{8,}\b"
     r"|(?<![\w#])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?:ns|us|µs|ms|s|m|h|B|KB|MB|GB|KiB|MiB|GiB|%)?\b"
+    r")"
 )
 _ERROR = re.compile(
     r"\b(?:ERROR|FATAL|CRITICAL|PANIC|panic|SEVERE|Exception|exception|Traceback|error|failed|failure"
     r"|refused|timed out|timeout|exhausted|unavailable|denied|OOM|killed)\b|[a-z]Exception\b|[a-z]Error\b"
 )
-_WARN = re.compile(r"\b(?:WARN|WARNING|warn|warning)\b")
 _ERROR_LEVELS = frozenset({"error", "err", "fatal", "critical", "crit", "panic", "severe", "emerg", "alert"})
 _LOCATION = re.compile(
     r"(?<![\w.$/])[A-Za-z_$][\w.$/-]*[A-Za-z_](?:\.(?:go|py|java|kt|js|ts|rb|rs|cc|cpp|c))?[#:]\d+\b"
@@ -49,11 +50,16 @@ def mask(line: str) -> str:
 
 def is_error(entry: LogEntry) -> bool:
     """Whether a line is at error level: by its level label where it has one, else by its words."""
+    known = _labelled_error(entry)
+    return bool(_ERROR.search(entry.line)) if known is None else known
+
+
+def _labelled_error(entry: LogEntry) -> bool | None:
     for source in (entry.labels, entry.metadata):
         level = source.get("level") or source.get("detected_level") or source.get("severity")
         if level and level.lower() != "unknown":
             return level.lower() in _ERROR_LEVELS
-    return bool(_ERROR.search(entry.line))
+    return None
 
 
 class Templates:
@@ -68,7 +74,7 @@ class Templates:
         self._depth = depth
         self._most = most_children
         self._leaves: dict[tuple[object, ...], list[int]] = {}
-        self._known: dict[str, int] = {}
+        self._known: dict[tuple[str, bool | None], tuple[int, bool]] = {}
         self._located: dict[str, int] = {}
         self._tokens: list[list[str]] = []
 
@@ -80,23 +86,28 @@ class Templates:
     def texts(self) -> list[str]:
         return [" ".join(tokens) for tokens in self._tokens]
 
-    def add(self, line: str, *, by_location: bool = False) -> int:
-        """The template's index. `by_location`: lines that name their code location are one template a
-        location, however their texts differ in length."""
+    def add(self, line: str, *, error: bool | None = None) -> tuple[int, bool]:
+        """The template's index and whether the line is an error (`error` where that is known already).
+
+        Lines that name their code location are one template a location, however their texts differ in
+        length; but for errors: a catch-all handler logs every exception from one place.
+        """
         masked = mask(line)
-        index = self._known.get(masked)
-        if index is not None:
-            return index
-        place = _LOCATION.search(masked, 0, _LOCATION_WITHIN) if by_location else None
+        known = self._known.get((masked, error))
+        if known is not None:
+            return known
+        failed = bool(_ERROR.search(line)) if error is None else error
+        place = None if failed else _LOCATION.search(masked, 0, _LOCATION_WITHIN)
         if place is None:
             index = self._place(masked.split())
         else:
-            index = self._located.get(place.group())
-            if index is None:
+            found = self._located.get(place.group())
+            if found is None:
                 self._tokens.append(masked.split())
-                index = self._located[place.group()] = len(self._tokens) - 1
-        self._known[masked] = index
-        return index
+                found = self._located[place.group()] = len(self._tokens) - 1
+            index = found
+        self._known[masked, error] = (index, failed)
+        return index, failed
 
     def _place(self, tokens: list[str]) -> int:
         head = [WILDCARD if WILDCARD in token else token for token in tokens[: self._depth]]
@@ -173,9 +184,7 @@ class Mined:
     ) -> dict[tuple[Entity, str], set[int]]:
         open_paths: dict[tuple[Entity, str], set[int]] = {}
         for entity, entry in lines:
-            error = is_error(entry)
-            # A catch-all handler logs every exception from one place: there the text tells them apart.
-            index = self._miner.add(entry.line, by_location=not error)
+            index, error = self._miner.add(entry.line, error=_labelled_error(entry))
             counts.setdefault(entity, Counter())[index] += 1
             if error:
                 self.errors.add(index)

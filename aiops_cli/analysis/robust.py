@@ -64,6 +64,25 @@ def location_scale(matrix: Floats, *, relative_floor: float = RELATIVE_FLOOR) ->
     return center, np.fmax(np.fmax(MAD_TO_SIGMA * mad, IQR_TO_SIGMA * iqr), floor)
 
 
+def level(values: Floats, *, relative_floor: float = RELATIVE_FLOOR) -> tuple[float, float, Floats]:
+    """`location_scale` of one row without NaN, and the row sorted; quicker than a matrix of one row."""
+    ordered = np.sort(values)
+    center = quantile(ordered, 0.5)
+    mad = quantile(np.sort(np.abs(ordered - center)), 0.5)
+    iqr = quantile(ordered, 0.75) - quantile(ordered, 0.25)
+    largest = max(abs(float(ordered[0])), abs(float(ordered[-1])))
+    floor = relative_floor * max(abs(center), 0.5 * largest)
+    return center, max(MAD_TO_SIGMA * mad, IQR_TO_SIGMA * iqr, floor), ordered
+
+
+def quantile(ordered: Floats, q: float) -> float:
+    """The `q` quantile (0 to 1, linear) of sorted numbers, of which there is at least one."""
+    position = q * (ordered.size - 1)
+    low = int(position)
+    high = min(low + 1, ordered.size - 1)
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (position - low))
+
+
 def strength(deviation: Floats | float, start: float = 2.0, full: float = 60.0) -> Floats:
     """0 to 1 for a deviation in sigmas: 0 up to `start`, 1 from `full` on, logarithmic between."""
     above = np.maximum(np.nan_to_num(np.asarray(deviation, dtype=np.float64), posinf=full) - start, 0.0)
