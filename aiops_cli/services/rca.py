@@ -26,12 +26,14 @@ _EITHER = frozenset({"traffic"})
 
 @dataclass(slots=True)
 class Investigation:
-    """What an analysis saw and concluded. `gaps` are (cluster, source, why it is missing)."""
+    """What an analysis saw and concluded. `gaps` are (cluster, source, why it is missing); `step` is the
+    resolution of its range queries in seconds."""
 
     causes: FleetResult[Cause]
     evidence: list[Evidence]
     window: TimeRange
     at: float
+    step: float
     gaps: list[tuple[str, str, ErrorInfo]] = field(default_factory=list)
     queries: list[AskedQuery] = field(default_factory=list)
     analysis_seconds: float = 0.0
@@ -81,6 +83,7 @@ async def investigate(
         evidence,
         window,
         at,
+        step,
         gaps,
         [q for e in evidence for q in e.asked],
         time.perf_counter() - begun,
