@@ -8,9 +8,12 @@ from datetime import datetime, tzinfo
 from aiops_cli.models.analysis import Cause, Evidence
 from aiops_cli.render.markdown import block, code, table, text
 from aiops_cli.render.text import clock, si
+from aiops_cli.services.queries import CATALOGUE
 from aiops_cli.services.report import Report, ReportQuery, entity_text
 
 _ROWS = 50
+_FULL = 3
+_NAMES = {query.expr: f"@{name}" for name, query in CATALOGUE.items()}
 _COMMANDS = {"prometheus": "aiops metrics range", "loki": "aiops logs query"}
 
 
@@ -60,8 +63,22 @@ class _Writer:
         parts = ["## Root causes\n"]
         if not report.causes:
             parts.append("None: nothing in the window deviates enough to be called one.\n")
-        for cause in report.causes:
-            parts.append(self._cause(cause))
+        parts += [self._cause(cause) for cause in report.causes[:_FULL]]
+        if others := report.causes[_FULL:]:
+            parts.append("### Less likely\n")
+            titles = ("rank", "what", "indicator", "confidence", "since", "best evidence")
+            rows = [
+                (
+                    str(c.rank),
+                    text(entity_text(c.entity)),
+                    text(c.indicator),
+                    f"{c.confidence:.2f}",
+                    self.time(c.onset),
+                    text(c.evidence[0].text if c.evidence else ""),
+                )
+                for c in others
+            ]
+            parts.append(table(titles, rows, right=("rank", "confidence")))
         return "\n".join(parts)
 
     def _cause(self, cause: Cause) -> str:
@@ -122,7 +139,8 @@ class _Writer:
             (
                 a.severity,
                 text(a.cluster),
-                code(", ".join(f"{k}={v}" for k, v in sorted(a.labels.items())) or a.expr, cell=True),
+                code(_NAMES.get(a.expr, a.expr), cell=True),
+                code(", ".join(f"{k}={v}" for k, v in sorted(a.labels.items())), cell=True),
                 a.type,
                 self.time(a.start),
                 self.time(a.end),
@@ -132,8 +150,8 @@ class _Writer:
             )
             for a in report.anomalies[:_ROWS]
         ]
-        titles = ("severity", "cluster", "series", "type", "from", "to", "expected", "actual", "reason")
-        shown = table(titles, rows, right=("expected", "actual"))
+        titles = ("severity", "cluster", "query", "series", "type", "from", "to", "usual", "seen", "reason")
+        shown = table(titles, rows, right=("usual", "seen"))
         return "## Anomalies\n\n" + shown + _left(len(report.anomalies))
 
     def timeline(self, report: Report) -> str:
@@ -151,15 +169,17 @@ class _Writer:
         parts = ["## Appendix: queries\n"]
         if not report.queries:
             parts.append("No query was run.\n")
-        for number, query in enumerate(report.queries, 1):
-            step = f", step {query.step:g} s" if query.step else ""
-            clusters = ", ".join(text(c) for c in query.clusters)
+        groups: dict[tuple[str, tuple[str, ...], str, str, float | None], list[ReportQuery]] = {}
+        for query in report.queries:
+            key = (query.source, tuple(query.clusters), query.start, query.end, query.step)
+            groups.setdefault(key, []).append(query)
+        for (source, clusters, start, end, step), asked in groups.items():
             parts.append(
-                f"{number}. {text(query.source)} on {clusters}, {self.time(query.start)} to "
-                f"{self.time(query.end)}{step}\n"
+                f"{text(source)} on {', '.join(text(c) for c in clusters)}, {self.time(start)} to "
+                f"{self.time(end)}{f', step {step:g} s' if step else ''}:\n"
             )
-            indented = block(_repeat(query, report.bundle), "sh" if query.source in _COMMANDS else "")
-            parts.append("".join(f"    {line}\n" for line in indented.splitlines()))
+            language = "sh" if source in _COMMANDS else ""
+            parts.append(block("\n".join(_repeat(q, report.bundle) for q in asked), language))
         return "\n".join(parts)
 
 

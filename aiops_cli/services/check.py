@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aiops_cli.services.fleet import Member
 
 _MAX_OFFENDERS = 50
-_MAX_STEPS = 11_000
+_LEAST_STEPS, _MAX_STEPS = 20, 11_000
 _LATE = {ErrorCode.QUERY_TIMEOUT, ErrorCode.CONNECT_TIMEOUT}
 
 
@@ -214,7 +214,11 @@ async def _metric(assertion: MetricAssertion, member: Member, steps: Steps, at: 
         return await source.query_range(expr, TimeRange(steps.start, end), steps.size)
 
     if claim.kind == "survivors":
-        answer, violators = await asyncio.gather(ask(claim.series), ask(claim.violators))
+        try:
+            answer, violators = await asyncio.gather(ask(claim.series), ask(claim.violators))
+        except UsageError:
+            await ask(claim.expr)  # refused as it was written, its message points at the right place
+            raise
         return judge(claim, answer, violators, steps, assertion.allow_empty)
     return judge(claim, await ask(claim.series), None, steps, assertion.allow_empty)
 
@@ -227,7 +231,8 @@ def _steps(seconds: float, moment: Moment) -> Steps:
         count = max(math.floor(seconds / moment.grid), 1)
         end = math.floor(moment.now / moment.grid) * moment.grid
         return Steps(count + 1, end - count * moment.grid, moment.grid)
-    count = math.ceil(seconds / (moment.step or default_step(seconds)))
+    step = moment.step or min(default_step(seconds), max(seconds / _LEAST_STEPS, 1.0))
+    count = math.ceil(seconds / step)
     if count > _MAX_STEPS:
         raise UsageError(
             f"--for has {count:,} steps, which is too many",

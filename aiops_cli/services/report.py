@@ -28,6 +28,7 @@ from aiops_cli.services.times import rfc3339
 
 _ENTRIES = 200
 _ONSETS = 3
+_THIN = 0.3
 _LEVELS = {"critical": 0, "error": 1, "warning": 2, "info": 3}
 
 
@@ -169,6 +170,8 @@ def _summary(
             f"Most likely cause: {entity_text(first.entity)}, {first.indicator}{since} "
             f"(confidence {first.confidence:.2f})."
         )
+        if first.confidence < _THIN:
+            lines.append("The evidence for it is thin: take it as a place to look, not as an answer.")
         if len(first.chain) > 1:
             lines.append(f"From there it reached {entity_text(first.chain[-1])}.")
         if first.blast_radius:
