@@ -123,8 +123,15 @@ def build_go(module: GoModule) -> float:
         began = time.monotonic()
         with _aside(final) as working:
             _run(
-                ["go", "build", "-trimpath", f"-ldflags={module.ldflags}", "-o", f"{working}/"]
-                + list(module.programs.values()),
+                [
+                    "go",
+                    "build",
+                    "-trimpath",
+                    f"-ldflags={module.ldflags}",
+                    "-o",
+                    f"{working}/",
+                    *module.programs.values(),
+                ],
                 cwd=module.source,
                 # GOFLAGS and GOWORK of the user's own must not bend a pinned build.
                 env={"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"},

@@ -14,6 +14,7 @@ from typing import Self
 
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.apiserver import ApiServer, ControllerManager
+from tests.servers.binaries import locate
 from tests.servers.etcd import Etcd
 from tests.servers.jaeger import Jaeger
 from tests.servers.kube import Kube
@@ -56,7 +57,7 @@ class Cluster:
     """The parts asked for, and those they need, as attributes: `cluster.prometheus`, `cluster.loki`, ….
 
     Each is a `Server` with `url`, `pid`, `start`, `stop`, `kill`, `restart`, `pause` and `resume`.
-    Use it as a context manager, or `start` and `stop` it. `require` adds parts later.
+    Use it as a context manager, or `start` and `stop` it. `add_parts` and `start` add some later.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Cluster:
         self._scrape_interval = scrape_interval
         self.parts: set[str] = set()
         self._published: set[str] = set()
-        self._want(parts)
+        self.add_parts(parts)
 
     # Every part's ports exist from the start, so that configurations can name each other.
     @cached_property
@@ -134,36 +135,39 @@ class Cluster:
     def kube(self) -> Kube:
         return Kube(self.apiserver.url, self.apiserver.authority.certificate, self.token)
 
-    def _want(self, parts: Iterable[str]) -> None:
+    def add_parts(self, parts: Iterable[str]) -> None:
+        """Have these parts too, and those they need, from the next `start` on.
+
+        A Prometheus that runs takes up a node exporter or Alertmanager that is new. Raises
+        MissingServer, and changes nothing, where this machine lacks one of the programs.
+        """
         asked = set(parts)
         if unknown := asked - set(ALL_PARTS):
             raise ValueError(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(ALL_PARTS)}")
         for part in tuple(asked):
             asked |= _NEEDED_BY.get(part, set())
-        self.parts |= asked
-        if "prometheus" in self.parts:
-            if "node" in self.parts:
-                self.prometheus.node = self.node
-            if "alertmanager" in self.parts:
-                self.prometheus.alertmanager = self.alertmanager
+        new = asked - self.parts
+        for part in sorted(new):
+            locate(getattr(self, part).program)
+        self.parts |= new
+        if "prometheus" in self.parts and new & {"prometheus", "node", "alertmanager"}:
+            self.prometheus.node = self.node if "node" in self.parts else None
+            self.prometheus.alertmanager = self.alertmanager if "alertmanager" in self.parts else None
+            if self.prometheus.running:
+                self.prometheus.write_config()
+                self.prometheus.reload()
 
     def start(self) -> Self:
+        """Start every part that is not running; returns once all are ready and their Services exist."""
         start_clusters([self])
         return self
 
-    def require(self, parts: Iterable[str]) -> Self:
-        """Start those parts too; Prometheus takes up a node exporter or Alertmanager that is new."""
-        before = set(self.parts)
-        self._want(parts)
-        new = self.parts - before
-        if "prometheus" in before and new & {"node", "alertmanager"} and self.prometheus.running:
-            self.prometheus.write_config()
-            self.prometheus.reload()
-        return self.start()
-
     def revive(self) -> None:
-        """Start again whatever part is not running, such as one that a test killed."""
-        if any(not s.running for s in self.servers):
+        """Bring back every part that a test killed, stopped or paused."""
+        for server in self.servers:
+            if server.paused:
+                server.resume()
+        if not all(server.running for server in self.servers):
             self.start()
 
     def publish(self) -> None:

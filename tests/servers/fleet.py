@@ -47,7 +47,7 @@ def write_config(path: Path, clusters: Iterable[Cluster], *, discovered: Iterabl
 
 
 class Fleet:
-    """Clusters, and `env` to run aiops with them: KUBECONFIG and AIOPS_CONFIG.
+    """Clusters, and `env` to run aiops with them: AIOPS_CONFIG, and KUBECONFIG where one has an API server.
 
     `discovered` names clusters whose endpoints are left out of the config, so that aiops has to find
     them through the API server. `fleet["east"]` is that cluster.
@@ -85,7 +85,10 @@ class Fleet:
 
     @property
     def env(self) -> dict[str, str]:
-        return {"KUBECONFIG": str(self.kubeconfig), "AIOPS_CONFIG": str(self.config)}
+        found = {"AIOPS_CONFIG": str(self.config)}
+        if any("apiserver" in cluster.parts for cluster in self.clusters):
+            found["KUBECONFIG"] = str(self.kubeconfig)
+        return found
 
     def write(self) -> None:
         """Write the kubeconfig and the config for the clusters' present parts."""

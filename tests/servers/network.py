@@ -34,7 +34,7 @@ _held: dict[int, IO[str]] = {}
 
 def free_port() -> int:
     """A port free on every address, kept from other test runs until this process ends."""
-    for port in random.sample(PORTS, 1000):
+    for port in random.sample(PORTS, len(PORTS)):
         if port in _held:
             continue
         lock = (_shared_dir() / str(port)).open("w")
@@ -47,7 +47,7 @@ def free_port() -> int:
             continue
         _held[port] = lock
         return port
-    raise RuntimeError("no free port between 20000 and 32000")
+    raise RuntimeError(f"no free port from {PORTS.start} to {PORTS.stop - 1}")
 
 
 def _ip(*args: str) -> subprocess.CompletedProcess[str]:

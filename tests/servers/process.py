@@ -84,6 +84,7 @@ class Server:
         self.log = home / f"{self.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
+        self.paused = False
 
     def command(self) -> list[str]:
         """The program's arguments, without the program."""
@@ -149,6 +150,7 @@ class Server:
         """Let a server that died, or was killed from outside, be started again."""
         if not self.running:
             self._process = None
+            self.paused = False
 
     def start(self) -> None:
         """Start and wait until ready. Does nothing when it is running."""
@@ -171,13 +173,16 @@ class Server:
     def pause(self) -> None:
         """Freeze it: connections are accepted by the kernel and nothing ever answers."""
         os.killpg(self.pid, signal.SIGSTOP)
+        self.paused = True
 
     def resume(self) -> None:
+        """Let a paused server go on; it answers what waited."""
         os.killpg(self.pid, signal.SIGCONT)
+        self.paused = False
 
     def _end(self, with_signal: signal.Signals) -> None:
         process, self._process = self._process, None
-        self._ready = False
+        self._ready = self.paused = False
         if process is None:
             return
         if process.poll() is None:

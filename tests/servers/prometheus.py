@@ -50,6 +50,8 @@ class Prometheus(Server):
             f"--storage.tsdb.path={self.home / 'data'}",
             "--storage.tsdb.retention.time=400d",
             f"--web.listen-address={self.host}:{self.port}",
+            # The first alert may come before Alertmanager is discovered; a minute is long to wait.
+            "--rules.alert.resend-delay=5s",
             "--web.enable-lifecycle",
             "--web.enable-admin-api",
             "--log.level=warn",

@@ -33,15 +33,14 @@ def run(count: int, *, scrape_interval: str, controllers: bool) -> int:
     for wanted in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(wanted, _interrupt)
     names = cluster_names(count)
-    # The last one shows discovery; a single cluster is its own last.
-    fleet = Fleet.named(
-        names,
-        parts=ALL_PARTS if controllers else FULL,
-        discovered=names[-1:],
-        scrape_interval=scrape_interval,
-    )
     began = time.monotonic()
     try:
+        fleet = Fleet.named(
+            names,
+            parts=ALL_PARTS if controllers else FULL,
+            discovered=names[-1:],  # shows discovery
+            scrape_interval=scrape_interval,
+        )
         with fleet:
             for cluster in fleet.clusters:
                 cluster.prometheus.set_rules("general", [WATCHDOG])

@@ -1,0 +1,267 @@
+"""Fixtures for every test: a home of its own, the CLI as a subprocess, and clusters of real servers.
+
+Servers are started when the first test asks for them and are shared until the session ends; what a test
+killed or paused is brought back after it. Tests that write to a shared server use names of their own.
+A server program that this machine lacks skips the test, and so does anything else that skips; with
+AIOPS_REQUIRE_SERVERS=1 every skip is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.binaries import MissingServer
+from tests.servers.cluster import FULL, Cluster, start_clusters, stop_clusters, temporary_root
+from tests.servers.fleet import Fleet
+from tests.servers.network import service_address
+
+# Every proxy, colour, size and credential setting of the person who runs the tests.
+LEAKING = (
+    *(f"{scheme}_{suffix}" for scheme in ("HTTP", "HTTPS", "ALL", "NO") for suffix in ("PROXY", "proxy")),
+    *(f"{scheme}_proxy" for scheme in ("http", "https", "all", "no")),
+    *("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"),
+    *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+)
+COMMAND_SECONDS = 60.0
+# Read once: tests run without any AIOPS_ variable.
+REQUIRE_SERVERS = os.environ.get("AIOPS_REQUIRE_SERVERS") == "1"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    args: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as one JSON document."""
+        return json.loads(self.stdout)
+
+
+class Aiops:
+    """Runs `aiops ARGS…` in a process of its own, in this test's home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._started: list[subprocess.Popen[str]] = []
+
+    def __call__(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        timeout: float = COMMAND_SECONDS,
+        cwd: Path | None = None,
+    ) -> Finished:
+        """Run to the end. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+        done = subprocess.run(
+            self._command(args),
+            env={**os.environ, **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=cwd or self.home,
+            check=False,
+        )
+        return Finished(args, done.returncode, done.stdout, done.stderr)
+
+    def start(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start it and return at once, for commands that follow; killed when the test ends."""
+        process = subprocess.Popen(
+            self._command(args),
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.home,
+        )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.communicate()
+
+    @staticmethod
+    def _command(args: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "aiops_cli", *args]
+
+
+class Clusters:
+    """The session's clusters by name: `clusters("east", {"prometheus", "node"})`.
+
+    The same name is the same cluster, which gains the parts asked for later.
+    """
+
+    def __init__(self) -> None:
+        self._root = temporary_root()
+        self._by_name: dict[str, Cluster] = {}
+
+    def __call__(self, name: str, parts: Iterable[str] = FULL) -> Cluster:
+        return self.together([name], parts)[0]
+
+    def together(self, names: Iterable[str], parts: Iterable[str] = FULL) -> list[Cluster]:
+        """Several at once, started side by side."""
+        parts = frozenset(parts)
+        found = []
+        for name in names:
+            cluster = self._by_name.setdefault(name, Cluster(name, parts=(), root=self._root))
+            try:
+                cluster.add_parts(parts)
+            except MissingServer as error:
+                pytest.skip(str(error))
+            found.append(cluster)
+        start_clusters(found)
+        return found
+
+    def revive(self) -> None:
+        for cluster in self._by_name.values():
+            cluster.revive()
+
+    def stop(self) -> None:
+        stop_clusters(list(self._by_name.values()))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder with nothing in it; XDG folders are `config`, `data` and `cache` in it."""
+    root = tmp_path_factory.mktemp("home", numbered=True)
+    for name in [*LEAKING, *(n for n in os.environ if n.startswith("AIOPS_"))]:
+        monkeypatch.delenv(name, raising=False)
+    for variable, folder in {
+        "HOME": "",
+        "XDG_CONFIG_HOME": "config",
+        "XDG_DATA_HOME": "data",
+        "XDG_CACHE_HOME": "cache",
+        "XDG_STATE_HOME": "state",
+    }.items():
+        monkeypatch.setenv(variable, str(root / folder) if folder else str(root))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    return root
+
+
+@pytest.fixture
+def aiops(home: Path) -> Iterator[Aiops]:
+    """The CLI: `aiops("metrics", "query", "up", "-o", "json", env=fleet3.env).json`."""
+    runner = Aiops(home)
+    yield runner
+    runner.close()
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[Clusters]:
+    """Clusters with just the parts a test needs: `clusters("east", {"loki"}).loki.url`."""
+    pool = Clusters()
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture(scope="session")
+def east(clusters: Clusters) -> Cluster:
+    """A whole cluster: API server, Prometheus with a node exporter, Alertmanager, Loki and Jaeger."""
+    return clusters("east")
+
+
+@pytest.fixture(scope="session")
+def west(clusters: Clusters) -> Cluster:
+    """A second whole cluster."""
+    return clusters("west")
+
+
+@pytest.fixture(scope="session")
+def fleet3(clusters: Clusters) -> Fleet:
+    """East, west and north, whole; north has no endpoints in the config and has to be discovered.
+
+    Where this machine cannot lay out an address for the service proxy, north's are given too.
+    """
+    fleet = Fleet(
+        clusters.together(["east", "west", "north"]),
+        discovered=["north"] if service_address()[0] else (),
+    )
+    fleet.write()
+    return fleet
+
+
+@pytest.fixture(scope="session")
+def metrics_fleet(clusters: Clusters) -> Fleet:
+    """Two clusters of a Prometheus and a node exporter alone, `lab1` and `lab2`, named in config only."""
+    fleet = Fleet(clusters.together(["lab1", "lab2"], {"prometheus", "node"}))
+    fleet.write()
+    return fleet
+
+
+@pytest.fixture(scope="session")
+def service_proxy() -> str:
+    """For tests that go through the API server's service proxy: the address servers stand at."""
+    address, reason = service_address()
+    if address is None:
+        pytest.skip(reason)
+    return address
+
+
+@pytest.fixture(autouse=True)
+def _revived(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Bring back what the test killed or paused, for the next one."""
+    yield
+    if "clusters" in request.fixturenames:
+        request.getfixturevalue("clusters").revive()
+
+
+def pytest_configure() -> None:
+    # The default action of SIGTERM would leave no time to stop the servers.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _fail_instead_of_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if REQUIRE_SERVERS and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though AIOPS_REQUIRE_SERVERS=1: {_reason(report)}"
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    where = report.longrepr
+    return (str(where[2]) if isinstance(where, tuple) else str(where)).removeprefix("Skipped: ")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _fail_instead_of_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_instead_of_skip(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line on what was skipped and why."""
+    reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        total = sum(reasons.values())
+        listed = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common())
+        terminalreporter.write_line(f"{total} skipped: {listed}")
