@@ -113,7 +113,7 @@ class KubernetesSource:
         rollouts = diff.rollouts(deployments, replica_sets, revisions)
         rows = [
             *rollouts,
-            *diff.scalings(deployments, events, rollouts),
+            *diff.scalings(events, rollouts),
             *diff.config_edits(config_maps),
             *diff.failed_conditions(deployments),
         ]

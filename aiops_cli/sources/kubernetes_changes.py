@@ -1,7 +1,7 @@
 """What changed in a cluster, read from what its objects remember of themselves.
 
 Rollouts come from ReplicaSets and ControllerRevisions (kubectl's `rollout history` reads the same),
-edits from `managedFields`, scalings from events and from writes of the scale subresource.
+edits from `managedFields`, scalings from events.
 """
 
 from __future__ import annotations
@@ -91,34 +91,39 @@ def rollouts(
     return changes
 
 
-def scalings(
-    deployments: Iterable[Deployment], events: Iterable[KubeEvent], rollouts: Iterable[Change]
-) -> list[Change]:
-    """Changes of the number of replicas, but for the steps that a rollout itself is made of."""
+def scalings(events: Iterable[KubeEvent], rollouts: Iterable[Change]) -> list[Change]:
+    """Changes of the number of replicas, but for the steps that a rollout itself is made of.
+
+    Only events tell: `managedFields` has no time for writes of the scale subresource.
+    """
+    scaled = [e for e in events if e.reason in _SCALED]
     rolled: dict[tuple[str, str], list[float]] = defaultdict(list)
     for change in rollouts:
         rolled[change.namespace, change.name].append(change.at)
 
-    def is_rollout(event: KubeEvent) -> bool:
-        times = rolled.get((event.namespace, event.name), [])
-        return event.reason == "ScalingReplicaSet" and any(
-            at - 5 <= event.at <= at + _ROLLOUT_SECONDS for at in times
-        )
+    def is_step(event: KubeEvent) -> bool:
+        """A rollout starts a ReplicaSet from none and moves replicas between two of them."""
+        owner = event.namespace, event.name
+        for at in rolled.get(owner, []):
+            if event.reason != "ScalingReplicaSet" or not at - 5 <= event.at <= at + _ROLLOUT_SECONDS:
+                continue
+            if " from 0 to " in event.message or " from " not in event.message:
+                return True
+            if any(
+                (other.namespace, other.name) == owner
+                and at - 5 <= other.at <= at + _ROLLOUT_SECONDS
+                and _replica_set(other) not in ("", _replica_set(event))
+                for other in scaled
+            ):
+                return True
+        return False
 
-    changes = [
-        Change(e.at, e.kind, e.name, e.namespace, "scaling", e.message)
-        for e in events
-        if e.reason in _SCALED and not is_rollout(e)
-    ]
-    for deployment in deployments:
-        meta = deployment.metadata
-        for write in meta.managed_fields:
-            at = unix(write.time)
-            told = any(c.name == meta.name and abs(c.at - at) < 60 for c in changes)
-            if write.subresource == "scale" and not told:
-                detail = f"replicas set to {deployment.spec.replicas} by {write.manager}"
-                changes.append(Change(at, "Deployment", meta.name, meta.namespace, "scaling", detail))
-    return changes
+    return [Change(e.at, e.kind, e.name, e.namespace, "scaling", e.message) for e in scaled if not is_step(e)]
+
+
+def _replica_set(event: KubeEvent) -> str:
+    found = re.search(r"replica set (\S+)", event.message)
+    return found[1] if found else ""
 
 
 def config_edits(config_maps: Iterable[Object]) -> list[Change]:

@@ -164,17 +164,12 @@ class Condition(msgspec.Struct, rename="camel"):
     last_update_time: datetime | None = None
 
 
-class DeploymentSpec(msgspec.Struct):
-    replicas: int | None = None
-
-
 class DeploymentStatus(msgspec.Struct):
     conditions: list[Condition] = []
 
 
 class Deployment(msgspec.Struct):
     metadata: Meta
-    spec: DeploymentSpec = msgspec.field(default_factory=DeploymentSpec)
     status: DeploymentStatus = msgspec.field(default_factory=DeploymentStatus)
 
 

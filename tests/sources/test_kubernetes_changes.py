@@ -1,0 +1,126 @@
+"""How pod templates differ in words, and which edits count, on objects as the API writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from aiops_cli.models.signals import Change, KubeEvent
+from aiops_cli.sources.kubernetes_changes import config_edits, rollouts, scalings, template_differences
+from aiops_cli.sources.kubernetes_objects import Deployment, Object, ReplicaSet
+
+
+def _template(container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "app", "image": "app:1"} | (container or {})], **spec}}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (_template(), _template(), []),
+        (_template(), _template({"image": "app:2"}), ["image of app app:1 → app:2"]),
+        (_template({"env": [{"name": "A", "value": "1"}]}), _template(), ["env A removed"]),
+        (_template(), _template({"env": [{"name": "A", "value": "1"}]}), ["env A added 1"]),
+        (_template({"env": [{"name": "API_TOKEN", "value": "x1"}]}), _template({"env": [{"name": "API_TOKEN", "value": "x2"}]}), ["env API_TOKEN changed"]),
+        (_template({"env": [{"name": "URL", "value": "http://u:p@db"}]}), _template({"env": [{"name": "URL", "value": "http://db"}]}), ["env URL changed"]),
+        (_template({"env": [{"name": "X", "value": "a"}]}), _template({"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "s"}}}]}), ["env X changed"]),
+        (_template({"env": [{"name": "X", "value": "1"}]}), _template({"env": [{"name": "X", "value": "eyJhbGciOiJIUzI1NiJ9xyz1"}]}), ["env X changed"]),
+        (_template({"args": ["--cache=100", "-v"]}), _template({"args": ["--cache=10", "-v"]}), ["args --cache=100 → --cache=10"]),
+        (_template({"args": ["--password=a"]}), _template({"args": ["--password=b"]}), ["args changed"]),
+        (_template({"resources": {"limits": {"cpu": "2"}}}), _template({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}}), ["request of app cpu none → 1", "limit of app cpu 2 → 1"]),
+        (_template({"readinessProbe": {"periodSeconds": 5}}), _template(), ["readinessProbe of app changed"]),
+        (_template(volumes=[{"name": "conf", "configMap": {"name": "a"}}]), _template(volumes=[{"name": "conf", "configMap": {"name": "b"}}]), ["volume conf changed"]),
+        (_template(nodeSelector={"a": "b"}), _template(), ["nodeSelector changed"]),
+        (_template(), {"spec": {"containers": [{"name": "app", "image": "app:1"}, {"name": "proxy", "image": "p:1"}]}}, ["container proxy added with image p:1"]),
+        ({"metadata": {"annotations": {"checksum/config": "1"}}, **_template()}, {"metadata": {"annotations": {"checksum/config": "2", "kubectl.kubernetes.io/restartedAt": "now"}}, **_template()}, ["restarted", "annotation checksum/config changed"]),
+    ],
+)  # fmt: skip
+def test_templates_differ_in_words(before: dict[str, Any], now: dict[str, Any], expected: list[str]) -> None:
+    assert template_differences(before, now) == expected
+
+
+def _config_map(created: str, *writes: tuple[str, str]) -> Object:
+    fields = [{"manager": m, "operation": "Update", "time": t} for m, t in writes]
+    meta = {"name": "limits", "namespace": "shop", "creationTimestamp": created, "managedFields": fields}
+    return msgspec.convert({"metadata": meta}, Object, strict=False)
+
+
+def test_the_last_write_of_a_config_map_is_its_edit() -> None:
+    created = "2026-01-01T00:00:00Z"
+    row = _config_map(created, ("helm", created), ("kubectl-edit", "2026-01-02T00:00:00Z"))
+    (edit,) = config_edits([row])
+    assert edit == Change(1767312000.0, "ConfigMap", "limits", "shop", "config", "edited by kubectl-edit")
+    assert config_edits([_config_map(created)]) == []
+
+
+def _replica_set(uid: str, revision: str, image: str, **annotations: str) -> ReplicaSet:
+    meta = {
+        "name": f"cart-{uid}",
+        "namespace": "shop",
+        "uid": uid,
+        "creationTimestamp": f"2026-01-0{uid}T00:00:00Z",
+        "annotations": {"deployment.kubernetes.io/revision": revision, **annotations},
+        "ownerReferences": [{"kind": "Deployment", "name": "cart", "uid": "d", "controller": True}],
+    }
+    return msgspec.json.decode(
+        msgspec.json.encode({"metadata": meta, "spec": {"template": _template({"image": image})}}),
+        type=ReplicaSet,
+    )
+
+
+def test_an_old_replica_set_that_came_back_is_not_dated_by_its_creation() -> None:
+    history = {"deployment.kubernetes.io/revision-history": "1"}
+    rows = [_replica_set("2", "2", "cart:2"), _replica_set("1", "3", "cart:1", **history)]
+    meta = {
+        "name": "cart",
+        "namespace": "shop",
+        "uid": "d",
+        "annotations": {"deployment.kubernetes.io/revision": "3"},
+        "managedFields": [
+            {"manager": "kubectl", "time": "2026-01-05T00:00:00Z"},
+            {"manager": "kube-controller-manager", "time": "2026-01-05T00:00:01Z"},
+            {"manager": "kube-controller-manager", "time": "2026-01-09T00:00:00Z", "subresource": "status"},
+        ],
+    }
+    deployment = msgspec.convert({"metadata": meta}, Deployment, strict=False)
+    second, third = rollouts([deployment], rows, [])
+    assert second.detail == "revision 2 with image cart:2"
+    assert third.detail == "revision 2 → 3: image of app cart:2 → cart:1"
+    assert third.at == 1767571201.0
+    assert [c.detail for c in rollouts([], rows, [])] == ["revision 2 with image cart:2"]
+
+
+def _scaled(at: float, message: str, *, name: str = "cart", reason: str = "ScalingReplicaSet") -> KubeEvent:
+    return KubeEvent(at, "Normal", reason, "Deployment", name, "shop", message)
+
+
+def test_steps_of_a_rollout_are_no_scalings() -> None:
+    rollout = Change(1000.0, "Deployment", "cart", "shop", "rollout", "")
+    events = [
+        _scaled(900, "Scaled up replica set cart-a from 1 to 3"),
+        _scaled(1002, "Scaled up replica set cart-b from 0 to 1"),
+        _scaled(1003, "Scaled down replica set cart-a from 3 to 2"),
+        _scaled(1004, "Scaled up replica set cart-b from 1 to 2"),
+        _scaled(1004, "Scaled up replica set other-a from 0 to 2", name="other"),
+        _scaled(1005, "New size: 5; reason: cpu above target", reason="SuccessfulRescale"),
+        _scaled(1006, "Readiness probe failed", reason="Unhealthy"),
+        _scaled(9000, "Scaled up replica set cart-b from 2 to 5"),
+    ]
+    assert [(c.at, c.name) for c in scalings(events, [rollout])] == [
+        (900, "cart"),
+        (1004, "other"),
+        (1005, "cart"),
+        (9000, "cart"),
+    ]
+
+
+def test_a_scaling_soon_after_a_rollout_is_one() -> None:
+    created = Change(1000.0, "Deployment", "cart", "shop", "rollout", "")
+    events = [
+        _scaled(1000, "Scaled up replica set cart-a to 1"),
+        _scaled(1000, "Scaled up replica set cart-a from 0 to 1"),
+        _scaled(1030, "Scaled up replica set cart-a from 1 to 3"),
+    ]
+    assert [c.at for c in scalings(events, [created])] == [1030]
