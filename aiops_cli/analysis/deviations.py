@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ODD = 4.0
 """Deviations beyond this many robust sigmas take part in finding the onset."""
+FAINT = 2.0
+"""Deviations below this many sigmas are not mentioned; up to about 4 they weigh next to nothing."""
 LEAST_POINTS = 3
 _WEIGHT: dict[IndicatorKind, float] = {
     "resource": 1.0,
@@ -157,6 +159,10 @@ def find_onset(obs: Observations) -> float:
     # The trigger follows the onset by minutes; a moment far from it is another incident's.
     if found is None or not obs.at - 1800 <= found <= obs.at + 2 * width:
         return obs.at
+    # Samples tell the onset to a step; within that the trigger's own time is as good, and spans and logs
+    # are cut by it more finely.
+    if abs(found - obs.at) <= width:
+        return obs.at
     return found
 
 
@@ -200,13 +206,13 @@ def clues(found: list[Deviation], directory: Directory) -> list[Clue]:
     """The deviations worth mentioning, as clues."""
     result = []
     for deviation in found:
-        if deviation.sigmas < 3.0:
+        if deviation.sigmas < FAINT:
             continue
         indicator = deviation.indicator
         entity = directory.entity(indicator.entity)
         change = deviation.value - deviation.usual
         unit = indicator.unit
-        loud = float(strength(deviation.sigmas, start=2.5)) * _WEIGHT[deviation.kind]
+        loud = float(strength(deviation.sigmas, start=FAINT)) * _WEIGHT[deviation.kind]
         whose = "" if entity.name == indicator.entity.name else f" of {indicator.entity.name}"
         result.append(
             Clue(
@@ -239,15 +245,21 @@ def clues(found: list[Deviation], directory: Directory) -> list[Clue]:
 _REQUESTS = frozenset({"requests", "request", "rps", "qps", "calls", "workload", "ops"})
 
 
-def volumes(obs: Observations, onset: float, directory: Directory) -> dict[Entity, float]:
-    """Requests that each entity serves after the onset (median), by its request-rate indicator."""
+def volumes(obs: Observations, onset: float, directory: Directory) -> tuple[dict[Entity, float], set[Entity]]:
+    """Requests that each entity serves after the onset (median), by its request-rate indicator, and the
+    entities that usually serve none: what is called only now is called because something else changed."""
     served: dict[Entity, float] = {}
+    usually: dict[Entity, float] = {}
+    reference = _by_name(obs.reference)
     for indicator in obs.indicators:
         if classify(indicator.name)[0] != "traffic" or not words(indicator.name) & _REQUESTS:
             continue
         times, values = _clean(indicator)
-        now = values[times > onset - _step(times)]
-        if now.size:
-            entity = directory.entity(indicator.entity)
-            served[entity] = served.get(entity, 0.0) + max(float(np.median(now)), 0.0)
-    return served
+        after = times > onset - _step(times)
+        entity = directory.entity(indicator.entity)
+        known = reference.get((indicator.entity, indicator.name), values[~after])
+        if values[after].size:
+            served[entity] = served.get(entity, 0.0) + max(float(np.median(values[after])), 0.0)
+        if known.size >= LEAST_POINTS:
+            usually[entity] = usually.get(entity, 0.0) + float(np.median(known))
+    return served, {entity for entity, usual in usually.items() if usual <= 0}

@@ -38,7 +38,8 @@ def analyze(obs: Observations, *, limit: int = 10) -> list[Cause]:
     graph = CallGraph((directory.entity(a), directory.entity(b)) for a, b in obs.edges)
     clues = deviations.clues(deviations.deviations(obs, onset), directory)
     traced, quiet = _trace_clues(obs, directory, graph, onset)
-    clues = traced + [_doubted(clue, quiet) for clue in clues]
+    served, idle = deviations.volumes(obs, onset, directory)
+    clues = traced + [_doubted(clue, quiet, idle) for clue in clues]
     clues += kube_clues.log_clues(obs, directory, onset)
     events, edges = kube_clues.event_clues(obs, directory, onset)
     for caller, callee in edges:
@@ -55,7 +56,7 @@ def analyze(obs: Observations, *, limit: int = 10) -> list[Cause]:
     alerting = [e for a in firing if (e := kube_clues.alert_entity(a, directory)) is not None]
     topics = {topic_of(alert.name) for alert in firing}
     topic = topics.pop() if len(topics) == 1 else None
-    standings = rank(clues, graph, alerting, topic, node_load, deviations.volumes(obs, onset, directory))
+    standings = rank(clues, graph, alerting, topic, node_load, served)
     return _causes(standings[: max(limit, 0)], standings, graph, alerting, obs, onset)
 
 
@@ -88,11 +89,14 @@ def _trace_clues(
     return clues, set(table.entities) - {clue.entity for clue in clues}
 
 
-def _doubted(clue: Clue, quiet: set[Entity]) -> Clue:
-    """A latency series that the entity's own spans contradict: few requests make percentiles jump."""
-    if clue.topic != "latency" or clue.signal != "metric" or clue.entity not in quiet:
-        return clue
-    return replace(clue, strength=0.3 * clue.strength)
+def _doubted(clue: Clue, quiet: set[Entity], idle: set[Entity]) -> Clue:
+    """A latency series that the entity's own spans contradict (few requests make percentiles jump), and
+    the symptoms of what usually is not called at all, count less."""
+    if clue.kind == "symptom" and clue.entity in idle:
+        return replace(clue, strength=0.3 * clue.strength)
+    if clue.topic == "latency" and clue.signal == "metric" and clue.entity in quiet:
+        return replace(clue, strength=0.3 * clue.strength)
+    return clue
 
 
 def _causes(

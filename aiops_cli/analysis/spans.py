@@ -188,7 +188,8 @@ class Slowdown:
 
 @dataclass(frozen=True, slots=True)
 class CallChange:
-    """Calls per request of `operation` to `child` now and before, and how clear the change is (sigmas)."""
+    """Calls per run of `operation` to `child` now and before, how clear the change is (sigmas), and whether
+    a call that used to be made always is made hardly ever."""
 
     entity: Entity
     operation: str
@@ -196,6 +197,7 @@ class CallChange:
     now: float
     usual: float
     sigmas: float
+    cut: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +221,7 @@ def slowdowns(table: SpanTable) -> list[Slowdown]:
     if not len(table.own):
         return []
     found: list[Slowdown] = []
-    roots = table.current & (table.parent < 0)
-    took = max(float(table.duration[roots].sum()) / 1e9, 1e-9)
+    took = _time_taken(table)
     for rows_now, rows_ref in _groups(_units(table), table.current):
         now, usual = table.own[rows_now] / 1e9, table.own[rows_ref] / 1e9
         log_now, log_usual = np.log(now + 1e-4), np.log(usual + 1e-4)
@@ -280,7 +281,9 @@ def _groups(unit: Ints, current: NDArray[np.bool_]) -> list[tuple[Ints, Ints]]:
 def call_changes(table: SpanTable, least: float = 3.0) -> list[CallChange]:
     """Calls that an operation makes more or less often than before, per time it ran; clearest first.
 
-    A code fault shows here: a function that returns early or throws makes no further calls.
+    A code fault shows here: a function that returns early or throws makes no further calls. What nearly
+    every run of an operation used to call (90 %) and hardly any calls now is judged by that share; other
+    changes by their rate, which the mix of requests moves too.
     """
     child = np.flatnonzero(table.parent >= 0)
     count = len(table.operations)
@@ -290,29 +293,49 @@ def call_changes(table: SpanTable, least: float = 3.0) -> list[CallChange]:
     runs_ref = np.bincount(table.operation[~table.current], minlength=count).astype(float)
     pair = table.operation[table.parent[child]] * count + table.operation[child]
     pairs, where = np.unique(pair, return_inverse=True)
-    now = np.bincount(where[table.current[child]], minlength=pairs.size).astype(float)
-    ref = np.bincount(where[~table.current[child]], minlength=pairs.size).astype(float)
     above, below = pairs // count, pairs % count
+    # Several children of one operation under one span are one presence.
+    once = np.unique(table.parent[child] * pairs.size + where, return_index=True)[1]
+    now, ref = _both_sides(where, table.current[child], pairs.size)
+    seen_now, seen_ref = _both_sides(where[once], table.current[child[once]], pairs.size)
     enough = (runs_now[above] >= LEAST_SAMPLES) & (runs_ref[above] >= LEAST_SAMPLES)
     with np.errstate(divide="ignore", invalid="ignore"):
         expected = np.where(enough, ref / runs_ref[above] * runs_now[above], 0.0)
         noise = expected * (1 + runs_now[above] / runs_ref[above]) + (RELATIVE_NOISE * expected) ** 2
+        share = (seen_ref + 1) / (runs_ref[above] + 2)  # Laplace
+        present = share * runs_now[above]
+        gone = np.clip(1 - seen_now / present, 0.0, 1.0) ** 3
+        missed = gone * (present - seen_now) / np.sqrt(present * np.maximum(1 - share, 0.0) + 1.0)
     noise = np.where(enough, noise + np.where(expected > 0, 1.0, now + 1.0), 1.0)
     sigmas = np.where(enough, (now - expected) / np.sqrt(noise), 0.0)
+    always = enough & (seen_ref >= 0.9 * runs_ref[above])
+    sigmas = np.where(always, np.minimum(-missed, np.where(sigmas < 0, 0.0, sigmas)), sigmas)
     changes = []
     for i in np.flatnonzero(np.abs(sigmas) >= least):
         owner, name = table.operations[int(above[i])]
+        child_name = table.operations[int(below[i])][1]
+        if sigmas[i] < 0 and "error" in child_name.lower():
+            continue  # that an error handler runs no more is good news
         changes.append(
             CallChange(
                 table.entities[owner],
                 name,
-                table.operations[int(below[i])][1],
+                child_name,
                 float(now[i] / runs_now[above[i]]),
                 float(ref[i] / runs_ref[above[i]]),
                 float(sigmas[i]),
+                bool(always[i] and sigmas[i] < 0),
             )
         )
     return sorted(changes, key=lambda c: (-abs(c.sigmas), c.operation, c.child))
+
+
+def _both_sides(index: Ints, current: NDArray[np.bool_], size: int) -> tuple[Floats, Floats]:
+    """How often each index occurs among the current and among the reference's."""
+    return (
+        np.bincount(index[current], minlength=size).astype(float),
+        np.bincount(index[~current], minlength=size).astype(float),
+    )
 
 
 def error_origins(table: SpanTable) -> list[ErrorOrigin]:
@@ -349,25 +372,37 @@ def error_origins(table: SpanTable) -> list[ErrorOrigin]:
     return sorted(origins, key=lambda o: (-o.sigmas, o.operation))
 
 
-def peers_slow(table: SpanTable) -> list[tuple[Entity, float, float, float]]:
+def peers_slow(table: SpanTable) -> list[Slowdown]:
     """Callees whose calls, unknown to the reference, spend far more between client and server than calls
-    to others do: the callee, its median, the median of all (seconds) and the distance in robust sigmas of
-    the logarithm. Time between client and server hardly depends on what is called."""
+    to others do: time between client and server hardly depends on what is called. `usual` is the median of
+    all, sigmas are robust ones of the logarithm."""
     called = np.flatnonzero(table.callee >= 0)
     known = {callee for _, callee in compared_calls(table)}
-    medians: list[tuple[int, float]] = []
+    medians: list[tuple[int, float, Floats]] = []
     for callee in np.unique(table.callee[called]):
         rows = called[table.callee[called] == callee]
         side = rows[~table.current[rows]] if int(callee) in known else rows[table.current[rows]]
         if side.size >= LEAST_SAMPLES:
-            medians.append((int(callee), float(np.median(table.own[side])) / 1e9))
+            own = table.own[side] / 1e9
+            medians.append((int(callee), float(np.median(own)), own))
     if len(medians) < 3:
         return []
-    logs = np.log([median + 1e-4 for _, median in medians])
+    logs = np.log([median + 1e-4 for _, median, _ in medians])
     center = float(np.median(logs))
     spread = max(1.4826 * float(np.median(np.abs(logs - center))), 0.3)
-    return [
-        (table.entities[callee], median, float(np.exp(center)), float(log - center) / spread)
-        for (callee, median), log in zip(medians, logs, strict=True)
-        if callee not in known and log - center > 4 * spread
-    ]
+    took = _time_taken(table)
+    found = []
+    for (callee, median, own), log in zip(medians, logs, strict=True):
+        sigmas = float(log - center) / spread
+        if callee not in known and sigmas > 4:
+            lost = float(own.sum() - own.size * np.exp(center))
+            entity = table.entities[callee]
+            usual = float(np.exp(center))
+            found.append(Slowdown(entity, entity, "", median, usual, 2 * sigmas, lost, lost / took, own.size))
+    return found
+
+
+def _time_taken(table: SpanTable) -> float:
+    """Seconds that all requests now took, by their root spans."""
+    roots = table.current & (table.parent < 0)
+    return max(float(table.duration[roots].sum()) / 1e9, 1e-9)

@@ -32,12 +32,15 @@ CONSEQUENCE = 0.05
 
 def clues(table: SpanTable, onset: float) -> list[Clue]:
     """Every clue of the spans, in no order."""
-    slow = slowdowns(table)
-    found = _own_time([s for s in slow if s.callee is None and s.sigmas >= CLEAR])
-    found += _call_time(table, [s for s in slow if s.callee is not None])
-    found += _against_peers(table)
+    slow = [s for s in slowdowns(table) if s.sigmas >= CLEAR]
+    strangers = peers_slow(table)
+    # Time lost anywhere is one budget: who lost little of it explains little of the slowness.
+    lost = sum(s.lost for s in slow) + sum(s.lost for s in strangers) or 1.0
+    found = _own_time([s for s in slow if s.callee is None], lost)
+    found += _call_time(table, [s for s in slow if s.callee is not None], lost)
+    found += _against_peers(strangers, lost)
     found += [_error(o, _first_error(table, o, onset)) for o in error_origins(table) if o.sigmas >= 2]
-    return found + _patterns(call_changes(table, 4.0), onset)
+    return found + _patterns([c for c in call_changes(table, 2.0) if c.cut or abs(c.sigmas) >= 4], onset)
 
 
 def _matters(slow: Slowdown) -> float:
@@ -49,8 +52,7 @@ def _loud(sigmas: float) -> float:
     return float(strength(sigmas, start=3.0, full=40.0))
 
 
-def _own_time(slow: list[Slowdown]) -> list[Clue]:
-    lost = sum(s.lost for s in slow) or 1.0
+def _own_time(slow: list[Slowdown], lost: float) -> list[Clue]:
     return [
         Clue(
             s.entity,
@@ -78,12 +80,8 @@ def _own_time(slow: list[Slowdown]) -> list[Clue]:
     ]
 
 
-def _call_time(table: SpanTable, edges: list[Slowdown]) -> list[Clue]:
+def _call_time(table: SpanTable, slow: list[Slowdown], lost: float) -> list[Clue]:
     """Time lost between caller and callee belongs to the one whose other calls are slow too."""
-    slow = [s for s in edges if s.sigmas >= CLEAR]
-    lost = sum(s.lost * _loud(s.sigmas) for s in slow)
-    if not lost:
-        return []
     made: dict[Entity, int] = {}
     served: dict[Entity, int] = {}
     for (caller, callee), count in compared_calls(table).items():
@@ -99,7 +97,7 @@ def _call_time(table: SpanTable, edges: list[Slowdown]) -> list[Clue]:
         out = sum(s.calls for s in hits if s.entity == entity) / max(made.get(entity, 0), 1)
         into = sum(s.calls for s in hits if s.callee == entity) / max(served.get(entity, 0), 1)
         covered = min(max(out, into), 1.0)
-        share = sum(s.lost * _loud(s.sigmas) for s in hits) / lost
+        share = sum(s.lost for s in hits) / lost
         # With one edge both ends look alike; the callee is the likelier one, and for certain where it
         # left no span of its own, since then its working time is part of the gap.
         tie = 1.0 if into >= out else 0.85
@@ -115,32 +113,18 @@ def _call_time(table: SpanTable, edges: list[Slowdown]) -> list[Clue]:
     return found
 
 
-def _against_peers(table: SpanTable) -> list[Clue]:
-    """Calls that the reference does not know are compared with all the others: weak, better than nothing."""
-    return [
-        Clue(
-            callee,
-            "origin",
-            "trace",
-            "call_time",
-            "call_time",
-            0.6 * _loud(sigmas),
-            None,
-            Evidence(
-                "trace",
-                f"calls to {callee.name} spend {number(now * 1e3)} ms between client and server, others "
-                f"{number(usual * 1e3)} ms (no earlier calls to compare with)",
-                None,
-                now,
-                usual,
-                "s",
-                None,
-                callee,
-                round(0.6 * _loud(sigmas), 4),
-            ),
+def _against_peers(slow: list[Slowdown], lost: float) -> list[Clue]:
+    """Calls that the reference does not know are compared with all the others: weaker evidence."""
+    found = []
+    for s in slow:
+        loud = 0.7 * _matters(s) * float(np.sqrt(s.lost / lost))
+        text = (
+            f"calls to {s.entity.name} spend {number(s.now * 1e3)} ms between client and server, others "
+            f"{number(s.usual * 1e3)} ms (no earlier calls to compare with)"
         )
-        for callee, now, usual, sigmas in peers_slow(table)
-    ]
+        evidence = Evidence("trace", text, None, s.now, s.usual, "s", None, s.entity, round(loud, 4))
+        found.append(Clue(s.entity, "origin", "trace", "call_time", "call_time", loud, None, evidence))
+    return found
 
 
 def _first_error(table: SpanTable, origin: ErrorOrigin, onset: float) -> float | None:
@@ -162,13 +146,17 @@ def _error(origin: ErrorOrigin, first: float | None) -> Clue:
     return Clue(origin.entity, "origin", "trace", "error_origin", "errors", loud, first, evidence, origin.now)
 
 
+def _pattern(sigmas: float, new: bool) -> float:
+    return float(strength(sigmas, start=3.0, full=20.0)) * (0.8 if new else 0.35)
+
+
 def _patterns(changes: list[CallChange], onset: float) -> list[Clue]:
     found = []
     for change in changes:
-        gone = change.sigmas < 0 and change.now < 0.1 * change.usual
         new = change.usual == 0
-        verb = "is no longer called" if gone else "is new" if new else "is called at another rate"
-        loud = float(strength(abs(change.sigmas), start=3.0, full=20.0)) * (1.0 if gone or new else 0.5)
+        verb = "is no longer called" if change.cut else "is new" if new else "is called at another rate"
+        sigmas = abs(change.sigmas)
+        loud = float(strength(sigmas, start=1.0, full=8.0)) * 0.9 if change.cut else _pattern(sigmas, new)
         text = (
             f"{change.child} {verb} under {change.operation}: {number(change.now)} a call, "
             f"{number(change.usual)} before"
