@@ -136,14 +136,13 @@ class Session:
     def explain(self, result: FleetResult[Any]) -> None:
         """One line on stderr for each cluster that failed or lacks something."""
         if not self.options.quiet:
+            told: set[str] = set()
             for status in result.clusters:
                 if status.error is not None:
                     at = f" [{status.error.endpoint}]" if status.error.endpoint else ""
-                    hint = (
-                        f"; {status.error.hint}"
-                        if status.error.hint and "\n" not in status.error.hint
-                        else ""
-                    )
+                    advice = status.error.hint
+                    hint = f"; {advice}" if advice and "\n" not in advice and advice not in told else ""
+                    told.add(advice)
                     print(
                         sanitize(f"{status.name}: {status.error.code}: {status.error.message}{at}{hint}"),
                         file=sys.stderr,
@@ -229,6 +228,11 @@ def open_session(options: Options, *, select: bool = True) -> tuple[Session, Cal
     chosen = choose(
         clusters, settings, contexts=options.contexts, selector=options.selector, group=options.group
     )
+    for cluster in chosen:
+        if unverified := [signal for signal, endpoint in cluster.endpoints.items() if endpoint.insecure]:
+            notices.say(
+                f"{cluster.name}: the certificate of {', '.join(unverified)} is not verified (insecure in the config)"
+            )
     fleet = Fleet(live_members(chosen, kubeconfig, settings, registry, timeout))
 
     async def close() -> None:

@@ -167,7 +167,8 @@ async def _logs(member: Member, found: Evidence, window: TimeRange) -> None:
 async def owner_label(source: LogsSource, window: TimeRange) -> str | None:
     """The stream label that names who wrote a line; None where there are no streams."""
     names = set((await source.labels(window)).rows)
-    return next((n for n in _OWNERS if n in names), None) or next(iter(sorted(names)), None)
+    others = sorted(n for n in names if not n.startswith("__"))
+    return next((n for n in _OWNERS if n in names), None) or next(iter(others), None)
 
 
 async def _alerts(member: Member, found: Evidence) -> None:

@@ -15,12 +15,18 @@ T = TypeVar("T")
 _TIMEOUTS = frozenset({ErrorCode.QUERY_TIMEOUT, ErrorCode.CONNECT_TIMEOUT})
 
 
-class Named(Protocol):
+class Askable(Protocol):
+    """Whoever can be asked: it has a name, and may know another way after a failure."""
+
     @property
     def name(self) -> str: ...
 
+    async def recover(self, error: AiopsError) -> bool:
+        """True if asking once more may go better."""
+        ...
 
-H = TypeVar("H", bound=Named)
+
+H = TypeVar("H", bound=Askable)
 
 
 @dataclass(slots=True)
@@ -48,11 +54,20 @@ async def fan_out(
         start = time.perf_counter()
         outcome: Answer[T] | AiopsError
         try:
-            outcome = await ask(cluster)
+            try:
+                outcome = await ask(cluster)
+            except ClusterError as error:
+                if not await cluster.recover(error):
+                    raise
+                outcome = await ask(cluster)
         except AiopsError as error:
             outcome = error
         except RecursionError:
-            outcome = ClusterError("the answer is nested too deeply", code=ErrorCode.BAD_ANSWER)
+            outcome = ClusterError(
+                "the answer is nested too deeply",
+                hint="what answers there is not the API that was asked: check its URL",
+                code=ErrorCode.BAD_ANSWER,
+            )
         waiting.pop(cluster.name, None)
         if watch is not None:
             watch(Progress(len(clusters), len(clusters) - len(waiting), list(waiting)))

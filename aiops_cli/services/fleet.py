@@ -39,6 +39,9 @@ _NOT_AVAILABLE = {
     "tempo": ErrorCode.TEMPO_NOT_AVAILABLE,
     "jaeger": ErrorCode.TEMPO_NOT_AVAILABLE,
 }
+_STALE = frozenset(
+    {ErrorCode.CLUSTER_UNREACHABLE, ErrorCode.NOT_FOUND, ErrorCode.SERVER_ERROR, ErrorCode.BAD_ANSWER}
+)
 
 
 class Member(Protocol):
@@ -53,6 +56,10 @@ class Member(Protocol):
     @property
     def origin(self) -> str:
         """`live`, or `bundle`: where answers come from before any cache."""
+        ...
+
+    async def recover(self, error: AiopsError) -> bool:
+        """After a failure: True if another way was found, so that asking again may go better."""
         ...
 
     async def metrics(self) -> MetricsSource: ...
@@ -85,6 +92,7 @@ class LiveMember:
         self._clients: dict[str, HttpClient] = {}
         self._discovery: asyncio.Task[Discovery] | None = None
         self._credentials: Credentials | None = None
+        self._learned: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -166,7 +174,9 @@ class LiveMember:
         """Where a signal is served, and how that is known."""
         if explicit := self._cluster.endpoints.get(signal):
             return explicit
-        if learned := self._registry.endpoint(self.name, signal):
+        learned = self._registry.endpoint(self.name, signal)
+        if learned is not None and self._still_ours(learned) and self._discovery is None:
+            self._learned.add(signal)
             return learned
         if self.context is not None and self._may_discover():
             found = await self.discover()
@@ -183,6 +193,23 @@ class LiveMember:
         if self._discovery is None:
             self._discovery = asyncio.ensure_future(self._discover())
         return await asyncio.shield(self._discovery)
+
+    def _still_ours(self, learned: Endpoint) -> bool:
+        """A way through an API server that the context no longer names is none."""
+        server = self.context.cluster.server if self.context else ""
+        return learned.via != "proxy" or learned.url.startswith(f"{server}/")
+
+    async def recover(self, error: AiopsError) -> bool:
+        """What was learned earlier may be gone: look again, once a run, when a learned endpoint failed."""
+        if not self._learned or error.code not in _STALE or not self._may_discover():
+            return False
+        stale, self._learned = self._learned, set()
+        await asyncio.gather(*(self._clients.pop(s).aclose() for s in stale & self._clients.keys()))
+        try:
+            found = await self.discover()
+        except AiopsError:
+            return False
+        return bool(stale & found.endpoints.keys())
 
     def _may_discover(self) -> bool:
         own = self._settings.clusters.get(self.name)

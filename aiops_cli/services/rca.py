@@ -68,7 +68,7 @@ async def investigate(
         notes = [
             f"{source}: {info.message}"
             for source, info in found.gaps
-            if not info.code.endswith("NOT_AVAILABLE")
+            if not info.code.endswith(("NOT_AVAILABLE", "NOT_RECORDED"))
         ]
         return Answer([found], origin, warnings=notes, partial=found.missing)  # type: ignore[arg-type]
 

@@ -91,7 +91,11 @@ async def record(
     async def ask(member: Member) -> Answer[ClusterParts]:
         parts, failed = await _cluster(member, recording)
         failures.extend(failed)
-        told = [f"{f.source}: {f.message}" for f in failed if not f.code.endswith("NOT_AVAILABLE")]
+        told = [
+            f"{f.source}: {f.message}"
+            for f in failed
+            if not f.code.endswith(("NOT_AVAILABLE", "NOT_RECORDED"))
+        ]
         return Answer([parts], warnings=told, partial=bool(told))
 
     result = await fan_out(members, ask, watch=watch)
@@ -191,7 +195,9 @@ async def _metrics(member: Member, recording: Recording, parts: ClusterParts, fa
         try:
             answer = await source.query_range(expr, window, recording.step)
         except AiopsError as error:
-            failed.append(Failure(member.name, "prometheus", str(error.code), f"{expr}: {error.message}"))
+            failed.append(
+                Failure(member.name, "prometheus", str(error.code), f"{error.message} (query {expr})")
+            )
             return None
         return RecordedQuery(expr, recording.step, [_series(s) for s in answer.rows])
 

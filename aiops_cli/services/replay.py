@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aiops_cli.errors import ErrorCode, UsageError
+from aiops_cli.errors import AiopsError, ErrorCode, UsageError
 from aiops_cli.models.fleet import Cluster
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import AlertItem, Change, KubeEvent, LogEntry, Series, Span, Workload
@@ -52,6 +52,9 @@ class RecordedMember:
     @property
     def recorded(self) -> RecordedCluster:
         return self._recorded
+
+    async def recover(self, error: AiopsError) -> bool:
+        return False
 
     def _parts(self) -> ClusterParts:
         return self._bundle.parts_of(self.name)
