@@ -17,17 +17,21 @@ def demo(ctx: typer.Context) -> None:
     async def body(session: Session) -> int:
         import shutil
         import sys
+        from datetime import UTC
 
         from aiops_cli.cli.cluster_views import health_view
-        from aiops_cli.cli.demo_report import write_report
+        from aiops_cli.cli.incident import document
         from aiops_cli.cli.investigation import investigate
+        from aiops_cli.cli.output_file import write_text
         from aiops_cli.cli.signal_views import alert_view, anomaly_view
         from aiops_cli.render.causes import causes_text, entity_text
+        from aiops_cli.render.markdown_report import markdown
         from aiops_cli.render.output import render
         from aiops_cli.render.plot import plot
         from aiops_cli.services import alerts, anomalies, metrics
         from aiops_cli.services.inventory import recorded_health
         from aiops_cli.services.queries import CATALOGUE
+        from aiops_cli.services.report_files import save
 
         bundle = session.bundle
         assert bundle is not None
@@ -82,8 +86,11 @@ def demo(ctx: typer.Context) -> None:
         say(f"aiops rca analyze --bundle {name}")
         result = await investigate(session)
         sys.stdout.write(causes_text(result.causes.rows, session.zone, width))
-        path = await write_report(session, result, found)
-        print(f"\nReport written: {path}")
+        made = await document(session, result, found)
+        say(f"aiops report generate --type incident --bundle {name}")
+        path = save(made).with_suffix(".md")
+        write_text(path, markdown(made.items[0], session.zone or UTC), "the report")
+        print(f"Report written: {path}")
         if result.causes.rows:
             first = result.causes.rows[0].entity
             print(f"First cause: {entity_text(first)}. Look closer:")
