@@ -8,6 +8,8 @@ from datetime import datetime, tzinfo
 from aiops_cli.models.analysis import Cause, Entity, Evidence
 from aiops_cli.render.text import clock, cut, one_line
 
+WEAK = 0.15
+
 
 def entity_text(entity: Entity) -> str:
     """cluster/namespace/name, with the kind in front where it is no service."""
@@ -30,6 +32,8 @@ def causes_text(causes: Sequence[Cause], zone: tzinfo | None, width: int, *, ful
     if not causes:
         return "nothing deviates: no cause found in this window\n"
     lines: list[str] = []
+    if causes[0].confidence < WEAK:
+        lines += ["no clear cause: nothing in this window deviates much. The weak hints there are:", ""]
     for cause in causes:
         lines.append(
             f"{cause.rank}. {entity_text(cause.entity)}: {cause.indicator}   score {cause.score:.2f}, confidence "
