@@ -8,18 +8,18 @@ page means that the token was refused, and a token must not travel to another ho
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import random
+import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlsplit
 
 from aiops_cli.errors import AuthError, ClusterError, ErrorCode
 from aiops_cli.transport.credentials import Credentials, Login
+from aiops_cli.transport.proxy import environment_proxy
 from aiops_cli.transport.tls import Trust, context_for, explain
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class HttpClient:
         self._client: httpx2.AsyncClient | None = None
         self._certificate: bytes | None = None
         self._budget = _RETRY_BUDGET
+        self._connect_timeout = min(CONNECT_TIMEOUT, timeout)
         self.requests = 0
 
     @property
@@ -107,6 +108,8 @@ class HttpClient:
         headers: dict[str, str] | None = None,
         timeout: float | None = None,
     ) -> Reply:
+        import httpx2  # noqa: F401 - which takes long; a server is not to be charged for it
+
         deadline = timeout or self.timeout
         try:
             async with asyncio.timeout(deadline):
@@ -177,17 +180,17 @@ class HttpClient:
             error.endpoint = error.endpoint or self.endpoint
             raise
         client = await self._open(login)
-        sent = {**self.target.headers, **headers}
-        if login.token:
-            sent["Authorization"] = f"Bearer {login.token}"
+        sent = self._sendable({**self.target.headers, **headers}, login.token)
         extensions = {"sni_hostname": self.target.tls_server_name} if self.target.tls_server_name else {}
         url = self.target.base_url + path
         self.requests += 1
         start = time.perf_counter()
+        begun = False
         try:
             async with client.stream(
                 method, url, params=list(params), content=data, headers=sent, extensions=extensions
             ) as response:
+                begun = True
                 body = bytearray()
                 async for chunk in response.aiter_bytes():
                     body += chunk
@@ -201,41 +204,66 @@ class HttpClient:
                 )
         except httpx2.ConnectTimeout:
             raise ClusterError(
-                f"could not connect within {CONNECT_TIMEOUT:g} s",
+                f"could not connect within {self._connect_timeout:g} s",
                 hint="check the address, VPN and firewall",
                 code=ErrorCode.CONNECT_TIMEOUT,
                 endpoint=self.endpoint,
             ) from None
         except httpx2.DecodingError:
             raise self._bad("the compressed body is damaged", "check proxies on the way") from None
-        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
-            raise self._connection(error, cut=True) from None
+        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError, ssl.SSLError) as error:
+            raise self._lost(error, begun) from None
         except httpx2.InvalidURL as error:
             raise self._bad(f"the URL can't be used: {error}", "fix the URL in the config") from None
         except httpx2.TransportError as error:
-            raise self._connection(error, cut=False) from None
+            raise self._unconnected(error) from None
 
-    def _connection(self, error: Exception, *, cut: bool) -> ClusterError:
+    def _sendable(self, headers: dict[str, str], token: str | None) -> dict[str, str]:
+        """The headers with the token. Raises AuthError, which must not quote them, if HTTP has no way
+        to write one."""
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        for name, value in headers.items():
+            if not (value.isascii() and value.isprintable()):
+                what = "token" if name == "Authorization" else f"{name} header"
+                raise AuthError(
+                    f"the {what} holds a line break or another character that can't be sent",
+                    hint="write it again in the kubeconfig or config, on one line",
+                    endpoint=self.endpoint,
+                )
+        return headers
+
+    def _tls(self, error: BaseException) -> ClusterError | None:
+        """What TLS had against it, if that is why."""
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, (ssl.SSLError, ssl.CertificateError)):
                 message, hint = explain(cause)
                 return ClusterError(message, hint=hint, code=ErrorCode.TLS_FAILED, endpoint=self.endpoint)
             cause = cause.__cause__ or cause.__context__
-        if cut and "incomplete" in str(error).lower():
+        return None
+
+    def _lost(self, error: Exception, begun: bool) -> ClusterError:
+        """A connection that stood and broke; `begun` if the answer's head had come."""
+        if failure := self._tls(error):
+            return failure
+        if begun:
             return self._bad(
                 "the answer was cut off in the middle", "ask again; if it stays, check proxies on the way"
             )
-        if cut:
-            return ClusterError(
-                "the connection was closed before an answer came",
-                hint="ask again; check proxies on the way",
-                endpoint=self.endpoint,
-            )
-        reason = str(error) or type(error).__name__
+        return ClusterError(
+            "the connection was closed before an answer came",
+            hint="ask again; check proxies on the way",
+            endpoint=self.endpoint,
+        )
+
+    def _unconnected(self, error: Exception) -> ClusterError:
+        if failure := self._tls(error):
+            return failure
+        reason, no_such_name = _connect_failure(error)
         hint = (
             "check the host name and DNS"
-            if "name" in reason.lower() or "nodename" in reason.lower()
+            if no_such_name
             else "check that the server is up and the address is right"
         )
         return ClusterError(f"could not connect: {reason}", hint=hint, endpoint=self.endpoint)
@@ -262,12 +290,29 @@ class HttpClient:
         self._client = httpx2.AsyncClient(
             verify=context,
             proxy=self.target.proxy or environment_proxy(self.target.base_url),
-            timeout=httpx2.Timeout(None, connect=min(CONNECT_TIMEOUT, self.timeout)),
+            timeout=httpx2.Timeout(None, connect=self._connect_timeout),
             limits=httpx2.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=60),
             trust_env=False,
             headers={"User-Agent": "aiops", "Accept": "application/json"},
         )
         return self._client
+
+
+def _connect_failure(error: BaseException) -> tuple[str, bool]:
+    """The operating system's own words, and whether the name could not be resolved.
+
+    With several addresses tried, the words of the first.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        if isinstance(cause, OSError) and cause.errno is not None:
+            if isinstance(cause, socket.gaierror):
+                return (cause.strerror or str(cause)).lower(), True
+            return os.strerror(cause.errno).lower(), False
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__, False
 
 
 def status_error(reply: Reply, what: str, endpoint: str) -> ClusterError:
@@ -325,37 +370,6 @@ def not_json(reply: Reply, what: str, endpoint: str) -> ClusterError:
         code=ErrorCode.BAD_ANSWER,
         endpoint=endpoint,
     )
-
-
-def environment_proxy(url: str) -> str | None:
-    """HTTPS_PROXY, HTTP_PROXY and NO_PROXY as Go reads them (CIDR and domain suffixes in NO_PROXY)."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    name = f"{parts.scheme}_proxy"
-    proxy = os.environ.get(name.upper()) or os.environ.get(name)
-    if not proxy or host == "localhost":
-        return None
-    try:
-        address = ipaddress.ip_address(host)
-        if address.is_loopback:
-            return None
-    except ValueError:
-        address = None
-    for entry in (os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "").split(","):
-        rule = entry.strip().lower()
-        if rule == "*" or (rule and _bypasses(rule, host, address)):
-            return None
-    return proxy
-
-
-def _bypasses(rule: str, host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
-    if address is not None:
-        try:
-            return address in ipaddress.ip_network(rule, strict=False)
-        except ValueError:
-            return False
-    rule = rule.split(":")[0]
-    return host == rule.lstrip(".") or host.endswith("." + rule.lstrip("."))
 
 
 def _is_html(reply: Reply) -> bool:
