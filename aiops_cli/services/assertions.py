@@ -65,6 +65,11 @@ class AlertsSpec(_Strict):
     )
 
 
+def _or_text(schema: dict[str, Any]) -> None:
+    """A bare expression is allowed as well; `CheckSpec` makes a `PromqlSpec` of it."""
+    schema["anyOf"].insert(0, {"type": "string"})
+
+
 class CheckSpec(_Strict):
     """One check: exactly one of `promql` and `alerts`."""
 
@@ -72,7 +77,7 @@ class CheckSpec(_Strict):
     severity: Level = "critical"
     message: str = Field(default="", description="What it means when this fails.")
     selector: SelectorSpec = SelectorSpec()
-    promql: PromqlSpec | None = None
+    promql: PromqlSpec | None = Field(default=None, json_schema_extra=_or_text)
     alerts: AlertsSpec | None = None
 
     @field_validator("promql", mode="before")
@@ -284,7 +289,9 @@ def _read(path: Path) -> object:
 
 
 def _explain(error: ValidationError, path: Path, raw: object) -> UsageError:
-    first = error.errors()[0]
+    errors = error.errors()
+    # A key that is misspelt is missing as well: the first says what to do.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     location = first["loc"]
     for key in ("absent", "labels"):  # pydantic names each form of a union behind the key
         if key in location:

@@ -1,0 +1,117 @@
+"""Write the JSON Schemas beside this file from the models: `python docs/schemas/generate.py`.
+
+One file for each `kind` of machine output, and one for check files, so that editors complete them.
+Every field is always there in the output, so every one is required; new ones may come within a version.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aiops_cli.cli.report_view import ReportEntry
+from aiops_cli.cli.views import LabelSet, Word
+from aiops_cli.models.analysis import Anomaly, Cause
+from aiops_cli.models.fleet import ClusterHealth
+from aiops_cli.models.result import API_VERSION, ClusterStatus
+from aiops_cli.models.signals import AlertItem, LogItem, MetricItem, TraceItem
+from aiops_cli.services.assertions import CheckFile
+from aiops_cli.services.check import CheckItem
+from aiops_cli.services.inventory import ClusterEntry, Discovered
+from aiops_cli.services.report import Report
+from aiops_cli.services.traces import SpanItem
+from aiops_cli.store.state import Analysis
+
+HERE = Path(__file__).parent
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+# kind -> the commands that print it, and its items.
+KINDS: dict[str, tuple[str, type[msgspec.Struct] | None]] = {
+    "AlertList": ("alerts list", AlertItem),
+    "AnalysisList": ("rca list", Analysis),
+    "AnomalyList": ("anomalies detect", Anomaly),
+    "CauseList": ("rca analyze, rca show", Cause),
+    "CheckList": ("check", CheckItem),
+    "ClusterHealthList": ("clusters health", ClusterHealth),
+    "ClusterList": ("clusters list, clusters show", ClusterEntry),
+    "EndpointList": ("clusters discover", Discovered),
+    "LabelList": ("metrics labels, logs labels", Word),
+    "LabelValueList": ("metrics values", Word),
+    "LogList": ("logs query", LogItem),
+    "MetricList": ("metrics query, metrics range", MetricItem),
+    "Report": ("report generate, report show", Report),
+    "ReportList": ("report list", ReportEntry),
+    "SeriesList": ("metrics series", LabelSet),
+    "SpanList": ("traces show", SpanItem),
+    "SqlResult": ("sql", None),
+    "TraceList": ("traces search", TraceItem),
+}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """File name to schema."""
+    found = {f"{kind}.json": _envelope(kind, *KINDS[kind]) for kind in KINDS}
+    found["check-file.json"] = {
+        "$schema": DIALECT,
+        **CheckFile.model_json_schema(by_alias=True),
+        "title": "aiops check file",
+    }
+    return found
+
+
+def text(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _envelope(kind: str, commands: str, item: type[msgspec.Struct] | None) -> dict[str, Any]:
+    types = [ClusterStatus, *([item] if item else [])]
+    references, components = msgspec.json.schema_components(
+        types, schema_hook=_anything, ref_template="#/$defs/{name}"
+    )
+    items: dict[str, Any] = {"type": "array", "items": references[1] if item else {"type": "object"}}
+    if kind == "Report":
+        items |= {"minItems": 1, "maxItems": 1}
+    return {
+        "$schema": DIALECT,
+        "title": kind,
+        "description": f"What `aiops {commands}` prints with -o json.".replace(", ", "` and `aiops "),
+        "type": "object",
+        "properties": {
+            "apiVersion": {"const": API_VERSION},
+            "kind": {"const": kind},
+            "partial": {"description": "Some cluster's answer is missing or incomplete.", "type": "boolean"},
+            "clusters": {"type": "array", "items": references[0]},
+            "items": items,
+        },
+        "required": ["apiVersion", "kind", "partial", "clusters", "items"],
+        "$defs": {name: _complete(schema) for name, schema in sorted(components.items())},
+    }
+
+
+def _anything(type_: type) -> dict[str, Any]:
+    """Attributes of spans may be of any JSON type."""
+    if type_ is object:
+        return {"type": ["string", "number", "boolean", "array", "object", "null"]}
+    raise NotImplementedError
+
+
+def _complete(schema: dict[str, Any]) -> dict[str, Any]:
+    """Every field required, no defaults, the description without the source's indentation."""
+    described = dict(schema)
+    if "description" in described:
+        described["description"] = " ".join(described["description"].split())
+    if "properties" in described:
+        described["properties"] = {
+            name: {k: v for k, v in field.items() if k != "default"}
+            for name, field in described["properties"].items()
+        }
+        described["required"] = list(described["properties"])
+    return described
+
+
+if __name__ == "__main__":
+    for name, schema in schemas().items():
+        (HERE / name).write_text(text(schema), encoding="utf-8")
