@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -45,6 +46,19 @@ class _Data(msgspec.Struct):
     result: msgspec.Raw = msgspec.Raw(b"[]")
 
 
+class _Lists(msgspec.Struct):
+    """The data of a vector or matrix; a scalar's or string's result is a bare pair."""
+
+    result: list[_SeriesBody]
+    result_type: str = msgspec.field(name="resultType", default="")
+
+
+class _ListsEnvelope(msgspec.Struct):
+    data: _Lists
+    warnings: list[str] = []
+    infos: list[str] = []
+
+
 class _Envelope(msgspec.Struct):
     status: str
     data: msgspec.Raw = msgspec.Raw(b"null")
@@ -56,21 +70,30 @@ class _Envelope(msgspec.Struct):
 
 _envelope = msgspec.json.Decoder(_Envelope)
 _data = msgspec.json.Decoder(_Data)
-_series = msgspec.json.Decoder(list[_SeriesBody])
+_lists = msgspec.json.Decoder(_ListsEnvelope)
+_points = msgspec.json.Decoder(list[tuple[float, float]], strict=False)
 _pair = msgspec.json.Decoder(tuple[float, str])
 
 
 def decode_points(raw: bytes | memoryview) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The points of one series, `[[t,"v"],...]`, to (times, values), both float64 of shape (n,).
 
-    "NaN", "+Inf" and "-Inf" are kept. Raises ValueError if it is no such list.
+    "NaN", "+Inf" and "-Inf" are kept, as is the sign of "-0". Raises ValueError if it is no such list.
     """
-    blanked = bytes(raw).translate(_TO_NUMBERS)
-    flat = np.fromstring(blanked, dtype=np.float64, sep=" ")
+    # The quick way reads no "+Inf" and loses the sign of "-0".
+    if b'"-0"' not in bytes(raw):
+        try:
+            pairs = _points.decode(raw)
+        except msgspec.ValidationError:
+            pass
+        else:
+            flat = np.fromiter(chain.from_iterable(pairs), np.float64, 2 * len(pairs)).reshape(-1, 2)
+            return flat[:, 0].copy(), flat[:, 1].copy()
+    flat = np.fromstring(bytes(raw).translate(_TO_NUMBERS), dtype=np.float64, sep=" ")
     if flat.size % 2:
         raise ValueError("a sample is no pair")
-    pairs = flat.reshape(-1, 2)
-    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    flat = flat.reshape(-1, 2)
+    return flat[:, 0].copy(), flat[:, 1].copy()
 
 
 def decode_answer(body: bytes | bytearray) -> tuple[list[Series], list[str], str]:
@@ -78,23 +101,30 @@ def decode_answer(body: bytes | bytearray) -> tuple[list[Series], list[str], str
 
     Raises msgspec.MsgspecError or ValueError if the body is none.
     """
-    envelope = _envelope.decode(body)
-    data = _data.decode(envelope.data)
-    notes = [*envelope.warnings, *envelope.infos]
-    if data.result_type in ("scalar", "string"):
-        at, text = _pair.decode(data.result)
-        value = float(text) if data.result_type == "scalar" else math.nan
-        labels = {} if data.result_type == "scalar" else {"value": text}
-        return [Series(labels, np.array([at]), np.array([value]))], notes, data.result_type
+    try:
+        # One pass over a body of many megabytes.
+        lists = _lists.decode(body)
+    except msgspec.ValidationError:
+        return _decode_single(body)
     series = []
-    for item in _series.decode(data.result):
+    for item in lists.data.result:
         if item.value is not None:
             times, values = np.array([item.value[0]]), np.array([float(item.value[1])])
         else:
             times, values = decode_points(item.values)
         histograms = item.histograms or ([item.histogram] if item.histogram else [])
         series.append(Series(item.metric, times, values, tuple(histograms)))
-    return series, notes, data.result_type
+    return series, [*lists.warnings, *lists.infos], lists.data.result_type
+
+
+def _decode_single(body: bytes | bytearray) -> tuple[list[Series], list[str], str]:
+    envelope = _envelope.decode(body)
+    data = _data.decode(envelope.data)
+    at, text = _pair.decode(data.result)
+    value = float(text) if data.result_type == "scalar" else math.nan
+    labels = {} if data.result_type == "scalar" else {"value": text}
+    found = Series(labels, np.array([at]), np.array([value]))
+    return [found], [*envelope.warnings, *envelope.infos], data.result_type
 
 
 class PrometheusSource:
