@@ -103,13 +103,14 @@ def label(
     ctx.obj.contexts = [name]
 
     async def body(session: Session) -> int:
-        from aiops_cli.services.inventory import changed_labels
+        from aiops_cli.services.inventory import label_changes
 
         if session.bundle is not None:
             session.live  # noqa: B018 - refuses with a clear line
+        wanted = label_changes(changes)
         for member in session.members:
-            labels = changed_labels(session.registry.labels(member.name), changes)
-            session.registry.set_labels(member.name, labels)
+            session.registry.set_labels(member.name, wanted)
+            labels = session.registry.labels(member.name)
             print(
                 f"{member.name} labeled: {','.join(f'{k}={v}' for k, v in sorted(labels.items())) or 'no labels'}"
             )

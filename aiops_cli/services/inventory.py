@@ -137,18 +137,18 @@ def _recorded(there: bool, failed: bool) -> str | None:
     return "OK" if there else "DOWN" if failed else None
 
 
-def changed_labels(labels: dict[str, str], changes: Sequence[str]) -> dict[str, str]:
-    """Labels with `key=value` set and `key-` removed. Raises UsageError for anything else."""
-    changed = dict(labels)
+def label_changes(changes: Sequence[str]) -> dict[str, str | None]:
+    """`key=value` sets, `key-` removes (None). Raises UsageError for anything else."""
+    parsed: dict[str, str | None] = {}
     for change in changes:
         key, sep, value = change.partition("=")
         if sep and key:
-            changed[key] = value
+            parsed[key] = value
         elif change.endswith("-") and len(change) > 1:
-            changed.pop(change[:-1], None)
+            parsed[change[:-1]] = None
         else:
             raise UsageError(
                 f"{change!r} is neither key=value nor key-",
                 hint="aiops clusters label edge-7 environment=LAB region-",
             )
-    return changed
+    return parsed

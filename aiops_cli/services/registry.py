@@ -6,6 +6,7 @@ The registry is small and read often: it loads without DuckDB.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -20,6 +21,8 @@ class Records(Protocol):
     """The part of the store that is used: append-only records, the latest of a key wins."""
 
     def append(self, kind: str, key: str, record: Any) -> None: ...
+
+    def append_all(self, kind: str, records: Sequence[tuple[str, Any]]) -> None: ...
 
     def latest(self, kind: str) -> dict[str, dict[str, Any]]: ...
 
@@ -40,12 +43,18 @@ class Registry:
 
     def labels(self, cluster: str) -> dict[str, str]:
         """The labels that `clusters label` set."""
-        record = self._all("labels").get(cluster)
-        return dict(record["labels"]) if record else {}
+        records = self._all("labels").values()
+        return {r["label"]: r["value"] for r in records if r["cluster"] == cluster and r["value"] is not None}
 
-    def set_labels(self, cluster: str, labels: dict[str, str]) -> None:
+    def set_labels(self, cluster: str, changes: dict[str, str | None]) -> None:
+        """Set labels, or remove those given as None. One record a label, so that two shells that label
+        one cluster at once lose nothing. Raises StoreError where they can't be kept."""
         if self._records is not None:
-            self._records.append("labels", cluster, {"cluster": cluster, "labels": labels, "at": time.time()})
+            records = [
+                (f"{cluster}/{label}", {"cluster": cluster, "label": label, "value": value})
+                for label, value in changes.items()
+            ]
+            self._records.append_all("labels", records)
             self._loaded.pop("labels", None)
 
     def endpoint(self, cluster: str, signal: str) -> Endpoint | None:

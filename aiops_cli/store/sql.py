@@ -278,11 +278,15 @@ def _anomaly_rows(state: State) -> list[dict[str, Any]]:
 
 
 def _cluster_rows(state: State) -> list[dict[str, Any]]:
-    labels, learned, health = (state.latest(kind) for kind in ("labels", "learned", "health"))
+    learned, health = (state.latest(kind) for kind in ("learned", "health"))
+    labels: dict[str, dict[str, str]] = {}
+    for record in state.latest("labels").values():
+        if record["value"] is not None:
+            labels.setdefault(record["cluster"], {})[record["label"]] = record["value"]
     return [
         {
             "cluster": name,
-            "labels": labels.get(name, {}).get("labels", {}),
+            "labels": labels.get(name, {}),
             "endpoints": learned.get(name, {}).get("endpoints", {}),
             "facts": learned.get(name, {}).get("facts", []),
             "state": health.get(name, {}).get("state"),

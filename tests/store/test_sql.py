@@ -26,7 +26,7 @@ OLD = TimeRange(NOW - 7210, NOW - 3610)
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     state = State(tmp_path / "data")
-    state.append("labels", "edge-7", {"cluster": "edge-7", "labels": {"region": "eu'\""}})
+    state.append("labels", "edge-7/region", {"cluster": "edge-7", "label": "region", "value": "eu'\""})
     state.append(
         "learned", "edge-8", {"endpoints": {"loki": {"url": "https://l"}}, "facts": [{"key": "version"}]}
     )
