@@ -121,7 +121,7 @@ class Clusters:
         return self.together([name], parts)[0]
 
     def together(self, names: Iterable[str], parts: Iterable[str] = FULL) -> list[Cluster]:
-        """Several at once, started side by side."""
+        """Several at once, started side by side; those with a node exporter have scraped it."""
         parts = frozenset(parts)
         found = []
         for name in names:
@@ -132,6 +132,9 @@ class Clusters:
                 pytest.skip(str(error))
             found.append(cluster)
         start_clusters(found)
+        for cluster in found:
+            if {"prometheus", "node"} <= cluster.parts:
+                cluster.prometheus.wait_for('up{job="node-exporter"}')
         return found
 
     def revive(self) -> None:

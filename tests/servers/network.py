@@ -78,16 +78,14 @@ def service_address() -> tuple[str | None, str]:
     # Inside a fresh network namespace even loopback is down.
     _ip("link", "set", "lo", "up")
     added = _ip("address", "add", f"{SERVICE_ADDRESS}/32", "dev", "lo")
-    with socket.socket() as probe:
-        try:
-            probe.bind((SERVICE_ADDRESS, 0))
-        except OSError:
-            lock.close()
-            said = added.stderr.strip().removeprefix("RTNETLINK answers: ")
-            return None, (
-                f"no private address for the API server's service proxy ({said}); "
-                f"run as root or under `unshare -rn`"
-            )
+    # It may be there from another test run, whose lock ours keeps it from being removed under us.
+    if not _ip("-4", "-oneline", "address", "show", "to", SERVICE_ADDRESS).stdout.strip():
+        lock.close()
+        said = added.stderr.strip().removeprefix("RTNETLINK answers: ")
+        return None, (
+            f"no private address for the API server's service proxy ({said}); "
+            f"run as root or under `unshare -rn`"
+        )
     atexit.register(_give_back_address, lock)
     return SERVICE_ADDRESS, ""
 
