@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiops_cli.cli.investigation import investigate
+from aiops_cli.models.result import ErrorInfo
 from aiops_cli.services import anomalies, health, report
 from aiops_cli.services.inventory import recorded_health
 from aiops_cli.services.queries import CATALOGUE
@@ -49,6 +50,15 @@ async def document(session: Session, found: Investigation, unusual: FleetResult[
             health=probed.rows,
             step=found.step,
             bundle=bundle.path if bundle is not None else None,
+            lost=[
+                (
+                    f.cluster,
+                    f.source,
+                    ErrorInfo(f.code, f.message, "it was lost when the bundle was recorded"),
+                )
+                for f in (bundle.manifest.failures if bundle is not None else [])
+                if f.cluster in {m.name for m in session.members}
+            ],
         )
     )
     return ReportDocument(found.causes.clusters, [made], found.causes.partial)

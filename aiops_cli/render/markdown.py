@@ -14,7 +14,7 @@ from aiops_cli.render.text import one_line, sanitize
 
 _ACTIVE = re.compile(r"[\\`*\[\]|~]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_AT_START = re.compile(r"^([-+=#]|\d{1,9}[.)])")
+_AT_START = re.compile(r"^(?:[-+](?=\s|$)|[-=]+\s*$|#{1,6}(?=\s|$)|\d{1,9}[.)](?=\s|$))")
 _LINK = re.compile(r"://|\bwww\.", re.I)
 _LINK_BROKEN = {"://": ":\\/\\/"}
 
@@ -24,7 +24,7 @@ def text(value: str) -> str:
     safe = re.sub("[&<>]", lambda m: _ENTITIES[m[0]], one_line(value))
     safe = _ACTIVE.sub(lambda m: f"\\{m[0]}", safe)
     safe = _LINK.sub(lambda m: _LINK_BROKEN.get(m[0], m[0][:-1] + "\\."), safe)
-    return _AT_START.sub(lambda m: m[1][:-1] + "\\" + m[1][-1], safe.strip())
+    return _AT_START.sub(lambda m: f"{m[0][:-1]}\\{m[0][-1]}", safe.strip())
 
 
 def code(value: str, *, cell: bool = False) -> str:

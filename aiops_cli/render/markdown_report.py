@@ -8,12 +8,10 @@ from datetime import datetime, tzinfo
 from aiops_cli.models.analysis import Cause, Evidence
 from aiops_cli.render.markdown import block, code, table, text
 from aiops_cli.render.text import clock, si
-from aiops_cli.services.queries import CATALOGUE
-from aiops_cli.services.report import Report, ReportQuery, entity_text
+from aiops_cli.services.report import Report, ReportQuery, entity_text, named
 
 _ROWS = 50
 _FULL = 3
-_NAMES = {query.expr: f"@{name}" for name, query in CATALOGUE.items()}
 _COMMANDS = {"prometheus": "aiops metrics range", "loki": "aiops logs query"}
 
 
@@ -139,7 +137,7 @@ class _Writer:
             (
                 a.severity,
                 text(a.cluster),
-                code(_NAMES.get(a.expr, a.expr), cell=True),
+                code(named(a.expr), cell=True),
                 code(", ".join(f"{k}={v}" for k, v in sorted(a.labels.items())), cell=True),
                 a.type,
                 self.time(a.start),

@@ -22,13 +22,16 @@ from aiops_cli.models.fleet import ClusterHealth
 from aiops_cli.models.result import ClusterStatus, ErrorInfo, FleetResult, Origin, Status
 from aiops_cli.models.signals import AlertItem
 from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.queries import CATALOGUE
 from aiops_cli.services.rca import Investigation
 from aiops_cli.services.record import scrub
 from aiops_cli.services.times import rfc3339
 
 _ENTRIES = 200
-_ONSETS = 3
-_THIN = 0.3
+_ONSETS, _ANOMALIES = 3, 20
+WEAK = 0.15
+"""Below this confidence a cause is a hint."""
+_NAMES = {query.expr: f"@{name}" for name, query in CATALOGUE.items()}
 _LEVELS = {"critical": 0, "error": 1, "warning": 2, "info": 3}
 
 
@@ -105,13 +108,15 @@ class Report(Struct, frozen=True, rename="camel"):
 @dataclass(slots=True, kw_only=True)
 class Findings:
     """What an incident report is made of. `step` is the resolution of the range queries in seconds,
-    `bundle` the recording that answered, None for live clusters."""
+    `bundle` the recording that answered, None for live clusters; `lost` are (cluster, source, why) that
+    this recording could not read in its time."""
 
     investigation: Investigation
     anomalies: FleetResult[Anomaly]
     health: Sequence[ClusterHealth] = ()
     step: float = 15.0
     bundle: str | None = None
+    lost: Sequence[tuple[str, str, ErrorInfo]] = ()
     created: float = field(default_factory=time.time)
 
 
@@ -120,9 +125,9 @@ def incident(found: Findings) -> Report:
     investigation = found.investigation
     causes = [_clean_cause(c) for c in investigation.causes.rows]
     alerts = sorted((_clean_alert(a) for a in investigation.alerts), key=_alert_order)
+    gaps = {(c, s): e for c, s, e in (*found.lost, *investigation.gaps)}
     missing = [
-        Missing(c, s, replace(e, message=scrub(e.message), hint=scrub(e.hint)))
-        for c, s, e in investigation.gaps
+        Missing(c, s, replace(e, message=scrub(e.message), hint=scrub(e.hint))) for (c, s), e in gaps.items()
     ]
     timeline, omitted = _nearest(_timeline(found, causes, alerts), investigation.at)
     stamp = datetime.fromtimestamp(found.created, UTC).strftime("%Y%m%d-%H%M%S")
@@ -155,8 +160,15 @@ def entity_text(entity: Entity) -> str:
     return f"{entity.kind} {path}{where}"
 
 
+def named(expr: str) -> str:
+    """A query of the catalogue by its @name, any other as it is."""
+    return _NAMES.get(expr, expr)
+
+
 def _title(causes: Sequence[Cause]) -> str:
-    return f"{entity_text(causes[0].entity)}: {causes[0].indicator}" if causes else "no cause found"
+    if not causes or causes[0].confidence < WEAK:
+        return "no clear cause"
+    return f"{entity_text(causes[0].entity)}: {causes[0].indicator}"
 
 
 def _summary(
@@ -166,12 +178,13 @@ def _summary(
     if causes:
         first = causes[0]
         since = f", since {first.onset}" if first.onset else ""
+        lead = "Most likely cause"
+        if first.confidence < WEAK:
+            lead = "No clear cause: nothing in the window deviates much. The strongest hint"
         lines.append(
-            f"Most likely cause: {entity_text(first.entity)}, {first.indicator}{since} "
+            f"{lead}: {entity_text(first.entity)}, {first.indicator}{since} "
             f"(confidence {first.confidence:.2f})."
         )
-        if first.confidence < _THIN:
-            lines.append("The evidence for it is thin: take it as a place to look, not as an answer.")
         if len(first.chain) > 1:
             lines.append(f"From there it reached {entity_text(first.chain[-1])}.")
         if first.blast_radius:
@@ -240,8 +253,8 @@ def _timeline(found: Findings, causes: Sequence[Cause], alerts: Sequence[AlertIt
         if (started := _unix(a.starts_at)) is not None and _inside(started, investigation.window)
     ]
     entries += [
-        TimelineEntry(a.start, a.cluster, "anomaly", _labels(a.labels) or a.expr, a.reason)
-        for a in found.anomalies.rows
+        TimelineEntry(a.start, a.cluster, "anomaly", f"{named(a.expr)} {_labels(a.labels)}".strip(), a.reason)
+        for a in found.anomalies.rows[:_ANOMALIES]
         if a.severity == "HIGH"
     ]
     for part in investigation.evidence:
