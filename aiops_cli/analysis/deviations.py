@@ -9,9 +9,9 @@ import numpy as np
 
 from aiops_cli.analysis.changepoint import joint_onset, level_shift, run_onset
 from aiops_cli.analysis.clues import Clue, number, rfc3339
-from aiops_cli.analysis.indicators import IndicatorKind, classify, words
+from aiops_cli.analysis.indicators import IndicatorKind, classify
 from aiops_cli.analysis.robust import finite, level, quantile, strength
-from aiops_cli.models.analysis import Entity, Evidence
+from aiops_cli.models.analysis import Evidence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class _Usual:
         return both
 
 
-def _clean(indicator: Indicator) -> tuple[Floats, Floats]:
+def clean(indicator: Indicator) -> tuple[Floats, Floats]:
     times = np.asarray(indicator.series.timestamps, dtype=np.float64)
     values = finite(np.asarray(indicator.series.values, dtype=np.float64))
     size = min(times.size, values.size)
@@ -96,7 +96,7 @@ def _clean(indicator: Indicator) -> tuple[Floats, Floats]:
     return times[:size][keep], values[:size][keep]
 
 
-def _step(times: Floats) -> float:
+def step_of(times: Floats) -> float:
     return float(np.median(np.diff(times))) if times.size > 1 else 60.0
 
 
@@ -118,8 +118,8 @@ def _usual(values: Floats, now: Floats, indicator: Indicator, from_reference: bo
     return _Usual(center, max(scale, up), max(scale, down), from_reference)
 
 
-def _by_name(indicators: list[Indicator]) -> dict[object, Floats]:
-    return {(i.entity, i.name): _clean(i)[1] for i in indicators}
+def by_name(indicators: list[Indicator]) -> dict[object, Floats]:
+    return {(i.entity, i.name): clean(i)[1] for i in indicators}
 
 
 def find_onset(obs: Observations) -> float:
@@ -128,10 +128,10 @@ def find_onset(obs: Observations) -> float:
     Against the reference where there is one, else by each series' own level shift. `obs.at` when nothing
     moved.
     """
-    reference = _by_name(obs.reference)
+    reference = by_name(obs.reference)
     onsets, weights, steps = [], [], []
     for indicator in obs.indicators:
-        times, values = _clean(indicator)
+        times, values = clean(indicator)
         if times.size < LEAST_POINTS:
             continue
         kind, _ = classify(indicator.name)
@@ -146,14 +146,14 @@ def find_onset(obs: Observations) -> float:
         else:
             sigmas = usual.sigmas(values, indicator.bad)
             # A run that was over before the trigger is another incident's.
-            onset = run_onset(times, sigmas > ODD, obs.at, within=max(2 * _step(times), 120.0))
+            onset = run_onset(times, sigmas > ODD, obs.at, within=max(2 * step_of(times), 120.0))
             # What was odd from the first sample on began before the window: that moment is unknown.
             onset = None if onset is not None and onset <= times[0] else onset
             weight = float(np.clip(sigmas.max(initial=0.0), 0.0, 20.0))
         if onset is not None:
             onsets.append(onset)
             weights.append(weight * _WEIGHT[kind])
-            steps.append(_step(times))
+            steps.append(step_of(times))
     width = float(np.median(steps)) if steps else 60.0
     found = joint_onset(onsets, weights, near=obs.at, width=width)
     # The trigger follows the onset by minutes; a moment far from it is another incident's.
@@ -172,12 +172,12 @@ def deviations(obs: Observations, onset: float) -> list[Deviation]:
     A deviation must be both unlike the reference and new: with a reference and points before the onset,
     the smaller of the two distances counts, so that a level which was already odd before is not blamed.
     """
-    reference = _by_name(obs.reference)
+    reference = by_name(obs.reference)
     found = []
     for indicator in obs.indicators:
-        times, values = _clean(indicator)
+        times, values = clean(indicator)
         kind, topic = classify(indicator.name)
-        step = _step(times)
+        step = step_of(times)
         # A sample may stand for the step before or after its time: the one around the onset is in doubt,
         # and counted as after, since what is compared is not the first of them.
         after = (times > onset - step) & (times <= obs.window.end)
@@ -240,26 +240,3 @@ def clues(found: list[Deviation], directory: Directory) -> list[Clue]:
             )
         )
     return result
-
-
-_REQUESTS = frozenset({"requests", "request", "rps", "qps", "calls", "workload", "ops"})
-
-
-def volumes(obs: Observations, onset: float, directory: Directory) -> tuple[dict[Entity, float], set[Entity]]:
-    """Requests that each entity serves after the onset (median), by its request-rate indicator, and the
-    entities that usually serve none: what is called only now is called because something else changed."""
-    served: dict[Entity, float] = {}
-    usually: dict[Entity, float] = {}
-    reference = _by_name(obs.reference)
-    for indicator in obs.indicators:
-        if classify(indicator.name)[0] != "traffic" or not words(indicator.name) & _REQUESTS:
-            continue
-        times, values = _clean(indicator)
-        after = times > onset - _step(times)
-        entity = directory.entity(indicator.entity)
-        known = reference.get((indicator.entity, indicator.name), values[~after])
-        if values[after].size:
-            served[entity] = served.get(entity, 0.0) + max(float(np.median(values[after])), 0.0)
-        if known.size >= LEAST_POINTS:
-            usually[entity] = usually.get(entity, 0.0) + float(np.median(known))
-    return served, {entity for entity, usual in usually.items() if usual <= 0}

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aiops_cli.analysis import deviations, kube_clues, trace_clues
+from aiops_cli.analysis import deviations, kube_clues, trace_clues, traffic
 from aiops_cli.analysis.clues import rfc3339
 from aiops_cli.analysis.entities import Directory
 from aiops_cli.analysis.fleet import shared_causes
 from aiops_cli.analysis.graph import CallGraph
 from aiops_cli.analysis.ranking import MUCH_DEVIATES, Standing, rank, topic_of
 from aiops_cli.analysis.runbooks import steps
-from aiops_cli.analysis.spans import tabulate
+from aiops_cli.analysis.span_table import tabulate
 from aiops_cli.models.analysis import Cause, Entity, Evidence
 
 if TYPE_CHECKING:
@@ -36,11 +36,13 @@ def analyze(obs: Observations, *, limit: int = 10) -> list[Cause]:
     directory = Directory(obs.workloads, _entities(obs))
     onset = deviations.find_onset(obs)
     graph = CallGraph((directory.entity(a), directory.entity(b)) for a, b in obs.edges)
-    clues = deviations.clues(deviations.deviations(obs, onset), directory)
+    moved = deviations.deviations(obs, onset)
+    clues = deviations.clues(moved, directory)
     traced, quiet = _trace_clues(obs, directory, graph, onset)
-    served, idle = deviations.volumes(obs, onset, directory)
+    served, idle = traffic.volumes(obs, onset, directory)
     clues = traced + [_doubted(clue, quiet, idle) for clue in clues]
     clues += kube_clues.log_clues(obs, directory, onset)
+    clues += traffic.lost_calls(moved, directory, graph)
     events, edges = kube_clues.event_clues(obs, directory, onset)
     for caller, callee in edges:
         graph.add(caller, callee)

@@ -12,7 +12,6 @@ from aiops_cli.analysis.spans import (
     CallChange,
     ErrorOrigin,
     Slowdown,
-    SpanTable,
     call_changes,
     compared_calls,
     error_origins,
@@ -22,6 +21,7 @@ from aiops_cli.analysis.spans import (
 from aiops_cli.models.analysis import Evidence
 
 if TYPE_CHECKING:
+    from aiops_cli.analysis.span_table import SpanTable
     from aiops_cli.models.analysis import Entity
 
 CLEAR = 5.0
