@@ -31,7 +31,7 @@ def select(
     group: str | None = None,
 ) -> list[Cluster]:
     """The chosen clusters, in kubeconfig order; two contexts of one API server are one cluster unless
-    they are asked for by name. Raises UsageError (CONTEXT_UNKNOWN) if a name or glob matches nothing."""
+    they are asked for by name: the first, or the first that has endpoints in the config. Raises UsageError (CONTEXT_UNKNOWN) if a name or glob matches nothing."""
     globs = list(contexts)
     selectors = [selector] if selector else []
     if group is not None:
@@ -78,17 +78,13 @@ def _by_glob(clusters: Sequence[Cluster], globs: Sequence[str]) -> list[Cluster]
             raise UsageError(
                 f"no context or cluster matches {glob!r}", hint=hint, code=ErrorCode.CONTEXT_UNKNOWN
             )
-    chosen: list[Cluster] = []
-    seen: set[str] = set()
-    for cluster in clusters:
-        exact = cluster.name in wanted
-        if wanted and not any(fnmatchcase(cluster.name, g) for g in wanted):
-            continue
-        if any(fnmatchcase(cluster.name, g) for g in unwanted):
-            continue
-        if cluster.server and cluster.server in seen and not exact:
-            continue
-        if cluster.server:
-            seen.add(cluster.server)
-        chosen.append(cluster)
-    return chosen
+    fitting = [
+        c
+        for c in clusters
+        if (not wanted or any(fnmatchcase(c.name, g) for g in wanted))
+        and not any(fnmatchcase(c.name, g) for g in unwanted)
+    ]
+    kept: dict[str, str] = {}
+    for cluster in sorted(fitting, key=lambda c: not c.endpoints):  # one that the config knows goes first
+        kept.setdefault(cluster.server or cluster.name, cluster.name)
+    return [c for c in fitting if kept[c.server or c.name] == c.name or c.name in wanted]
