@@ -27,6 +27,12 @@ MUCH_DEVIATES = 0.25
 """Strength from which an entity counts as affected."""
 
 
+FULL_RESOURCES = frozenset(
+    {"pool", "disk", "queue", "descriptors", "throttling", "restarts", "gpu", "clock", "loss"}
+)
+SAME_TIME = 30.0  # seconds within which two onsets can't be told apart
+
+
 @dataclass(slots=True)
 class Standing:
     """One entity's case: parts from 0 to 1, its clues strongest first, and what explains its symptoms."""
@@ -54,9 +60,22 @@ class Standing:
         return min(times) if times else None
 
     def best(self) -> Clue:
-        """The clue that says most about where the fault is."""
+        """The clue that says most about where the fault is.
+
+        A resource that ran full names the cause more exactly than the errors and the waiting it led to.
+        CPU and memory do not: they rise wherever anything waits or is asked again.
+        """
         weight = {"origin": 1.0, "symptom": 0.8, "hint": 0.5}
-        return max(self.clues, key=lambda c: (c.strength * weight[c.kind], c.indicator))
+        loudest = max(self.clues, key=lambda c: (c.strength * weight[c.kind], c.indicator))
+        full = [
+            c
+            for c in self.clues
+            if c.kind == "origin"
+            and c.topic in FULL_RESOURCES
+            and c.strength >= 0.5 * loudest.strength
+            and (loudest.onset is None or c.onset is None or c.onset <= loudest.onset + SAME_TIME)
+        ]
+        return max(full, key=lambda c: (c.strength, c.indicator)) if full else loudest
 
 
 def either(parts: Iterable[float]) -> float:

@@ -130,7 +130,7 @@ def _causes(
                 entity=standing.entity,
                 indicator=best.indicator,
                 onset=rfc3339(began),
-                evidence=[clue.evidence for clue in standing.clues[:EVIDENCE_PER_CAUSE]],
+                evidence=_evidence(standing, best),
                 against=_against(standing, standings, obs),
                 chain=graph.path(standing.entity, goal) if goal else [standing.entity],
                 next_steps=steps(best.topic, standing.entity),
@@ -138,6 +138,12 @@ def _causes(
             )
         )
     return causes
+
+
+def _evidence(standing: Standing, best: Clue) -> list[Evidence]:
+    """The clue that names the indicator first, then the strongest."""
+    others = [clue.evidence for clue in standing.clues if clue is not best]
+    return [best.evidence, *others][:EVIDENCE_PER_CAUSE]
 
 
 def _coverage(obs: Observations) -> float:

@@ -71,7 +71,7 @@ def demo(ctx: typer.Context) -> None:
                 zone=session.zone,
             )
         )
-        say(f"aiops anomalies detect --all-golden --bundle {name} | head")
+        say(f"aiops anomalies detect --all-golden --bundle {name}")
         found = await anomalies.detect(
             session.members,
             [q.expr for q in CATALOGUE.values()],
@@ -80,9 +80,9 @@ def demo(ctx: typer.Context) -> None:
             session.now,
             skip_missing=True,
         )
-        sys.stdout.write(render(anomaly_view(session.zone), found.with_rows(found.rows[:8]), style))
-        if len(found.rows) > 8:
-            print(f"… and {len(found.rows) - 8} more")
+        worst = list({(a.cluster, str(a.labels), a.expr): a for a in reversed(found.rows)}.values())[::-1][:8]
+        sys.stdout.write(render(anomaly_view(session.zone), found.with_rows(worst), style))
+        print(f"The worst finding of each of {len(worst)} series; {len(found.rows)} in all.")
         say(f"aiops rca analyze --bundle {name}")
         result = await investigate(session)
         sys.stdout.write(causes_text(result.causes.rows, session.zone, width))
