@@ -127,7 +127,17 @@ def span_view() -> View[SpanItem]:
     )
 
 
+def _series_name(names: dict[str, str], a: Anomaly) -> str:
+    """The named query it came from, if any, and the labels."""
+    labels = ",".join(f"{k}={v}" for k, v in sorted(a.labels.items()) if k != "__name__")
+    what = names.get(a.expr) or a.labels.get("__name__")
+    return f"{what} {labels}".strip() if what else labels or a.expr
+
+
 def anomaly_view(zone: tzinfo | None) -> View[Anomaly]:
+    from aiops_cli.services.queries import CATALOGUE
+
+    names = {q.expr: f"@{name}" for name, q in CATALOGUE.items()}
     return View(
         "AnomalyList",
         [
@@ -136,7 +146,7 @@ def anomaly_view(zone: tzinfo | None) -> View[Anomaly]:
             Column("type", lambda a: a.type),
             Column("start", lambda a: when(a.start, zone), plain=lambda a: a.start),
             Column("end", lambda a: when(a.end, zone)[11:], plain=lambda a: a.end),
-            Column("series", lambda a: ",".join(f"{k}={v}" for k, v in sorted(a.labels.items())) or a.expr),
+            Column("series", lambda a: _series_name(names, a)),
             Column("expected", lambda a: si(a.expected), right=True, plain=lambda a: a.expected),
             Column("actual", lambda a: si(a.actual), right=True, plain=lambda a: a.actual),
             Column("conf", lambda a: f"{a.confidence:.2f}", right=True, plain=lambda a: a.confidence),
