@@ -253,7 +253,7 @@ def _runs(
                 float(batch.times[i, run[0]]),
                 float(batch.times[i, run[-1]]),
                 kind,
-                _severity(peak, run.size, sigmas),
+                _severity(peak, run.size, sigmas, expected, actual),
                 _confidence(float(np.sqrt(odds / needed)), int(votes[run].max()), scores.size),
                 expected,
                 actual,
@@ -265,9 +265,19 @@ def _runs(
     return found
 
 
-def _severity(peak: float, length: int, sigmas: float) -> Severity:
+def _severity(peak: float, length: int, sigmas: float, expected: float, actual: float) -> Severity:
+    """By how far and how long; what hardly changes in amount is not severe, however quiet it was before,
+    nor is one odd point unless it is out of all proportion."""
     weight = abs(peak) / sigmas * min(length, 16) ** 0.25
+    times = abs(actual - expected) / max(abs(expected), 1e-12)
+    if times < 0.5 or (length == 1 and times < 3):
+        weight = min(weight, 4.9)
     return "HIGH" if weight >= 5 else "MEDIUM" if weight >= 2.5 else "LOW"
+
+
+def _far(peak: float) -> str:
+    """Sigmas as text; where a series hardly moved before, the number means no more than "far"."""
+    return f"{abs(peak):.1f}" if abs(peak) < 100 else "over 100"
 
 
 def _confidence(beyond: float, votes: int, points: int) -> float:
@@ -281,7 +291,7 @@ def _reason(
     unit = " per second" if rate else ""
     where = "above" if peak > 0 else "below"
     span = f"for {length} points" if length > 1 else "for one point"
-    text = f"{number(actual)}{unit} is {abs(peak):.1f} robust sigmas {where} the usual {number(expected)}{unit} {span}"
+    text = f"{number(actual)}{unit} is {_far(peak)} robust sigmas {where} the usual {number(expected)}{unit} {span}"
     if kind == "PATTERN_BREAK":
         return f"{text}: a usual value at an unusual time of its cycle of {period} points"
     return text

@@ -44,4 +44,6 @@ def rfc3339(seconds: float | None) -> str | None:
 
 def number(value: float) -> str:
     """A number as a person reads it: three significant digits."""
+    if 1000 <= abs(value) < 1e6:
+        return f"{value:.0f}"
     return f"{value:.3g}" if abs(value) < 1e6 else f"{value:.3e}"

@@ -24,7 +24,7 @@ async def investigate(
     limit: int = 10,
 ) -> rca.Investigation:
     """Analyse the session's window. The moment is `at`, else the start of the alert named or of the
-    oldest one that began in the window, else the window's end. Raises UsageError for an unknown alert."""
+    oldest of the worst that began in the window, else the window's end. Raises UsageError for an unknown alert."""
     o = session.options
     default = session.bundle.end - session.bundle.manifest.start if session.bundle else 3600.0
     moment = times.parse_time(at, session.now, session.zone) if at else None
@@ -46,7 +46,9 @@ async def investigate(
                 )
             fingerprint = rows[0].fingerprint
         inside = [a for a in rows if (t := rca.alert_time([a])) is not None and t >= window.start]
-        moment = rca.alert_time(inside) or window.end
+        # Rows come worst first: the moment is the oldest of the worst.
+        worst = [a for a in inside if a.severity == inside[0].severity]
+        moment = rca.alert_time(worst) or window.end
     step = (
         session.step(window)
         if session.bundle or o.step
