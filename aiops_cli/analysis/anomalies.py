@@ -312,7 +312,7 @@ def _shift(
         float(batch.times[i, at]),
         float(batch.times[i, ends[-1]]),
         "TREND_CHANGE",
-        _severity(size, 4, sigmas),
+        _severity(size, 4, sigmas, before, after),
         _confidence(abs(size) / (sigmas + SHIFT_EFFECT), 3, batch.values.shape[1]),
         before,
         after,
