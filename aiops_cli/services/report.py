@@ -279,7 +279,7 @@ def _timeline(found: Findings, causes: Sequence[Cause], alerts: Sequence[AlertIt
             for e in part.events
             if e.type != "Normal"
         ]
-    return list(dict.fromkeys(entries))
+    return [replace(e, at=e.at if (t := _unix(e.at)) is None else rfc3339(t)) for e in dict.fromkeys(entries)]
 
 
 def _nearest(entries: list[TimelineEntry], at: float) -> tuple[list[TimelineEntry], int]:

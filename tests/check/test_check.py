@@ -273,3 +273,17 @@ def test_junit_on_stdout_and_in_a_file_are_one(aiops: Aiops, stub: Stub, home: P
     assert (home / "out.xml").read_text() == done.stdout
     assert JUnitXml.fromstring(done.stdout.encode()).tests == 1
     assert sorted(p.name for p in home.glob("*.xml")) == ["out.xml"]
+
+
+def test_a_recording_is_checked_like_the_clusters_were(aiops: Aiops, lab: Fleet, home: Path) -> None:
+    recorded = aiops("bundle", "record", "-o", "x.aiops", "--since", "2m", "-c", "lab1", env=lab.env)
+    assert (home / "x.aiops").exists(), recorded.stderr
+    expr = 'up{job="node-exporter"} == 1'
+    done = aiops("check", "--expr", expr, "--bundle", "x.aiops", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert done.json["clusters"][0]["source"] == "bundle"
+    held = aiops("check", "--expr", expr, "--for", "10s", "--bundle", "x.aiops")
+    assert held.returncode == 0, held.stdout
+    other = aiops("check", "--expr", "sum(unrecorded) == 1", "--bundle", "x.aiops", "-o", "json")
+    assert other.returncode == 4
+    assert other.json["items"][0]["error"]["code"] == "NOT_RECORDED"
