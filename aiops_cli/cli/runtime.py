@@ -73,10 +73,16 @@ class Session:
                     hint="leave it out for about 250 points",
                     code=ErrorCode.INVALID_TIME,
                 )
+            if step > window.seconds:
+                raise UsageError(
+                    "--step is longer than the window",
+                    hint="lower --step, or look further back with --since",
+                    code=ErrorCode.INVALID_TIME,
+                )
             return step
         if self.bundle is not None:
             return self.bundle.step
-        return default_step(window.seconds)
+        return min(default_step(window.seconds), max(window.seconds // 1, 1.0))
 
     @property
     def live(self) -> list[LiveMember]:

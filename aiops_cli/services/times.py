@@ -70,7 +70,7 @@ def parse_window(
         else until - (parse_duration(since, "--since") if since else default)
     )
     if begin < 0 or until > 253402300799:
-        raise _invalid("the window lies outside of what can be dated", "check --from and --to")
+        raise _invalid("the window lies outside of what can be dated", "check --from, --to and --since")
     if begin >= until:
         raise _invalid("the window ends before it starts", "check --from, --to and --since")
     return TimeRange(begin, until)
