@@ -134,7 +134,7 @@ class Session:
         text = render(view, result, self.style(), extra=extra)
         sys.stdout.write(text)
         sys.stdout.flush()
-        if not text and not self.options.quiet:
+        if not text and not result.failed and not self.options.quiet:
             print("nothing found", file=sys.stderr)
         self.explain(result)
         return int(self.exit_code(result))
