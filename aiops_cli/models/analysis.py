@@ -10,6 +10,10 @@ AnomalyType = Literal["SPIKE", "DROP", "TREND_CHANGE", "PATTERN_BREAK", "THRESHO
 Severity = Literal["HIGH", "MEDIUM", "LOW"]
 
 
+WEAK_CONFIDENCE = 0.15
+"""A first cause below this is a hint, and is shown as no clear cause."""
+
+
 class Anomaly(Struct, frozen=True, rename="camel"):
     """An item of `anomalies detect`; times are RFC 3339, `confidence` 0 to 1."""
 

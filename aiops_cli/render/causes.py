@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
-from aiops_cli.models.analysis import Cause, Entity, Evidence
+from aiops_cli.models.analysis import WEAK_CONFIDENCE, Cause, Entity, Evidence
 from aiops_cli.render.text import clock, cut, one_line
-
-WEAK = 0.15
 
 
 def entity_text(entity: Entity) -> str:
@@ -32,7 +30,7 @@ def causes_text(causes: Sequence[Cause], zone: tzinfo | None, width: int, *, ful
     if not causes:
         return "nothing deviates: no cause found in this window\n"
     lines: list[str] = []
-    if causes[0].confidence < WEAK:
+    if causes[0].confidence < WEAK_CONFIDENCE:
         lines += ["no clear cause: nothing in this window deviates much. The weak hints there are:", ""]
     for cause in causes:
         lines.append(

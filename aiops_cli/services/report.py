@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aiops_cli import __version__
-from aiops_cli.models.analysis import Anomaly, Cause, Entity, Evidence
+from aiops_cli.models.analysis import WEAK_CONFIDENCE, Anomaly, Cause, Entity, Evidence
 from aiops_cli.models.fleet import ClusterHealth
 from aiops_cli.models.result import ClusterStatus, ErrorInfo, FleetResult, Origin, Status
 from aiops_cli.models.signals import AlertItem
@@ -29,8 +29,6 @@ from aiops_cli.services.times import rfc3339
 
 _ENTRIES = 200
 _ONSETS, _ANOMALIES = 3, 20
-WEAK = 0.15
-"""Below this confidence a cause is a hint."""
 _NAMES = {query.expr: f"@{name}" for name, query in CATALOGUE.items()}
 _LEVELS = {"critical": 0, "error": 1, "warning": 2, "info": 3}
 
@@ -166,7 +164,7 @@ def named(expr: str) -> str:
 
 
 def _title(causes: Sequence[Cause]) -> str:
-    if not causes or causes[0].confidence < WEAK:
+    if not causes or causes[0].confidence < WEAK_CONFIDENCE:
         return "no clear cause"
     return f"{entity_text(causes[0].entity)}: {causes[0].indicator}"
 
@@ -179,7 +177,7 @@ def _summary(
         first = causes[0]
         since = f", since {first.onset}" if first.onset else ""
         lead = "Most likely cause"
-        if first.confidence < WEAK:
+        if first.confidence < WEAK_CONFIDENCE:
             lead = "No clear cause: nothing in the window deviates much. The strongest hint"
         lines.append(
             f"{lead}: {entity_text(first.entity)}, {first.indicator}{since} "

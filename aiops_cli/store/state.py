@@ -55,17 +55,6 @@ class Analysis(msgspec.Struct, frozen=True, rename="camel"):
     causes: list[Cause]
 
 
-class SavedReport(msgspec.Struct, frozen=True, rename="camel"):
-    """A generated report: `at` RFC 3339, `path` of the file, `source` the analysis or alert it is of."""
-
-    id: str
-    at: str
-    type: str
-    title: str
-    path: str
-    source: str = ""
-
-
 class State:
     """Everything durable under `root`, shared with every other process; `notices` shows its messages."""
 
@@ -120,13 +109,6 @@ class State:
 
     def analyses(self, since: float | None = None) -> list[Analysis]:
         return [msgspec.convert(e.data, Analysis) for e in self.entries("rca", since)]
-
-    def add_report(self, report: SavedReport) -> None:
-        """Raises StoreError where it can't be kept."""
-        self.append("reports", report.id, report)
-
-    def reports(self, since: float | None = None) -> list[SavedReport]:
-        return [msgspec.convert(e.data, SavedReport) for e in self.entries("reports", since)]
 
     def _journal(self, kind: str) -> Journal:
         if kind not in self._journals:

@@ -11,7 +11,7 @@ from aiops_cli.errors import StoreError
 from aiops_cli.models.analysis import Anomaly, Cause, Entity, Evidence
 from aiops_cli.models.fleet import ClusterHealth
 from aiops_cli.store.notices import Notices
-from aiops_cli.store.state import Analysis, SavedReport, State
+from aiops_cli.store.state import Analysis, State
 
 
 def files(root: Path, kind: str) -> list[Path]:
@@ -126,17 +126,14 @@ def test_typed_records_come_back_as_they_were(tmp_path: Path) -> None:
         1, 0.5, 0.7, entity, "latency", None, [Evidence("metric", "text", value=1.5, entity=entity)]
     )
     analysis = Analysis("r1", "at", ["edge-7"], "s", "e", [cause])
-    report = SavedReport("p1", "at", "incident", "Pool exhausted", "report.md", "r1")
     state.add_health([health, health])
     state.add_anomalies([anomaly])
     state.add_anomalies([anomaly])
     state.add_analysis(analysis)
-    state.add_report(report)
     again = State(tmp_path)
     assert again.health() == [health, health]
     assert again.anomalies() == [anomaly]
     assert again.analyses() == [analysis]
-    assert again.reports() == [report]
     assert again.health(since=time.time() + 60) == []
 
 
