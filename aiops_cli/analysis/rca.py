@@ -133,11 +133,21 @@ def _causes(
                 evidence=_evidence(standing, best),
                 against=_against(standing, standings, obs),
                 chain=graph.path(standing.entity, goal) if goal else [standing.entity],
-                next_steps=steps(best.topic, standing.entity),
+                next_steps=steps(best.topic, standing.entity, owner=_owner_label(obs, standing.entity)),
                 blast_radius=sorted(standing.upstream),
             )
         )
     return causes
+
+
+def _owner_label(obs: Observations, entity: Entity) -> str:
+    """The stream label under which the entity's own lines were found."""
+    for writer, entry in obs.logs:
+        if writer.name == entity.name and writer.cluster == entity.cluster:
+            found = next((key for key, value in entry.labels.items() if value == entity.name), None)
+            if found:
+                return found
+    return "app"
 
 
 def _evidence(standing: Standing, best: Clue) -> list[Evidence]:

@@ -58,11 +58,11 @@ _STEPS: dict[str, tuple[str, ...]] = {
         "Look at the last rollout or feature flag of {name}.",
     ),
     "errors": (
-        "Read the error lines: aiops {cluster}logs query '{{app=\"{name}\"}}' and failing traces.",
+        "Read the error lines: aiops {cluster}logs query '{{{owner}=\"{name}\"}}' and failing traces.",
         "Check what {name} depends on, then its last change.",
     ),
     "log_template": (
-        "Read the lines around the onset: aiops {cluster}logs query '{{app=\"{name}\"}}'",
+        "Read the lines around the onset: aiops {cluster}logs query '{{{owner}=\"{name}\"}}'",
         "Search the code for the message and look at what changed there.",
     ),
     "change": (
@@ -82,9 +82,13 @@ _STEPS: dict[str, tuple[str, ...]] = {
 }
 
 
-def steps(topic: str, entity: Entity) -> list[str]:
-    """The steps for a topic with the entity's names filled in, quoted for a shell: they come from clusters."""
+def steps(topic: str, entity: Entity, *, owner: str = "app") -> list[str]:
+    """The steps for a topic with the entity's names filled in, quoted for a shell: they come from clusters.
+
+    `owner` is the stream label that names who wrote a log line.
+    """
     names = {
+        "owner": owner,
         "name": quote(entity.name),
         "namespace": f"-n {quote(entity.namespace)} " if entity.namespace else "",
         "context": f"--context {quote(entity.cluster)} " if entity.cluster else "",
