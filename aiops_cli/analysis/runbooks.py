@@ -69,6 +69,10 @@ _STEPS: dict[str, tuple[str, ...]] = {
         "Look at what was rolled out: kubectl {context}{namespace}rollout history deploy/{name}",
         "Roll back if the onset follows the change: kubectl {context}{namespace}rollout undo deploy/{name}",
     ),
+    "config": (
+        "Look at what was changed: kubectl {context}{namespace}get configmap {name} -o yaml --show-managed-fields",
+        "Put the earlier content back if the onset follows the change.",
+    ),
     "event": ("Read the events: kubectl {context}{namespace}describe pod -l app={name}",),
     "node": (
         "Look at the node: kubectl {context}describe node {name}, its pressure conditions and kernel log.",
@@ -94,6 +98,8 @@ def steps(topic: str, entity: Entity, *, owner: str = "app") -> list[str]:
         "context": f"--context {quote(entity.cluster)} " if entity.cluster else "",
         "cluster": f"-c {quote(entity.cluster)} " if entity.cluster else "",
     }
+    if topic == "change" and entity.kind == "configmap":
+        topic = "config"
     found = list(_STEPS.get(topic, _STEPS["other"]))
     if entity.kind == "node" and topic != "node":
         found += _STEPS["node"]
