@@ -36,6 +36,8 @@ GAP = 2
 """Runs of odd points at most so many normal points apart are one finding."""
 SHIFT_EFFECT = 1.5
 """A level shift must be this many sigmas larger than an odd point."""
+SWING_FLOOR = 0.05
+"""Least scale of a series with a cycle, as a share of the cycle's height."""
 _BURSTS = 3
 """Separate excursions from which excursions are the habit of a series."""
 
@@ -149,6 +151,9 @@ def _model(batch: Batch, sigmas: float, baseline: TimeRange | None) -> _Model:
     # The floor of a scale is a share of the level, which the residuals no longer have.
     _, scale = location_scale(usual)
     scale = np.maximum(scale, 0.01 * np.abs(np.median(expected, axis=1)))
+    # What swings widely also wavers where it swings, and by some share of the swing.
+    swing = np.where(period > 0, np.ptp(expected, axis=1), 0.0)
+    scale = np.maximum(scale, SWING_FLOOR * swing)
     up, down = _tails(usual, scale)
     ordered = np.sort(usual, axis=1)
     counts = np.count_nonzero(~np.isnan(ordered), axis=1)

@@ -68,7 +68,7 @@ def split_statistics(matrix: Floats, min_size: int = 3) -> tuple[NDArray[np.int6
 def level_shift(series: Series, *, min_size: int = 3, significant: float = SIGNIFICANT) -> Shift | None:
     """The clearest level shift of one series, or None when there is none worth the name."""
     values = finite(series.values)
-    keep = np.isfinite(values) & np.isfinite(series.timestamps)
+    keep = (np.abs(values) < 1e100) & np.isfinite(series.timestamps)  # powers of more overflow
     numbers, times = values[keep], series.timestamps[keep]
     if numbers.size < 2 * min_size:
         return None

@@ -91,6 +91,7 @@ class _Usual:
 def clean(indicator: Indicator) -> tuple[Floats, Floats]:
     times = np.asarray(indicator.series.timestamps, dtype=np.float64)
     values = finite(np.asarray(indicator.series.values, dtype=np.float64))
+    values = np.where(np.abs(values) < 1e100, values, np.nan)  # powers of more overflow
     size = min(times.size, values.size)
     keep = np.isfinite(values[:size]) & np.isfinite(times[:size])
     return times[:size][keep], values[:size][keep]
@@ -190,13 +191,15 @@ def deviations(obs: Observations, onset: float) -> list[Deviation]:
         usual = usual or _usual(values[before], now, indicator, False)
         if usual is None or not after.any() or (kind == "traffic" and not usual.center):
             continue
-        odd = usual.sigmas(now, indicator.bad)
+        everywhere = usual.sigmas(values, indicator.bad)
         if usual.from_reference and before.any():
-            odd = np.minimum(odd, usual.sigmas(now, indicator.bad, float(np.median(values[before]))))
+            level_before = float(np.median(values[before]))
+            everywhere = np.minimum(everywhere, usual.sigmas(values, indicator.bad, level_before))
+        odd = everywhere[after]
         # Sustained rather than highest: a third of the points, two at least, are that far off.
         ordered = np.sort(odd)[::-1]
         sigmas = float(ordered[min(max(1, -(-now.size // 3) - 1), now.size - 1)])
-        began = run_onset(times[after], odd > min(ODD, max(sigmas, 2.0)), onset)
+        began = run_onset(times, everywhere > min(ODD, max(sigmas, 2.0)), onset)
         value = float(now[int(np.argmax(odd))])
         found.append(Deviation(indicator, kind, topic, sigmas, value, usual.center, began))
     return sorted(found, key=lambda d: (-d.sigmas, d.indicator.entity, d.indicator.name))

@@ -43,8 +43,8 @@ def clean(series: Series) -> tuple[Floats, Floats]:
     values = np.asarray(series.values, dtype=np.float64).ravel()
     size = min(times.size, values.size)
     times, values = times[:size], values[:size]
-    # Beyond 1e300 differences overflow; no metric means that.
-    keep = np.isfinite(times) & np.isfinite(values) & (np.abs(values) < 1e300) & (np.abs(times) < 1e15)
+    # Beyond 1e100 powers of differences overflow; no metric means that.
+    keep = np.isfinite(times) & np.isfinite(values) & (np.abs(values) < 1e100) & (np.abs(times) < 1e15)
     times, values = times[keep], values[keep]
     if times.size > 1 and not (np.diff(times) > 0).all():
         order = np.argsort(times, kind="stable")

@@ -119,7 +119,7 @@ def _causes(
         best = standing.best()
         goal = _symptom(standing, by_entity, alerting, graph)
         seen = standing.onset
-        began = onset if seen is None or seen < obs.window.start else seen
+        began = onset if seen is None or not obs.window.start <= seen <= obs.window.end else seen
         share = standing.score / total
         confidence = standing.score * (0.35 + 0.65 * share) * (0.55 + 0.45 * coverage)
         causes.append(
@@ -129,7 +129,7 @@ def _causes(
                 confidence=round(min(max(confidence, 0.0), 0.99), 4),
                 entity=standing.entity,
                 indicator=best.indicator,
-                onset=rfc3339(began),
+                onset=rfc3339(min(max(began, obs.window.start), obs.window.end)),
                 evidence=_evidence(standing, best),
                 against=_against(standing, standings, obs),
                 chain=graph.path(standing.entity, goal) if goal else [standing.entity],

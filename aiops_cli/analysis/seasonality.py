@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SHORTEST = 6
 CYCLES = 3
 """A period must be seen at least this often: fewer are no habit."""
+_MANY_CYCLES = 30
 CORRELATED = 0.5
 """Least autocorrelation at the period."""
 
@@ -55,12 +56,24 @@ def periods(matrix: Floats) -> NDArray[np.int64]:
 
 
 def cycle(row: Floats, period: int) -> Floats:
-    """The usual value at each point of a row: the median of its phase over all cycles."""
+    """The usual value at each point of a row: the median of its phase over the other cycles.
+
+    Its own cycle is left out (of up to 30), so that what remains is as wide as it is for a new point.
+    """
     t = row.size
-    whole = np.full(-(-t // period) * period, np.nan)
+    cycles = -(-t // period)
+    whole = np.full(cycles * period, np.nan)
     whole[:t] = row
-    folded = np.sort(whole.reshape(-1, period), axis=0)
-    count = np.count_nonzero(~np.isnan(folded), axis=0)
-    columns = np.arange(period)
-    usual = 0.5 * (folded[(count - 1) // 2, columns] + folded[count // 2, columns])
-    return np.tile(usual, whole.size // period)[:t]
+    folded = whole.reshape(cycles, period)
+    if cycles > _MANY_CYCLES:
+        return np.tile(_column_medians(folded), cycles)[:t]
+    usual = [_column_medians(np.delete(folded, own, axis=0)) for own in range(cycles)]
+    return np.concatenate(usual)[:t]
+
+
+def _column_medians(folded: Floats) -> Floats:
+    ordered = np.sort(folded, axis=0)
+    count = np.count_nonzero(~np.isnan(ordered), axis=0)
+    columns = np.arange(folded.shape[1])
+    medians: Floats = 0.5 * (ordered[(count - 1) // 2, columns] + ordered[count // 2, columns])
+    return medians

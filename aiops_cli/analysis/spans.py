@@ -73,12 +73,33 @@ def slowdowns(table: SpanTable) -> list[Slowdown]:
 
     Mean logarithms of own times are compared (a z-score with the reference's variance, floor 5 %).
     """
-    if not len(table.own):
+    return _compared(table, table.own, _units(table), table.current)
+
+
+def latencies(table: SpanTable) -> list[Slowdown]:
+    """Entities that answer more slowly than before, whatever the reason: their spans that were called from
+    elsewhere, whole. `operation` is one of them."""
+    above = np.where(table.parent >= 0, table.entity[table.parent], -1)
+    entry = np.flatnonzero(above != table.entity)
+    return _compared(table, table.duration, table.entity, table.current, entry)
+
+
+def _compared(
+    table: SpanTable,
+    durations: Ints,
+    unit: Ints,
+    current: NDArray[np.bool_],
+    rows: Ints | None = None,
+) -> list[Slowdown]:
+    """Units whose durations rose, by z-scores of mean logarithms; of `rows` alone where they are given."""
+    if not len(durations):
         return []
+    chosen = np.arange(durations.size) if rows is None else rows
     found: list[Slowdown] = []
     took = _time_taken(table)
-    for rows_now, rows_ref in _groups(_units(table), table.current):
-        now, usual = table.own[rows_now] / 1e9, table.own[rows_ref] / 1e9
+    for in_now, in_ref in _groups(unit[chosen], current[chosen]):
+        rows_now, rows_ref = chosen[in_now], chosen[in_ref]
+        now, usual = durations[rows_now] / 1e9, durations[rows_ref] / 1e9
         log_now, log_usual = np.log(now + 1e-4), np.log(usual + 1e-4)
         # The spread of usual times on both sides: that some calls are slow now and others are not yet must
         # not hide either.
@@ -88,7 +109,7 @@ def slowdowns(table: SpanTable) -> list[Slowdown]:
         if sigmas <= 0 or lost <= 0:
             continue
         first = rows_now[0]
-        callee = int(table.callee[first])
+        callee = int(table.callee[first]) if rows is None else -1
         owner, name = table.operations[int(table.operation[first])]
         found.append(
             Slowdown(

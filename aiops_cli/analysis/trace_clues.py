@@ -15,6 +15,7 @@ from aiops_cli.analysis.spans import (
     call_changes,
     compared_calls,
     error_origins,
+    latencies,
     peers_slow,
     slowdowns,
 )
@@ -39,6 +40,7 @@ def clues(table: SpanTable, onset: float) -> list[Clue]:
     found = _own_time([s for s in slow if s.callee is None], lost)
     found += _call_time(table, [s for s in slow if s.callee is not None], lost)
     found += _against_peers(strangers, lost)
+    found += _answer_time([s for s in latencies(table) if s.sigmas >= CLEAR])
     found += [_error(o, _first_error(table, o, onset)) for o in error_origins(table) if o.sigmas >= 2]
     return found + _patterns([c for c in call_changes(table, 2.0) if c.cut or abs(c.sigmas) >= 4], onset)
 
@@ -78,6 +80,24 @@ def _own_time(slow: list[Slowdown], lost: float) -> list[Clue]:
         )
         for s in slow
     ]
+
+
+def _answer_time(slow: list[Slowdown]) -> list[Clue]:
+    """Who answers more slowly: a symptom, since the time may be lost further down."""
+    found = []
+    for s in slow:
+        loud = 0.9 * _loud(s.sigmas)
+        text = (
+            f"{s.entity.name} answers in {number(s.now * 1e3)} ms, {number(s.usual * 1e3)} ms before "
+            f"(median of {s.calls} calls)"
+        )
+        evidence = Evidence("trace", text, None, s.now, s.usual, "s", None, s.entity, round(loud, 4))
+        found.append(
+            Clue(
+                s.entity, "symptom", "trace", "answer_time", "latency", loud, None, evidence, s.lost / s.calls
+            )
+        )
+    return found
 
 
 def _call_time(table: SpanTable, slow: list[Slowdown], lost: float) -> list[Clue]:
