@@ -7,9 +7,14 @@ import sys
 
 def main() -> None:
     """The entry point of both names."""
-    from aiops_cli.cli.app import run
+    try:
+        from aiops_cli.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while it loads, or a second one while it tidies up
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

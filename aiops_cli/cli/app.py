@@ -46,6 +46,11 @@ class LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], callback=lambda: None)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS:
+            import difflib
+
+            if near := difflib.get_close_matches(args[0], COMMANDS, n=1):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
         name, command, rest = super().resolve_command(ctx, args)
         if name in COMMANDS:
             module = importlib.import_module(f"aiops_cli.cli.{COMMANDS[name][0]}")
@@ -161,6 +166,8 @@ def run(argv: list[str]) -> int:
     try:
         result = typer.main.get_command(app).main(hoist(argv), prog_name="aiops", standalone_mode=False)
         sys.stdout.flush()
+        if result == int(ExitCode.INTERRUPTED):  # Typer makes this of Ctrl-C
+            _line("interrupted")
     except AiopsError as error:
         show_error(error)
         _trace(debug)
@@ -193,10 +200,10 @@ def run(argv: list[str]) -> int:
 
 def show_error(error: AiopsError) -> None:
     """One line on what failed, one on what to do."""
-    from aiops_cli.render.text import sanitize
+    from aiops_cli.render.text import one_line, sanitize
 
     where = f" [{error.endpoint}]" if error.endpoint else ""
-    _line(f"error: {sanitize(error.message)}{where}")
+    _line(f"error: {one_line(error.message + where)}")
     if error.hint:
         _line("hint: " + "\n".join(sanitize(line) for line in error.hint.splitlines()))
 

@@ -5,6 +5,8 @@ They are declared once, on the root command; this moves those given later in fro
 
 from __future__ import annotations
 
+from aiops_cli.errors import UsageError
+
 WITH_VALUE = {
     "-c": "--context",
     "--context": "--context",
@@ -42,7 +44,10 @@ SWITCHES = {
 
 
 def hoist(argv: list[str]) -> list[str]:
-    """The same arguments, shared flags first. What follows `--` is left alone."""
+    """The same arguments, shared flags first. What follows `--` is left alone.
+
+    Raises UsageError for one without its value.
+    """
     shared: list[str] = []
     rest: list[str] = []
     i = 0
@@ -57,10 +62,10 @@ def hoist(argv: list[str]) -> list[str]:
         elif has_value and name.startswith("--") and name in WITH_VALUE:
             shared += [WITH_VALUE[name], value]
         elif word in WITH_VALUE:
-            shared.append(WITH_VALUE[word])
-            if i + 1 < len(argv):
-                i += 1
-                shared.append(argv[i])
+            i += 1
+            if i == len(argv):
+                raise UsageError(f"{word} needs a value", hint="aiops --help shows what can be said here")
+            shared += [WITH_VALUE[word], argv[i]]
         elif len(word) > 2 and word[0] == "-" and word[1] != "-" and word[:2] in WITH_VALUE:
             shared += [WITH_VALUE[word[:2]], word[2:].removeprefix("=")]
         else:

@@ -20,7 +20,7 @@ from aiops_cli.errors import ErrorCode, ExitCode, UsageError
 from aiops_cli.models.result import FleetResult
 from aiops_cli.models.timerange import TimeRange, default_step
 from aiops_cli.render.output import Style, View, render
-from aiops_cli.render.text import sanitize
+from aiops_cli.render.text import one_line, sanitize
 from aiops_cli.services import times
 from aiops_cli.services.fanout import Progress
 
@@ -150,15 +150,15 @@ class Session:
                     hint = f"; {advice}" if advice and "\n" not in advice and advice not in told else ""
                     told.add(advice)
                     print(
-                        sanitize(f"{status.name}: {status.error.code}: {status.error.message}{at}{hint}"),
+                        one_line(f"{status.name}: {status.error.code}: {status.error.message}{at}{hint}"),
                         file=sys.stderr,
                     )
                 for warning in status.warnings:
-                    print(sanitize(f"{status.name}: warning: {warning}"), file=sys.stderr)
+                    print(one_line(f"{status.name}: warning: {warning}"), file=sys.stderr)
         if self.options.timings:
             for status in sorted(result.clusters, key=lambda s: -s.duration_ms):
                 print(
-                    f"timing: {sanitize(status.name)} {status.duration_ms:.0f} ms ({status.source}, {status.status})",
+                    f"timing: {one_line(status.name)} {status.duration_ms:.0f} ms ({status.source}, {status.status})",
                     file=sys.stderr,
                 )
 

@@ -140,7 +140,7 @@ def _csv(columns: list[Column[T]], items: list[T], style: Style) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     if style.headers:
-        writer.writerow([c.title.lower() for c in columns])
+        writer.writerow([one_line(c.title.lower()) for c in columns])
     for item in items:
         writer.writerow(
             ["" if (v := (c.plain or c.value)(item)) is None else one_line(str(v)) for c in columns]
@@ -153,11 +153,11 @@ def _markdown(columns: list[Column[T]], rows: list[list[str]]) -> str:
         return "| " + " | ".join(v.replace("\\", "\\\\").replace("|", "\\|") for v in values) + " |\n"
 
     rule = ["---:" if c.right else "---" for c in columns]
-    return line([c.title.lower() for c in columns]) + line(rule) + "".join(line(r) for r in rows)
+    return line([one_line(c.title.lower()) for c in columns]) + line(rule) + "".join(line(r) for r in rows)
 
 
 def _table(columns: list[Column[T]], rows: list[list[str]], style: Style) -> str:
-    titles = [c.title.upper() for c in columns]
+    titles = [one_line(c.title.upper()) for c in columns]
     if not rows:
         return ""
     shown = ([titles] if style.headers else []) + rows

@@ -125,7 +125,7 @@ class ExecCredentials(Credentials):
         except FileNotFoundError:
             raise AuthError(
                 f"exec plugin {plugin.command} is not installed",
-                hint=plugin.install_hint.strip() or "install it, or put it on PATH",
+                hint=" ".join(plugin.install_hint.split()) or "install it, or put it on PATH",
             ) from None
         except OSError as error:
             raise AuthError(
@@ -143,10 +143,7 @@ class ExecCredentials(Credentials):
                 process.kill()
                 await process.wait()
         if process.returncode:
-            raise AuthError(
-                f"exec plugin {plugin.command} failed with exit code {process.returncode}",
-                hint="run it by hand to see why",
-            )
+            raise self._bad(f"failed with exit code {process.returncode}")
         return self._parse(output)
 
     def _info(self, interactive: bool) -> str:
@@ -168,29 +165,30 @@ class ExecCredentials(Credentials):
         command = self._plugin.command
         try:
             answer = json.loads(output)
-            status = answer.get("status") or {}
+            version, status = answer.get("apiVersion"), answer.get("status") or {}
+            token, expires = status.get("token"), status.get("expirationTimestamp")
+            certificate, key = status.get("clientCertificateData"), status.get("clientKeyData")
         except (ValueError, AttributeError):
+            raise self._bad("printed no ExecCredential") from None
+        if not all(v is None or isinstance(v, str) for v in (token, expires, certificate, key)):
+            raise self._bad("printed no ExecCredential")
+        if version != self._plugin.api_version:
             raise AuthError(
-                f"exec plugin {command} printed no ExecCredential", hint="run it by hand to see why"
-            ) from None
-        if answer.get("apiVersion") != self._plugin.api_version:
-            raise AuthError(
-                f"exec plugin {command} answered apiVersion {answer.get('apiVersion')!r}, not {self._plugin.api_version!r}",
+                f"exec plugin {command} answered apiVersion {version!r}, not {self._plugin.api_version!r}",
                 hint="set exec.apiVersion to what the plugin speaks",
             )
-        token = status.get("token")
-        certificate, key = status.get("clientCertificateData"), status.get("clientKeyData")
         if not token and not (certificate and key):
-            raise AuthError(
-                f"exec plugin {command} gave neither token nor certificate", hint="run it by hand to see why"
-            )
-        expires = status.get("expirationTimestamp")
+            raise self._bad("gave neither token nor certificate")
+        try:
+            until = datetime.fromisoformat(expires).timestamp() if expires else None
+        except ValueError:
+            raise self._bad(f"gave expirationTimestamp {expires!r}, which is no time") from None
         return Login(
-            token,
-            certificate.encode() if certificate else None,
-            key.encode() if key else None,
-            datetime.fromisoformat(expires).timestamp() if expires else None,
+            token, certificate.encode() if certificate else None, key.encode() if key else None, until
         )
+
+    def _bad(self, what: str) -> AuthError:
+        return AuthError(f"exec plugin {self._plugin.command} {what}", hint="run it by hand to see why")
 
 
 def credentials_for(context: KubeContext) -> Credentials:

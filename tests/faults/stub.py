@@ -229,14 +229,26 @@ async def _read(reader: asyncio.StreamReader) -> Asked:
 def serve(*, tls: ssl.SSLContext | None = None) -> Iterator[Stub]:
     """A running stub, over TLS where a server context is given."""
     stub = Stub()
+    with _in_thread(stub.handle, tls) as port:
+        stub.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        yield stub
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextmanager
+def _in_thread(handle: Handler, tls: ssl.SSLContext | None) -> Iterator[int]:
+    """Serve on a free port of loopback, which is given, until the end of the block."""
     started = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
+    port = 0
 
     async def run() -> None:
-        server = await asyncio.start_server(stub.handle, "127.0.0.1", 0, ssl=tls)
+        nonlocal port
+        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
         port = server.sockets[0].getsockname()[1]
-        stub.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         loop.set_exception_handler(lambda _loop, _context: None)  # handshakes that fail on purpose
         started.set()
         await stop.wait()
@@ -251,7 +263,7 @@ def serve(*, tls: ssl.SSLContext | None = None) -> Iterator[Stub]:
     if not started.wait(10):
         raise RuntimeError("the stub did not start")
     try:
-        yield stub
+        yield port
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
@@ -263,6 +275,32 @@ def server_tls(credential: Credential) -> ssl.SSLContext:
     with tempfile.TemporaryDirectory() as folder:
         context.load_cert_chain(*credential.write(Path(folder), "serving"))
     return context
+
+
+@contextmanager
+def tunnel() -> Iterator[tuple[str, list[str]]]:
+    """An HTTP proxy for CONNECT: its URL, and the addresses it was asked for, as they come."""
+    asked: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method, address, _ = head.split("\r\n")[0].split()
+        asked.append(f"{method} {address}")
+        host, _, port = address.rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+
+    with _in_thread(handle, None) as port:
+        yield f"http://127.0.0.1:{port}", asked
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 @contextmanager
