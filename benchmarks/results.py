@@ -36,11 +36,11 @@ def print_table(results: Sequence[Result], notes: Sequence[str] = ()) -> None:
     lines: dict[tuple[str, str, str], dict[str, Result]] = {}
     for result in results:
         lines.setdefault((result.set, result.group, result.method), {})[result.metric] = result
-    head = f"{'set':<14}{'group':<16}{'method':<34}{'n':>4}" + "".join(f"{m:>8}" for m in metrics)
+    head = f"{'set':<14}{'group':<16}{'method':<46}{'n':>4}" + "".join(f"{m:>8}" for m in metrics)
     print(head + f"{'s/case':>9}")
     for (name, group, method), cells in lines.items():
         first = next(iter(cells.values()))
-        row = f"{name:<14}{group:<16}{method:<34}{first.n or '':>4}"
+        row = f"{name:<14}{group:<16}{method:<46}{first.n or '':>4}"
         row += "".join(f"{cells[m].value:>8.3g}" if m in cells else f"{'':>8}" for m in metrics)
         print(row + (f"{first.seconds_per_case:>9.3f}" if first.seconds_per_case else ""))
     for note in notes:
