@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 ROWS = 256
 """Rows a batch at most: a batch of 1,440 points is 3 MB, its temporaries ten times that."""
 LEAST_POINTS = 10
-_MOST_GAPS = 1.0
-"""Share of missing steps up to which a series is laid on its grid; beyond, points simply follow each other."""
+_MOST_STEPS = 2
+"""Steps per point up to which a series is laid on its grid; beyond, points simply follow each other."""
 _COUNTER_SUFFIXES = ("_total", "_count", "_sum", "_bucket")
 
 
@@ -93,10 +93,12 @@ def _batch(members: list[tuple[int, Floats, Floats, NDArray[np.bool_], bool]]) -
 def _on_grid(times: Floats, values: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """The points on their regular grid, missing steps interpolated and marked."""
     step = float(np.median(np.diff(times)))
+    if times[-1] - times[0] > step * _MOST_STEPS * times.size:
+        # Far more steps than points: no regular grid, and perhaps one too fine to count.
+        return times, values, np.ones(times.size, dtype=bool)
     place = np.rint((times - times[0]) / step).astype(np.int64)
     size = int(place[-1]) + 1
-    even = size <= times.size or size > times.size * (1 + _MOST_GAPS) or (np.diff(place) <= 0).any()
-    if even:
+    if size <= times.size or (np.diff(place) <= 0).any():
         return times, values, np.ones(times.size, dtype=bool)
     grid = times[0] + step * np.arange(size)
     grid[place] = times
