@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,20 +15,43 @@ import pytest
 
 from tests.conftest import Aiops, Clusters, Finished
 from tests.faults.files import write_config
+from tests.faults.stub import Stub
 
 Change = Callable[[dict[str, bytes]], None]
 
 
-@pytest.fixture
-def good(aiops: Aiops, home: Path, clusters: Clusters) -> Path:
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, clusters: Clusters) -> Path:
     """A bundle of ten minutes of a real Prometheus."""
     prometheus = clusters("lab1", {"prometheus"}).prometheus
     prometheus.wait_for("up")
-    write_config(home, {"lab1": {"prometheus": prometheus.url}})
+    home = tmp_path_factory.mktemp("recorder")
+    config = write_config(home, {"lab1": {"prometheus": prometheus.url}})
+    folders = {f"XDG_{name}_HOME": str(home / name.lower()) for name in ("DATA", "CACHE")}
     path = home / "good.aiops"
-    done = aiops("bundle", "record", str(path), "--since", "10m", "--query", "up", "-q")
+    done = Aiops(home)(
+        *(
+            "--config",
+            str(config),
+            "bundle",
+            "record",
+            str(path),
+            "--since",
+            "10m",
+            "--query",
+            "vector(7)",
+            "-q",
+        ),
+        env={"HOME": str(home), "KUBECONFIG": os.devnull, **folders},
+    )
     assert done.returncode == 0, done.stderr
     return path
+
+
+@pytest.fixture
+def good(recorded: Path, home: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copy(recorded, home / "good.aiops"))
 
 
 def refused(done: Finished) -> tuple[str, str]:
@@ -192,11 +217,12 @@ def test_names_that_lead_out_of_the_bundle_write_nothing(aiops: Aiops, good: Pat
 def test_a_whole_one_is_verified_and_answers(aiops: Aiops, good: Path) -> None:
     assert aiops("bundle", "verify", str(good)).returncode == 0
 
-    done = aiops("metrics", "query", "up", "--bundle", str(good), "-o", "json")
+    done = aiops("metrics", "query", "vector(7)", "--bundle", str(good), "-o", "json")
 
     assert done.returncode == 0
     assert done.json["clusters"][0]["source"] == "bundle"
-    assert done.json["items"][0]["cluster"] == "lab1"
+    (item,) = done.json["items"]
+    assert (item["cluster"], item["samples"][0][1]) == ("lab1", 7)
 
 
 def test_what_was_not_recorded_is_said_with_what_was(aiops: Aiops, good: Path) -> None:
@@ -206,8 +232,11 @@ def test_what_was_not_recorded_is_said_with_what_was(aiops: Aiops, good: Path) -
     assert "lab1: NOT_RECORDED: " in done.stderr
 
 
-def test_an_output_file_in_a_folder_that_is_not_there(aiops: Aiops, home: Path, good: Path) -> None:
+def test_an_output_file_in_a_folder_that_is_not_there(aiops: Aiops, home: Path, well: Stub) -> None:
+    write_config(home, {"a": {"prometheus": well.url}})
+
     done = aiops("bundle", "record", str(home / "no" / "such" / "x.aiops"), "--since", "10m")
 
     assert done.returncode == 2
     assert "x.aiops" in done.stderr and "Traceback" not in done.stderr
+    assert well.asked == []
