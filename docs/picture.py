@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,11 +32,31 @@ def main() -> None:
             check=True,
         )
         shown = run.stdout.replace(home, "~/.local/share")
+    lines = ["$ aiops demo", *_shortened(shown.splitlines())]
     console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115, PTH123
-    for line in ["$ aiops demo", *shown.splitlines()]:
+    for line in lines:
         style = "bold green" if line.startswith("$") else "bold" if line[:2] in ("1.", "2.", "3.") else ""
-        console.print(Text(line[:WIDTH], style=style), soft_wrap=True)
-    (HERE / "demo.svg").write_text(console.export_svg(title="aiops demo"), encoding="utf-8")
+        console.print(Text(line[:WIDTH].replace(" ", "\u00a0"), style=style), soft_wrap=True)
+    svg = console.export_svg(title="aiops demo")
+    # The picture must look the same without internet: local fonts only.
+    svg = re.sub(r'src: local\("([^"]+)"\),.*?;', r'src: local("\1");', svg, flags=re.S)
+    (HERE / "demo.svg").write_text(svg, encoding="utf-8")
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    """The run without its longest parts; each cut is shown as an ellipsis."""
+    kept: list[str] = []
+    cutting = False
+    for line in lines:
+        starts = line.startswith("$ ")
+        if starts or line.startswith("Report written"):
+            cutting = False
+        if line.startswith("2. ") or (kept and kept[-1].startswith("$ aiops anomalies detect")):
+            kept += [line, "…"]
+            cutting = True
+        if not cutting:
+            kept.append(line)
+    return kept
 
 
 if __name__ == "__main__":
