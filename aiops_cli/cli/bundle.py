@@ -43,6 +43,7 @@ def record(
 
         import msgspec
 
+        from aiops_cli.cli.output_file import ensure_writable
         from aiops_cli.errors import ErrorCode, UsageError
         from aiops_cli.models.timerange import default_step
         from aiops_cli.services import metrics, times
@@ -54,6 +55,7 @@ def record(
             raise UsageError(
                 "no file to write was named", hint="aiops bundle record --since 1h -o incident.aiops"
             )
+        ensure_writable(Path(out), "bundle")
         described = None
         if scenario:
             try:
