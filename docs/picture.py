@@ -40,22 +40,27 @@ def main() -> None:
     svg = console.export_svg(title="aiops demo")
     # The picture must look the same without internet: local fonts only.
     svg = re.sub(r'src: local\("([^"]+)"\),.*?;', r'src: local("\1");', svg, flags=re.S)
+    svg = svg.replace("<svg ", '<svg xml:space="preserve" ', 1)
     (HERE / "demo.svg").write_text(svg, encoding="utf-8")
 
 
 def _shortened(lines: list[str]) -> list[str]:
     """The run without its longest parts; each cut is shown as an ellipsis."""
     kept: list[str] = []
-    cutting = False
+    room = 1000
     for line in lines:
-        starts = line.startswith("$ ")
-        if starts or line.startswith("Report written"):
-            cutting = False
-        if line.startswith("2. ") or (kept and kept[-1].startswith("$ aiops anomalies detect")):
+        if line.startswith(("$ ", "Report written")):
+            if room == 0:
+                kept.append("")
+            room = 5 if line.startswith("$ aiops anomalies detect") else 1000
+        if line.startswith("2. "):
+            room = 0
             kept += [line, "…"]
-            cutting = True
-        if not cutting:
+        if room == 0 and kept[-1] != "…":
+            kept.append("…")
+        if room > 0:
             kept.append(line)
+            room -= 1
     return kept
 
 

@@ -9,6 +9,7 @@ import typer
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
+    from aiops_cli.store.answers import AnswerCache
     from aiops_cli.store.ranges import RangeCache
 
 app = typer.Typer(help="The local cache.", no_args_is_help=True)
@@ -21,7 +22,11 @@ def info(ctx: typer.Context) -> None:
     async def body(session: Session) -> int:
         from aiops_cli.store.paths import cache_dir, data_dir
 
-        usage = _cache(session).info()
+        ranges, answers = (cache.info() for cache in _caches(session))
+        usage = {
+            "ranges": ranges,
+            "answers": answers,
+        }
         if session.format == "json":
             import msgspec
 
@@ -34,7 +39,7 @@ def info(ctx: typer.Context) -> None:
             print(msgspec.json.encode(document | {"usage": msgspec.to_builtins(usage)}).decode())
         else:
             print(
-                f"cache  {cache_dir()}\ndata   {data_dir()}\nholds  {usage.entries} queries in {usage.files} files, {usage.bytes / 1e6:.1f} MB"
+                f"cache  {cache_dir()}\ndata   {data_dir()}\nholds  {ranges.entries} range queries and {answers.entries} lists, {(ranges.bytes + answers.bytes) / 1e6:.1f} MB"
             )
         return 0
 
@@ -51,7 +56,9 @@ def prune(
     """Drop what was not used longest, down to the configured size."""
 
     async def body(session: Session) -> int:
-        freed = _cache(session).prune(session.settings.cache.max_bytes if max_bytes is None else max_bytes)
+        ranges, answers = _caches(session)
+        keep = session.settings.cache.max_bytes if max_bytes is None else max_bytes
+        freed = ranges.prune(keep) + answers.prune(keep)
         print(f"freed {freed} bytes")
         return 0
 
@@ -63,16 +70,19 @@ def clear(ctx: typer.Context) -> None:
     """Drop the whole cache. History, labels and reports stay."""
 
     async def body(session: Session) -> int:
-        print(f"freed {_cache(session).clear()} bytes")
+        print(f"freed {sum(cache.clear() for cache in _caches(session))} bytes")
         return 0
 
     execute(ctx, body, select=False)
 
 
-def _cache(session: Session) -> RangeCache:
+def _caches(session: Session) -> tuple[RangeCache, AnswerCache]:
+    from aiops_cli.store.answers import AnswerCache
     from aiops_cli.store.paths import cache_dir
     from aiops_cli.store.ranges import RangeCache
 
-    return RangeCache(
-        cache_dir() / "samples", max_bytes=session.settings.cache.max_bytes, notices=session.state.notices
+    notices = session.state.notices
+    return (
+        RangeCache(cache_dir() / "samples", max_bytes=session.settings.cache.max_bytes, notices=notices),
+        AnswerCache(cache_dir() / "answers", notices=notices),
     )

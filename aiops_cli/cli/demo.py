@@ -17,6 +17,7 @@ def demo(ctx: typer.Context) -> None:
     async def body(session: Session) -> int:
         import shutil
         import sys
+        from dataclasses import replace
         from datetime import UTC
 
         from aiops_cli.cli.cluster_views import health_view
@@ -36,7 +37,7 @@ def demo(ctx: typer.Context) -> None:
         bundle = session.bundle
         assert bundle is not None
         width = shutil.get_terminal_size((110, 40)).columns
-        style = session.style()
+        style = replace(session.style(), width=width)
         name = bundle.path
 
         def say(command: str) -> None:

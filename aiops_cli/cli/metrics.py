@@ -98,11 +98,13 @@ def series(
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.views import SERIES, LabelSet
-        from aiops_cli.services import metrics
+        from aiops_cli.services import listings, metrics
 
         for matcher in matchers:
             metrics.check_promql(matcher)
-        found = await metrics.series(session.members, matchers, session.window())
+        found = await listings.series(
+            session.members, matchers, session.window(), session.now, session.cache_policy()
+        )
         return session.emit(
             SERIES, found.with_rows([LabelSet(c, metrics.renamed(labels)) for c, labels in found.rows])
         )
@@ -121,9 +123,11 @@ def labels(ctx: typer.Context, match: Match = None) -> None:
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.views import LABELS, Word
-        from aiops_cli.services import metrics
+        from aiops_cli.services import listings
 
-        found = await metrics.labels(session.members, match or [], session.window())
+        found = await listings.labels(
+            session.members, match or [], session.window(), session.now, session.cache_policy()
+        )
         return session.emit(LABELS, found.with_rows([Word(c, v) for c, v in found.rows]))
 
     execute(ctx, body)
@@ -139,9 +143,11 @@ def values(
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.views import VALUES, Word
-        from aiops_cli.services import metrics
+        from aiops_cli.services import listings
 
-        found = await metrics.label_values(session.members, name, match or [], session.window())
+        found = await listings.label_values(
+            session.members, name, match or [], session.window(), session.now, session.cache_policy()
+        )
         return session.emit(VALUES, found.with_rows([Word(c, v) for c, v in found.rows]))
 
     execute(ctx, body)

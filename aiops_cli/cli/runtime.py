@@ -93,6 +93,7 @@ class Session:
 
     def cache_policy(self) -> CachePolicy:
         from aiops_cli.services.metrics import CachePolicy
+        from aiops_cli.store.answers import AnswerCache
         from aiops_cli.store.paths import cache_dir
         from aiops_cli.store.ranges import RangeCache
 
@@ -102,7 +103,8 @@ class Session:
         cache = RangeCache(
             cache_dir() / "samples", max_bytes=self.settings.cache.max_bytes, notices=self.state.notices
         )
-        return CachePolicy(cache, self.options.refresh, age)
+        answers = AnswerCache(cache_dir() / "answers", notices=self.state.notices)
+        return CachePolicy(cache, answers, self.options.refresh, age)
 
     def style(self) -> Style:
         o = self.options

@@ -1,7 +1,7 @@
 """Health of clusters: API server, then Prometheus, Tempo or Jaeger, Loki, only what a cluster has.
 
 Score 100, less 50 API server, 20 Prometheus, 15 traces, 15 Loki, never below 0
-(requirement 01, after spec 02 section 8 of the original).
+(specs/02-cluster-registry.md).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.sources.prometheus import MAX_POINTS, invalid_promql
+from aiops_cli.store.answers import AnswerCache
 from aiops_cli.store.ranges import RangeCache, RangeKey, merge
 
 _MAX_TOTAL_POINTS = 50 * MAX_POINTS
@@ -67,9 +68,10 @@ def _at(expr: str, index: int, text: str) -> str:
 
 @dataclass(slots=True)
 class CachePolicy:
-    """How the range cache is used. `max_age` in seconds, None for the cache's own rules."""
+    """How the caches are used. `max_age` in seconds, None for the caches' own rules."""
 
     cache: RangeCache | None = None
+    answers: AnswerCache | None = None
     refresh: bool = False
     max_age: float | None = None
 
@@ -156,33 +158,6 @@ def _keep(cache: RangeCache, key: RangeKey, window: TimeRange, answer: Answer[Se
 def _anchored(expr: str) -> bool:
     """`@ start()` and `@ end()` depend on the window asked, so parts of it can't be joined."""
     return bool(re.search(r"@\s*(start|end)\s*\(", expr))
-
-
-async def labels(
-    members: Sequence[Member], matchers: list[str], window: TimeRange
-) -> FleetResult[tuple[str, str]]:
-    async def ask(member: Member) -> Answer[str]:
-        return _marked(await (await member.metrics()).labels(matchers, window), member)
-
-    return await fan_out(members, ask)
-
-
-async def label_values(
-    members: Sequence[Member], name: str, matchers: list[str], window: TimeRange
-) -> FleetResult[tuple[str, str]]:
-    async def ask(member: Member) -> Answer[str]:
-        return _marked(await (await member.metrics()).label_values(name, matchers, window), member)
-
-    return await fan_out(members, ask)
-
-
-async def series(
-    members: Sequence[Member], matchers: list[str], window: TimeRange
-) -> FleetResult[tuple[str, dict[str, str]]]:
-    async def ask(member: Member) -> Answer[dict[str, str]]:
-        return _marked(await (await member.metrics()).series(matchers, window), member)
-
-    return await fan_out(members, ask)
 
 
 def items(result: FleetResult[tuple[str, Series]]) -> FleetResult[MetricItem]:

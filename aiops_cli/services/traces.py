@@ -112,7 +112,9 @@ def tree(rows: Sequence[tuple[str, Span]]) -> list[SpanItem]:
         _mark_critical(root, unique, children, critical)
     items: list[SpanItem] = []
     visited: set[str] = set()
-    stack = [(i, 0) for i in reversed(children.get(None, []))]
+    # Spans that are each other's parents hang from no root: they are shown after the others.
+    starts = [*children.get(None, []), *sorted(unique, key=lambda i: (unique[i][1].start_ns, i))]
+    stack = [(i, 0) for i in reversed(starts)]
     while stack:
         span_id, depth = stack.pop()
         if span_id in visited:
