@@ -185,8 +185,11 @@ def execute(
         from aiops_cli.transport.client import HttpClient
 
         HttpClient.on_reply = lambda line: print(sanitize(line), file=sys.stderr)
+    from aiops_cli.transport.resolver import LookupLoop
+
     started = time.perf_counter()
-    code = asyncio.run(_run(options, body, select))
+    with asyncio.Runner(loop_factory=LookupLoop) as runner:
+        code = runner.run(_run(options, body, select))
     if options.timings:
         print(f"timing: total {(time.perf_counter() - started) * 1000:.0f} ms after start", file=sys.stderr)
     raise typer.Exit(code)

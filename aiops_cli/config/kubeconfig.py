@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiops_cli.errors import ErrorCode, UsageError
 
@@ -111,8 +112,6 @@ def load_kubeconfig(path: Path | None = None) -> Kubeconfig:
 
 
 def _read(path: Path, *, required: bool) -> tuple[Path, dict[str, Any]]:
-    import yaml
-
     try:
         text = path.expanduser().read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -123,6 +122,8 @@ def _read(path: Path, *, required: bool) -> tuple[Path, dict[str, Any]]:
         raise _invalid(
             f"kubeconfig {path} can't be read: {error}", "fix its permissions or encoding"
         ) from None
+    import yaml  # takes long, and without a kubeconfig is not needed
+
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         document = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
@@ -200,7 +201,7 @@ def _context(
 
 def _cluster(name: str, path: Path, body: dict[str, Any]) -> KubeCluster:
     server = str(body.get("server") or "").rstrip("/")
-    if not server.startswith(("https://", "http://")):
+    if not server.startswith(("https://", "http://")) or not _names_a_host(server):
         raise _invalid(
             f"cluster {name!r} in {path} has no usable server URL", "set `server: https://HOST:PORT`"
         )
@@ -219,6 +220,14 @@ def _cluster(name: str, path: Path, body: dict[str, Any]) -> KubeCluster:
         None,
     )
     return KubeCluster(name, server, ca, insecure, body.get("tls-server-name"), body.get("proxy-url"), config)
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _user(name: str, path: Path, body: dict[str, Any]) -> KubeUser:

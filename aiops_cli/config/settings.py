@@ -10,6 +10,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -38,6 +39,13 @@ class EndpointSettings(_Strict):
     def _http_url(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError(f"{value!r} is no http:// or https:// URL")
+        try:
+            parts = urlsplit(value)
+            named = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            named = False
+        if not named:
+            raise ValueError(f"{value!r} names no host, or no port that there is")
         if "@" in value.split("//", 1)[1].split("/", 1)[0]:
             raise ValueError("a URL must not carry a password: use `credential`")
         return value.rstrip("/")

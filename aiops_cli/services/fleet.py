@@ -280,6 +280,8 @@ class LiveMember:
         )
         secret = user.token or user.token_file or user.client_certificate or "" if user else ""
         parts.append(hashlib.sha256(secret if isinstance(secret, bytes) else secret.encode()).hexdigest())
+        for signal, endpoint in sorted(self._cluster.endpoints.items()):
+            parts += [signal, endpoint.credential or "", str(sorted(endpoint.headers.items()))]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -287,14 +287,21 @@ class HttpClient:
             error.endpoint = self.endpoint
             raise
         self._certificate = login.certificate
-        self._client = httpx2.AsyncClient(
-            verify=context,
-            proxy=self.target.proxy or environment_proxy(self.target.base_url),
-            timeout=httpx2.Timeout(None, connect=self._connect_timeout),
-            limits=httpx2.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=60),
-            trust_env=False,
-            headers={"User-Agent": "aiops", "Accept": "application/json"},
-        )
+        try:
+            self._client = httpx2.AsyncClient(
+                verify=context,
+                proxy=self.target.proxy or environment_proxy(self.target.base_url),
+                timeout=httpx2.Timeout(None, connect=self._connect_timeout),
+                limits=httpx2.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=60),
+                trust_env=False,
+                headers={"User-Agent": "aiops", "Accept": "application/json"},
+            )
+        except (ValueError, httpx2.InvalidURL):
+            raise ClusterError(
+                "the proxy for it is no URL that can be used",
+                hint="write HTTPS_PROXY, HTTP_PROXY or proxy-url as http://HOST:PORT or socks5://HOST:PORT",
+                endpoint=self.endpoint,
+            ) from None
         return self._client
 
 

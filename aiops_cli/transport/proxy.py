@@ -25,7 +25,7 @@ def environment_proxy(url: str) -> str | None:
         rule = entry.strip().lower()
         if rule == "*" or (rule and _bypasses(rule, host, address)):
             return None
-    return proxy
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _bypasses(rule: str, host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:

@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import Aiops, Finished
 from tests.faults.files import write_config
-from tests.faults.fixtures import Serve
-from tests.faults.stub import Stub, relay
+from tests.faults.fixtures import HOUR, Serve, hour
+from tests.faults.stub import Stub, answer, in_turn, relay
 from tests.servers.binaries import MissingServer
 from tests.servers.fleet import Fleet
 from tests.servers.prometheus import Prometheus
@@ -192,6 +192,37 @@ def test_another_step_and_another_tenant_are_other_answers(
     ask(aiops, "jobs_total", start, end, 60)
 
     assert len(windows(counted)) == 3
+
+
+def test_another_header_is_another_user(aiops: Aiops, counted: Stub, home: Path, began: int) -> None:
+    for user in ("anna", "ben"):
+        table = f'{{ url = "{counted.url}", headers = {{ Authorization = "Basic {user}" }} }}'
+        write_config(home, {"far": {"prometheus": table}})
+        ask(aiops, "jobs_total", began + 3600, began + 7200)
+
+    assert len(windows(counted)) == 2
+
+
+def test_max_age(aiops: Aiops, counted: Stub, began: int) -> None:
+    ask(aiops, "jobs_total", began + 3600, began + 7200)
+
+    ask(aiops, "jobs_total", began + 3600, began + 7200, 60, "--max-age", "1h")
+    assert len(windows(counted)) == 1
+    ask(aiops, "jobs_total", began + 3600, began + 7200, 60, "--max-age", "0s")
+    assert len(windows(counted)) == 2
+
+
+def test_an_answer_that_lacks_something_is_not_kept(aiops: Aiops, home: Path, stub: Stub) -> None:
+    whole = hour()
+    stub.on("/", in_turn(answer(whole | {"warnings": ["store gone"]}), answer(whole)))
+    write_config(home, {"a": {"prometheus": stub.url}})
+
+    first = aiops("metrics", "range", "up", *HOUR, "-o", "json")
+    second = aiops("metrics", "range", "up", *HOUR, "-o", "json")
+
+    assert first.json["clusters"][0]["warnings"] == ["store gone"]
+    assert second.json["clusters"][0]["warnings"] == []
+    assert len(stub.asked) == 2
 
 
 def test_cache_info_and_clear(aiops: Aiops, counted: Stub, home: Path, began: int) -> None:

@@ -43,6 +43,8 @@ WRONG = {
     "wrong type": ('[defaults]\ntimeout = "soon"\n', "defaults.timeout: ", "docs/configuration.md"),
     "out of range": ("[defaults]\ntimeout = 3000\n", "defaults.timeout: ", "docs/configuration.md"),
     "no URL": ('[clusters.edge.endpoints]\nloki = "logs.example"\n', "no http:// or https:// URL", "docs/"),
+    "no host": ('[clusters.edge.endpoints]\nloki = "https://[::1"\n', "names no host", "docs/"),
+    "no port": ('[clusters.edge.endpoints]\nloki = "https://logs:99999"\n', "no port that there is", "docs/"),
     "password in a URL": (
         '[clusters.edge.endpoints]\nloki = "https://me:hunter2@logs.example"\n',
         "must not carry a password",

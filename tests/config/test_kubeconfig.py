@@ -169,6 +169,11 @@ BAD_CONTEXTS = {
     "cluster not defined": ({}, ("gone", "me"), "names cluster 'gone', which no kubeconfig defines"),
     "user not defined": ({}, ("fine", "gone"), "names user 'gone', which no kubeconfig defines"),
     "no server": ({"server": ""}, ("bad", "me"), "has no usable server URL"),
+    "a server that is no address": (
+        {"server": "https://[::1:6443"},
+        ("bad", "me"),
+        "has no usable server URL",
+    ),
     "CA gone": (
         {"server": "https://x.example", "certificate-authority": "gone.crt"},
         ("bad", "me"),

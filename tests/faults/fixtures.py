@@ -16,7 +16,7 @@ HOUR = ("--from", "1767322800", "--to", "1767326400", "--step", "1m")
 """Flags for an hour long settled, on the grid of its steps."""
 
 
-def hour(value: float = 1) -> object:
+def hour(value: float = 1) -> dict[str, object]:
     """The answer to a range query of `HOUR`: 61 points of one series."""
     points = [[1767322800 + 60 * i, str(value)] for i in range(61)]
     series = {"metric": {"__name__": "up"}, "values": points}

@@ -63,6 +63,22 @@ def test_a_name_that_nobody_knows(aiops: Aiops, home: Path, well: Stub) -> None:
     assert of(done, "typo")["hint"] == "check the host name and DNS"
 
 
+@pytest.mark.parametrize(
+    "host", ["a..b", "x" * 70 + ".example", "[::1", "prom example", "-", "%zz", "prom:x"]
+)
+def test_a_host_that_can_be_none(aiops: Aiops, home: Path, well: Stub, host: str) -> None:
+    write_config(home, {"typo": {"prometheus": f"http://{host}"}, "well": {"prometheus": well.url}})
+
+    done = aiops("metrics", "query", "up", "-o", "name")
+
+    assert "internal error" not in done.stderr and "Traceback" not in done.stderr
+    if done.returncode == 2:  # the config is refused as a whole
+        assert "clusters.typo.endpoints.prometheus" in done.stderr
+    else:
+        assert (done.returncode, done.stdout) == (3, 'well/up{job="node"}\n')
+        assert line_of(done, "typo")
+
+
 @pytest.mark.parametrize("timeout", ["1s", "1"])
 def test_a_black_hole_costs_one_timeout(aiops: Aiops, home: Path, well: Stub, timeout: str) -> None:
     with black_hole() as url:
@@ -75,6 +91,36 @@ def test_a_black_hole_costs_one_timeout(aiops: Aiops, home: Path, well: Stub, ti
     assert (hole["status"], hole["endpoint"]) == ("TIMEOUT", url)
     assert hole["code"] in ("CONNECT_TIMEOUT", "QUERY_TIMEOUT")
     assert "within 1 s" in line_of(done, "hole")
+
+
+HANGING_LOOKUPS = """
+import socket, threading
+real = socket.getaddrinfo
+def lookup(host, *args, **kwargs):
+    name = host.decode() if isinstance(host, bytes) else host
+    if name.endswith(".hangs.example"):
+        threading.Event().wait()
+    return real("127.0.0.1" if name == "well.example" else host, *args, **kwargs)
+socket.getaddrinfo = lookup
+"""
+
+
+def test_names_whose_lookup_hangs_hold_nobody_up(aiops: Aiops, home: Path, well: Stub) -> None:
+    """As with a VPN down; more of them than a pool of threads would hold, and before the good one."""
+    (home / "sitecustomize.py").write_text(HANGING_LOOKUPS)
+    hanging = {f"c{n:02d}": {"prometheus": f"http://c{n}.hangs.example"} for n in range(40)}
+    write_config(home, hanging | {"well": {"prometheus": well.url.replace("127.0.0.1", "well.example")}})
+
+    done = aiops(
+        *("metrics", "query", "up", "--timeout", "2s", "-o", "name"),
+        env={"PYTHONPATH": str(home)},
+        timeout=30,
+    )
+
+    assert (done.returncode, done.stdout) == (3, 'well/up{job="node"}\n')
+    lines = done.stderr.splitlines()
+    assert len(lines) == 40
+    assert all("within 2 s" in line for line in lines)
 
 
 def test_nothing_at_all_answers(aiops: Aiops, home: Path) -> None:

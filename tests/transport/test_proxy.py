@@ -56,6 +56,27 @@ def test_a_proxy_that_is_away(aiops: Aiops, home: Path) -> None:
     assert "could not connect: connection refused" in done.stderr
 
 
+@pytest.mark.parametrize("proxy", ["ftp://user:hunter2@proxy.example", "http://[::1", "http://proxy:x"])
+def test_a_proxy_that_is_none(aiops: Aiops, home: Path, well: Stub, proxy: str) -> None:
+    far = "http://prometheus.far.example:9090"
+    write_config(home, {"far": {"prometheus": far}, "well": {"prometheus": well.url}})
+
+    done = aiops("metrics", "query", "up", "-o", "name", env={"HTTP_PROXY": proxy})
+
+    assert (done.returncode, done.stdout) == (3, 'well/up{job="node"}\n')
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("far: CLUSTER_UNREACHABLE: the proxy for it is no URL")
+    assert "HTTP_PROXY" in line and "hunter2" not in line
+
+
+def test_a_proxy_without_a_scheme_is_http(aiops: Aiops, home: Path, well: Stub) -> None:
+    write_config(home, {"far": {"prometheus": "http://prometheus.far.example:9090"}})
+
+    done = aiops("metrics", "query", "up", env={"HTTP_PROXY": well.url.removeprefix("http://")})
+
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("url", "no_proxy", "proxied"),
     [
