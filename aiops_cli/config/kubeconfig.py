@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from aiops_cli.errors import ErrorCode, UsageError
 
@@ -44,6 +44,7 @@ class KubeUser:
     client_key: bytes | None = field(default=None, repr=False)
     exec: ExecPlugin | None = None
     impersonate: tuple[tuple[str, str], ...] = ()
+    """The headers to send, in order; Impersonate-Group and -Extra-… may come several times."""
     refused: str | None = None
 
 
@@ -152,7 +153,7 @@ def _merge(
     contexts: dict[str, dict[str, Any]] = {}
     current: str | None = None
     for path, document in documents:
-        current = current or document.get("current-context") or None
+        current = current or _text(document, "current-context", f"kubeconfig {path}") or None
         for target, key, inner in ((clusters, "clusters", "cluster"), (users, "users", "user")):
             for name, body in _entries(path, document, key, inner).items():
                 target.setdefault(name, (path, body))
@@ -177,49 +178,72 @@ def _context(
     clusters: dict[str, tuple[Path, dict[str, Any]]],
     users: dict[str, tuple[Path, dict[str, Any]]],
 ) -> KubeContext:
-    namespace = str(body.get("namespace") or "default")
-    problem: str | None = None
-    cluster, user = KubeCluster(str(body.get("cluster", "")), ""), KubeUser()
+    namespace, problem = "default", None
+    cluster, user = KubeCluster("", ""), KubeUser()
     try:
-        if body.get("cluster") not in clusters:
-            raise _invalid(
-                f"context {name!r} names cluster {body.get('cluster')!r}, which no kubeconfig defines",
-                "fix the context",
-            )
-        cluster = _cluster(body["cluster"], *clusters[body["cluster"]])
-        if body.get("user"):
-            if body["user"] not in users:
-                raise _invalid(
-                    f"context {name!r} names user {body['user']!r}, which no kubeconfig defines",
-                    "fix the context",
-                )
-            user = _user(body["user"], *users[body["user"]])
+        what = f"context {name!r}"
+        of, by = _text(body, "cluster", what), _text(body, "user", what)
+        cluster = KubeCluster(of, "")
+        namespace = _text(body, "namespace", what) or "default"
+        if of not in clusters:
+            raise _invalid(f"{what} names cluster {of!r}, which no kubeconfig defines", "fix the context")
+        cluster = _cluster(of, *clusters[of])
+        if by:
+            if by not in users:
+                raise _invalid(f"{what} names user {by!r}, which no kubeconfig defines", "fix the context")
+            user = _user(by, *users[by])
     except UsageError as error:
         problem = error.message
     return KubeContext(name, cluster, user, namespace, problem)
 
 
 def _cluster(name: str, path: Path, body: dict[str, Any]) -> KubeCluster:
-    server = str(body.get("server") or "").rstrip("/")
+    what = f"cluster {name!r} in {path}"
+    server = _text(body, "server", what).rstrip("/")
     if not server.startswith(("https://", "http://")) or not _names_a_host(server):
+        raise _invalid(f"{what} has no usable server URL", "set `server: https://HOST:PORT`")
+    if "@" in urlsplit(server).netloc or "?" in server or "#" in server:  # may be secrets: not to be quoted
         raise _invalid(
-            f"cluster {name!r} in {path} has no usable server URL", "set `server: https://HOST:PORT`"
+            f"{what} has a password, a query or a fragment in its server URL", "put secrets under `users`"
         )
-    insecure = bool(body.get("insecure-skip-tls-verify"))
+    insecure = body.get("insecure-skip-tls-verify") or False
+    if not isinstance(insecure, bool):
+        raise _invalid(f"{what}: insecure-skip-tls-verify is neither true nor false", "fix it")
     ca = _bytes(body, "certificate-authority", path, name)
     if insecure and ca:
-        raise _invalid(
-            f"cluster {name!r} in {path} has both a CA and insecure-skip-tls-verify", "keep one of the two"
-        )
+        raise _invalid(f"{what} has both a CA and insecure-skip-tls-verify", "keep one of the two")
+    extensions = _mappings(body, "extensions", what)
     config = next(
-        (
-            e.get("extension")
-            for e in body.get("extensions") or []
-            if e.get("name") == "client.authentication.k8s.io/exec"
-        ),
-        None,
+        (e.get("extension") for e in extensions if e.get("name") == "client.authentication.k8s.io/exec"), None
     )
-    return KubeCluster(name, server, ca, insecure, body.get("tls-server-name"), body.get("proxy-url"), config)
+    sni, proxy = _text(body, "tls-server-name", what), _text(body, "proxy-url", what)
+    return KubeCluster(name, server, ca, insecure, sni or None, proxy or None, config)
+
+
+def _text(body: dict[str, Any], key: str, what: str) -> str:
+    """A text, "" if it is missing. Other types are refused, as by kubectl, and never quoted."""
+    value = body.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _invalid(f"{what}: `{key}` is no text", "write it in quotes")
+    return value or ""
+
+
+def _texts(body: dict[str, Any], key: str, what: str) -> list[str]:
+    values = body.get(key)
+    if values is None:
+        return []
+    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+        raise _invalid(f"{what}: `{key}` is no list of texts", "fix that list")
+    return values
+
+
+def _mappings(body: dict[str, Any], key: str, what: str) -> list[dict[str, Any]]:
+    values = body.get(key)
+    if values is None:
+        return []
+    if not isinstance(values, list) or not all(isinstance(v, dict) for v in values):
+        raise _invalid(f"{what}: `{key}` is no list of mappings", "fix that list")
+    return values
 
 
 def _names_a_host(url: str) -> bool:
@@ -231,29 +255,46 @@ def _names_a_host(url: str) -> bool:
 
 
 def _user(name: str, path: Path, body: dict[str, Any]) -> KubeUser:
+    what = f"user {name!r} in {path}"
     refused = None
     if body.get("username") or body.get("password"):
         refused = "basic auth, which Kubernetes removed in 1.19"
     elif body.get("auth-provider"):
         refused = "a legacy auth-provider, which kubectl removed in 1.26; use an exec plugin"
-    token_file = body.get("tokenFile")
-    impersonate = [("Impersonate-User", str(body["act-as"]))] if body.get("act-as") else []
-    impersonate += [("Impersonate-Group", str(g)) for g in body.get("act-as-groups") or []]
+    token_file = _text(body, "tokenFile", what)
     return KubeUser(
         name,
-        body.get("token") or None,
+        _text(body, "token", what) or None,
         str(path.parent / token_file) if token_file else None,
         _bytes(body, "client-certificate", path, name),
         _bytes(body, "client-key", path, name),
         _exec(body["exec"], path, name) if body.get("exec") else None,
-        tuple(impersonate),
+        _impersonation(body, what),
         refused,
     )
 
 
-def _exec(body: dict[str, Any], path: Path, user: str) -> ExecPlugin:
-    command = str(body.get("command") or "")
-    version = str(body.get("apiVersion") or "")
+def _impersonation(body: dict[str, Any], what: str) -> tuple[tuple[str, str], ...]:
+    """Headers for `as`, `as-uid`, `as-groups` and `as-user-extra` (client-go tools/clientcmd/api/v1);
+    without `as` the others say nothing (clientcmd/client_config.go)."""
+    user, uid = _text(body, "as", what), _text(body, "as-uid", what)
+    extra = body.get("as-user-extra") or {}
+    if not isinstance(extra, dict) or not all(isinstance(k, str) for k in extra):
+        raise _invalid(f"{what}: `as-user-extra` is no mapping of lists", "fix it")
+    headers = [("Impersonate-User", user)]
+    headers += [("Impersonate-Uid", uid)] if uid else []
+    headers += [("Impersonate-Group", group) for group in _texts(body, "as-groups", what)]
+    for key in extra:  # escaped as by client-go transport/round_trippers.go
+        header = "Impersonate-Extra-" + quote(key.lower(), safe="!#$&'*+^`|")
+        headers += [(header, value) for value in _texts(extra, key, f"{what}: as-user-extra")]
+    return tuple(headers) if user else ()
+
+
+def _exec(body: Any, path: Path, user: str) -> ExecPlugin:
+    what = f"exec of user {user!r} in {path}"
+    if not isinstance(body, dict):
+        raise _invalid(f"{what} is no mapping", "set exec.command and exec.apiVersion")
+    command, version = _text(body, "command", what), _text(body, "apiVersion", what)
     if not command:
         raise _invalid(f"user {user!r} in {path} has an exec plugin without a command", "set exec.command")
     if version not in ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"):
@@ -263,14 +304,17 @@ def _exec(body: dict[str, Any], path: Path, user: str) -> ExecPlugin:
         )
     if os.sep in command and not Path(command).is_absolute():
         command = str(path.parent / command)
+    env = [(_text(e, "name", what), _text(e, "value", what)) for e in _mappings(body, "env", what)]
+    if any(not key or "=" in key or "\0" in key + value for key, value in env):
+        raise _invalid(f"{what}: an entry of `env` can't be a variable", "give each a name and a value")
     return ExecPlugin(
         version,
         command,
-        tuple(str(a) for a in body.get("args") or ()),
-        tuple((str(e["name"]), str(e.get("value", ""))) for e in body.get("env") or ()),
-        str(body.get("installHint") or ""),
+        tuple(_texts(body, "args", what)),
+        tuple(env),
+        _text(body, "installHint", what),
         bool(body.get("provideClusterInfo")),
-        str(body.get("interactiveMode") or "IfAvailable"),
+        _text(body, "interactiveMode", what) or "IfAvailable",
     )
 
 
@@ -281,12 +325,12 @@ def _bytes(body: dict[str, Any], key: str, path: Path, name: str) -> bytes | Non
             return base64.b64decode(inline, validate=True)
         except (binascii.Error, ValueError, TypeError):
             raise _invalid(f"{key}-data of {name!r} in {path} is no base64", "write it again") from None
-    if not (file := body.get(key)):
+    if not (file := _text(body, key, f"{name!r} in {path}")):
         return None
     try:
-        return (path.parent / str(file)).read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
+        return (path.parent / file).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = (isinstance(error, OSError) and error.strerror) or "no path"
         raise _invalid(f"{key} of {name!r} in {path} can't be read: {reason}", "fix the path") from None
 
 

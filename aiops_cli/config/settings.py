@@ -24,6 +24,24 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _checked(url: str) -> str:
+    """The URL without a trailing slash. Raises ValueError, which quotes nothing: it may hold a secret."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("this is no http:// or https:// URL")
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError("this URL names no host, or no port that there is")
+    if "@" in parts.netloc:
+        raise ValueError("a URL must not carry a password: use `credential`")
+    if "?" in url or "#" in url:
+        raise ValueError("a URL must not carry a query or fragment: use `credential` or `headers`")
+    return url.rstrip("/")
+
+
 class EndpointSettings(_Strict):
     """One endpoint: a URL, and how to be let in. `credential` names an entry of the OS keyring."""
 
@@ -37,18 +55,7 @@ class EndpointSettings(_Strict):
     @field_validator("url")
     @classmethod
     def _http_url(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError(f"{value!r} is no http:// or https:// URL")
-        try:
-            parts = urlsplit(value)
-            named = bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            named = False
-        if not named:
-            raise ValueError(f"{value!r} names no host, or no port that there is")
-        if "@" in value.split("//", 1)[1].split("/", 1)[0]:
-            raise ValueError("a URL must not carry a password: use `credential`")
-        return value.rstrip("/")
+        return _checked(value)
 
 
 class EndpointsSettings(_Strict):
@@ -66,6 +73,11 @@ class EndpointsSettings(_Strict):
     @classmethod
     def _bare_url(cls, value: object) -> object:
         return {"url": value} if isinstance(value, str) else value
+
+    @field_validator("dcgm", "ptp")
+    @classmethod
+    def _exporters(cls, value: list[str]) -> list[str]:
+        return [_checked(url) for url in value]
 
 
 class ClusterSettings(_Strict):

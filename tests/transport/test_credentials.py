@@ -201,7 +201,7 @@ def test_a_token_file_that_was_rotated_is_read_again(aiops: Aiops, home: Path, s
 
 
 def test_impersonation_is_sent_and_allowed(aiops: Aiops, home: Path, api: ApiServer) -> None:
-    login(home, api, {"token": api.token, "act-as": "viewer", "act-as-groups": ["system:masters"]})
+    login(home, api, {"token": api.token, "as": "viewer", "as-groups": ["system:masters"]})
 
     done = aiops("clusters", "discover", "-o", "json")
 
@@ -213,7 +213,7 @@ def test_impersonation_is_sent_and_allowed(aiops: Aiops, home: Path, api: ApiSer
 
 
 def test_impersonation_is_refused(aiops: Aiops, home: Path, api: ApiServer) -> None:
-    login(home, api, {"token": api.viewer_token, "act-as": "somebody"})
+    login(home, api, {"token": api.viewer_token, "as": "somebody"})
 
     done = aiops("clusters", "discover")
 
