@@ -51,7 +51,13 @@ def context_for(trust: Trust, *, https: bool) -> ssl.SSLContext:
             context.verify_mode = ssl.CERT_NONE
         if trust.certificate and trust.key:
             with _as_file(trust.certificate + b"\n" + trust.key) as path:
-                context.load_cert_chain(path)
+                context.load_cert_chain(path, password=_no_password)
+    except _KeyEncryptedError:
+        raise ClusterError(
+            "the client key is encrypted",
+            hint="name a key without a passphrase (openssl pkey -in KEY -out NEW), or use an exec plugin",
+            code=ErrorCode.TLS_FAILED,
+        ) from None
     except (ssl.SSLError, ValueError) as error:
         raise ClusterError(
             f"the CA, client certificate or key can't be used: {error}",
@@ -59,6 +65,15 @@ def context_for(trust: Trust, *, https: bool) -> ssl.SSLContext:
             code=ErrorCode.TLS_FAILED,
         ) from None
     return context
+
+
+class _KeyEncryptedError(Exception):
+    """OpenSSL wants a passphrase."""
+
+
+def _no_password() -> str:
+    """Without it OpenSSL would ask on the terminal, and wait there for ever."""
+    raise _KeyEncryptedError
 
 
 @contextlib.contextmanager
