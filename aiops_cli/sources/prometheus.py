@@ -150,7 +150,16 @@ class PrometheusSource:
         return _answer(series, notes)
 
     async def query_range(self, expr: str, window: TimeRange, step: float) -> Answer[Series]:
-        """Longer windows than 11,000 points are asked in parts, which meet without a seam."""
+        """Longer windows than 11,000 points are asked in parts, which meet without a seam.
+
+        Raises UsageError for a step below a millisecond, in which servers count: they would read 0.
+        """
+        if step < 0.001:
+            raise UsageError(
+                "the step is shorter than a millisecond",
+                hint="give --step 1ms or more",
+                code=ErrorCode.INVALID_TIME,
+            )
         parts = split(window, step)
         answers = [await self._range(expr, part, step) for part in parts]
         if len(answers) == 1:
