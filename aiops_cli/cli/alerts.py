@@ -25,8 +25,11 @@ def list_(
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.signal_views import alert_view
+        from aiops_cli.errors import UsageError
         from aiops_cli.services import alerts
 
+        if state is not None and state.upper() not in ("FIRING", "PENDING", "SUPPRESSED", "RESOLVED"):
+            raise UsageError(f"unknown state {state!r}", hint="FIRING, PENDING, SUPPRESSED or RESOLVED")
         found = await alerts.list_alerts(
             session.members,
             state=state,

@@ -7,8 +7,14 @@ from typing import Annotated
 import typer
 
 from aiops_cli.cli.runtime import Session, execute
+from aiops_cli.errors import ExitCode
 
 app = typer.Typer(help="Find what is unusual in metrics.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Find what is unusual in metrics."""
 
 
 @app.command()
@@ -73,9 +79,10 @@ def detect(
         if session.bundle is None:
             session.state.add_anomalies(found.rows)
         code = session.emit(anomaly_view(session.zone), found)
-        if fail_on and code == 0:
+        if fail_on:
             least = anomalies.SEVERITIES.index(fail_on.upper())
-            return int(any(anomalies.SEVERITIES.index(a.severity) >= least for a in found.rows))
+            if any(anomalies.SEVERITIES.index(a.severity) >= least for a in found.rows):
+                return int(ExitCode.FINDINGS)
         return code
 
     execute(ctx, body)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
+import os
 import sys
 from typing import Annotated, Any
 
@@ -163,6 +165,7 @@ def root(
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit code. Nothing escapes as a traceback but with --debug."""
     debug = "--debug" in argv
+    _usable_streams()
     try:
         result = typer.main.get_command(app).main(hoist(argv), prog_name="aiops", standalone_mode=False)
         sys.stdout.flush()
@@ -175,16 +178,22 @@ def run(argv: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _line("interrupted")
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has gone (`| head`): that is its right, and no error of ours.
-        sys.stdout = None
-        return 0
+    except SystemExit as stop:
+        # Typer's way to end when the reader of stdout has gone (`--help | head`): that is its right.
+        return 0 if stop.code == 1 else int(stop.code or 0)
     except typer.Exit as stop:
         return int(stop.exit_code)
+    except OSError as error:
+        _line(f"error: can't write the output: {error.strerror or error}")
+        _line("hint: check where stdout goes: the disk may be full")
+        _trace(debug)
+        return int(ExitCode.USAGE)
     except Exception as error:
         usage = getattr(error, "format_message", None)
         if usage is None or not hasattr(error, "exit_code"):
-            _line(f"error: internal error: {type(error).__name__}: {error}")
+            from aiops_cli.render.text import one_line
+
+            _line(f"error: internal error: {type(error).__name__}: {one_line(str(error))}")
             _line("hint: run it again with --debug and report what it prints")
             _trace(debug)
             return int(ExitCode.FINDINGS)
@@ -196,6 +205,16 @@ def run(argv: list[str]) -> int:
         _line(f"hint: {context.command_path if context else 'aiops'} --help shows what can be said here")
         return int(error.exit_code)
     return int(result) if isinstance(result, int) else 0
+
+
+def _usable_streams() -> None:
+    """A closed stream (`>&-`) is as good as /dev/null, and no character of an answer stops its printing."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_error(error: AiopsError) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from aiops_cli.cli.runtime import Session, execute
+from aiops_cli.errors import ExitCode
 
 app = typer.Typer(help="Ranked, evidenced root causes.", no_args_is_help=True)
 
@@ -48,8 +49,8 @@ def analyze(
                 found.causes,
                 extra={"id": kept.id, "window": {"start": kept.start, "end": kept.end}},
             )
-        if code == 0 and fail_on is not None:
-            return int(any(c.confidence >= fail_on for c in found.causes.rows))
+        if fail_on is not None and any(c.confidence >= fail_on for c in found.causes.rows):
+            return int(ExitCode.FINDINGS)
         return code
 
     execute(ctx, body)

@@ -188,8 +188,13 @@ def execute(
     from aiops_cli.transport.resolver import LookupLoop
 
     started = time.perf_counter()
-    with asyncio.Runner(loop_factory=LookupLoop) as runner:
-        code = runner.run(_run(options, body, select))
+    try:
+        with asyncio.Runner(loop_factory=LookupLoop) as runner:
+            code = runner.run(_run(options, body, select))
+    except BrokenPipeError:
+        # The reader has gone (`| head`): that is its right. What is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     if options.timings:
         print(f"timing: total {(time.perf_counter() - started) * 1000:.0f} ms after start", file=sys.stderr)
     raise typer.Exit(code)
@@ -288,8 +293,3 @@ def _timeout(options: Options, default: float) -> float:
 
 def _words(text: str | None) -> tuple[str, ...]:
     return tuple(p.strip() for p in (text or "").split(",") if p.strip())
-
-
-def no_color() -> bool:
-    """No colour asked for (NO_COLOR), or no terminal to show it."""
-    return bool(os.environ.get("NO_COLOR")) or not sys.stdout.isatty()

@@ -41,6 +41,7 @@ class Cluster(Struct, frozen=True, rename="camel"):
 
     `context` is None for a cluster that exists in config alone. `uid` is the kube-system namespace's
     UID once learned. `endpoints` holds what config names; learned ones live in the store.
+    `way` tells one API server from another of the same URL: proxy and TLS name.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Cluster(Struct, frozen=True, rename="camel"):
     namespace: str = "default"
     labels: dict[str, str] = {}
     endpoints: dict[str, Endpoint] = {}
+    way: str = ""
 
 
 class Fact(Struct, frozen=True, rename="camel"):

@@ -38,6 +38,7 @@ class Progress:
     waiting: list[str]
 
 
+_TICK_SECONDS = 0.3
 Watcher = Callable[[Progress], None]
 
 
@@ -68,12 +69,27 @@ async def fan_out(
                 hint="what answers there is not the API that was asked: check its URL",
                 code=ErrorCode.BAD_ANSWER,
             )
+        except Exception as error:  # whatever one cluster makes of us, the others are still answered
+            outcome = ClusterError(
+                f"its answer could not be handled: {type(error).__name__}: {error}",
+                hint=f"leave it out with -c '!{cluster.name}', and report this",
+                code=ErrorCode.INTERNAL,
+            )
         waiting.pop(cluster.name, None)
         if watch is not None:
             watch(Progress(len(clusters), len(clusters) - len(waiting), list(waiting)))
         return outcome, (time.perf_counter() - start) * 1000
 
-    outcomes = await asyncio.gather(*(one(c) for c in clusters))
+    async def tick() -> None:
+        while watch is not None:
+            await asyncio.sleep(_TICK_SECONDS)
+            watch(Progress(len(clusters), len(clusters) - len(waiting), list(waiting)))
+
+    ticking = asyncio.ensure_future(tick())
+    try:
+        outcomes = await asyncio.gather(*(one(c) for c in clusters))
+    finally:
+        ticking.cancel()
     refusals = [o for o, _ in outcomes if isinstance(o, UsageError)]
     if refusals and len(refusals) == len(outcomes):
         raise refusals[0]

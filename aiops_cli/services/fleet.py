@@ -8,29 +8,29 @@ learned earlier (in the store, with its evidence), discovery now.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
-import time
-from collections.abc import Callable
+import json
+import os
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from aiops_cli.config.kubeconfig import Kubeconfig, KubeContext, load_kubeconfig
+from aiops_cli.config.kubeconfig import Kubeconfig, KubeContext, KubeUser, load_kubeconfig
 from aiops_cli.config.settings import ENDPOINT_NAMES, EndpointSettings, Settings
 from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableError, UsageError
 from aiops_cli.models.fleet import Cluster, Endpoint
-from aiops_cli.services.discovery import Discovery, discover
 from aiops_cli.services.registry import Registry
-from aiops_cli.sources.alertmanager import AlertmanagerSource
-from aiops_cli.sources.base import AlertsSource, KubeSource, LogsSource, MetricsSource, TracesSource
-from aiops_cli.sources.jaeger import JaegerSource
-from aiops_cli.sources.kubernetes import KubernetesSource
-from aiops_cli.sources.loki import LokiSource
-from aiops_cli.sources.prometheus import PrometheusSource
-from aiops_cli.sources.tempo import TempoSource
 from aiops_cli.transport.client import HttpClient, Target
 from aiops_cli.transport.credentials import Credentials, Login, StaticCredentials, credentials_for, trust_for
 from aiops_cli.transport.tls import Trust, read_ca
+
+if TYPE_CHECKING:
+    from aiops_cli.services.discovery import Discovery
+    from aiops_cli.sources.base import AlertsSource, KubeSource, LogsSource, MetricsSource, TracesSource
+    from aiops_cli.sources.kubernetes import KubernetesSource
+    from aiops_cli.sources.loki import LokiSource
+    from aiops_cli.sources.prometheus import PrometheusSource
 
 _NOT_AVAILABLE = {
     "prometheus": ErrorCode.PROMETHEUS_NOT_AVAILABLE,
@@ -39,8 +39,31 @@ _NOT_AVAILABLE = {
     "tempo": ErrorCode.TEMPO_NOT_AVAILABLE,
     "jaeger": ErrorCode.TEMPO_NOT_AVAILABLE,
 }
+_ENDPOINTS = 5  # of a cluster: API server, Prometheus, Alertmanager, Loki, traces
+_WANTED_FILES = 65_536
+_OTHER_FILES = 200  # shared libraries, the store, the terminal
+
+# What tells one account of a credential plugin from another.
+_ACCOUNT_VARIABLES = (
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_ROLE_ARN",
+    "AZURE_CLIENT_ID",
+    "CLOUDSDK_ACTIVE_CONFIG_NAME",
+    "CLOUDSDK_CORE_ACCOUNT",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "TSH_LOGIN",
+    "USER",
+)
 _STALE = frozenset(
-    {ErrorCode.CLUSTER_UNREACHABLE, ErrorCode.NOT_FOUND, ErrorCode.SERVER_ERROR, ErrorCode.BAD_ANSWER}
+    {
+        ErrorCode.CLUSTER_UNREACHABLE,
+        ErrorCode.NOT_FOUND,
+        ErrorCode.SERVER_ERROR,
+        ErrorCode.BAD_ANSWER,
+        ErrorCode.CONNECT_TIMEOUT,
+        ErrorCode.TLS_FAILED,
+    }
 )
 
 
@@ -83,8 +106,10 @@ class LiveMember:
         settings: Settings,
         registry: Registry,
         timeout: float,
+        in_flight: int,
     ) -> None:
         self._cluster = cluster
+        self._in_flight = in_flight
         self.context = context
         self._settings = settings
         self._registry = registry
@@ -118,24 +143,34 @@ class LiveMember:
                 await self._discovery
         await asyncio.gather(*(c.aclose() for c in self._clients.values()))
 
+    # Sources are imported where they are opened: NumPy alone takes longer than a list of clusters.
     async def metrics(self) -> PrometheusSource:
+        from aiops_cli.sources.prometheus import PrometheusSource
+
         return PrometheusSource(await self.client("prometheus"))
 
     async def alerts(self) -> AlertsSource:
         """Alertmanager, or where there is none, the alerts of Prometheus' own rules."""
+        from aiops_cli.sources.alertmanager import AlertmanagerSource
+
         try:
             return AlertmanagerSource(await self.client("alertmanager"))
         except NotAvailableError as missing:
             try:
-                return PrometheusSource(await self.client("prometheus"))
+                return await self.metrics()
             except AiopsError:
                 raise missing from None
 
     async def logs(self) -> LokiSource:
+        from aiops_cli.sources.loki import LokiSource
+
         return LokiSource(await self.client("loki"))
 
     async def traces(self) -> TracesSource:
         """Tempo, or where there is none, Jaeger."""
+        from aiops_cli.sources.jaeger import JaegerSource
+        from aiops_cli.sources.tempo import TempoSource
+
         if "jaeger" in self._cluster.endpoints and "tempo" not in self._cluster.endpoints:
             return JaegerSource(await self.client("jaeger"))
         try:
@@ -147,6 +182,8 @@ class LiveMember:
                 raise missing from None
 
     async def kube(self) -> KubernetesSource:
+        from aiops_cli.sources.kubernetes import KubernetesSource
+
         if self.context is None:
             raise NotAvailableError(
                 f"cluster {self.name!r} has no kubeconfig context",
@@ -157,25 +194,24 @@ class LiveMember:
             self._clients["kubernetes"] = HttpClient(
                 self._kube_target(self.context, self.context.cluster.server), timeout=self._timeout
             )
-        return KubernetesSource(self._clients["kubernetes"])
+        return KubernetesSource(self._clients["kubernetes"], self.context.namespace)
 
     async def client(self, signal: str) -> HttpClient:
         """The client of a signal's endpoint. Raises NotAvailableError, or why discovery failed."""
         if signal not in self._clients:
             endpoint = await self.endpoint(signal)
-            self._clients[signal] = HttpClient(
-                self._target(endpoint),
-                timeout=self._timeout,
-                max_in_flight=self._settings.defaults.max_in_flight,
-            )
+            if signal not in self._clients:  # another one asked meanwhile
+                self._clients[signal] = HttpClient(
+                    self._target(endpoint), timeout=self._timeout, max_in_flight=self._in_flight
+                )
         return self._clients[signal]
 
     async def endpoint(self, signal: str) -> Endpoint:
         """Where a signal is served, and how that is known."""
         if explicit := self._cluster.endpoints.get(signal):
             return explicit
-        learned = self._registry.endpoint(self.name, signal)
-        if learned is not None and self._still_ours(learned) and self._discovery is None:
+        learned = self._registry.endpoint(self.name, self._cluster.server, signal)
+        if learned is not None and self._discovery is None:
             self._learned.add(signal)
             return learned
         if self.context is not None and self._may_discover():
@@ -188,16 +224,16 @@ class LiveMember:
             code=_NOT_AVAILABLE[signal],
         )
 
+    def knows(self, signal: str) -> bool:
+        """Whether an endpoint of the signal is configured or was learned."""
+        learned = self._registry.endpoint(self.name, self._cluster.server, signal)
+        return signal in self._cluster.endpoints or learned is not None
+
     async def discover(self) -> Discovery:
         """Look for endpoints by API, once a run, and remember them with their evidence."""
         if self._discovery is None:
             self._discovery = asyncio.ensure_future(self._discover())
         return await asyncio.shield(self._discovery)
-
-    def _still_ours(self, learned: Endpoint) -> bool:
-        """A way through an API server that the context no longer names is none."""
-        server = self.context.cluster.server if self.context else ""
-        return learned.via != "proxy" or learned.url.startswith(f"{server}/")
 
     async def recover(self, error: AiopsError) -> bool:
         """What was learned earlier may be gone: look again, once a run, when a learned endpoint failed."""
@@ -216,21 +252,18 @@ class LiveMember:
         return own is None or own.discover
 
     async def _discover(self) -> Discovery:
+        from aiops_cli.services.discovery import discover
+
         found = await discover(await self.kube(), self._cluster, probe=self._probe)
-        self._registry.learn(self.name, found)
+        self._registry.learn(self.name, self._cluster.server, found)
         return found
 
     async def _probe(self, endpoint: Endpoint) -> bool:
+        from aiops_cli.services.probes import ready
+
         client = HttpClient(self._target(endpoint), timeout=min(self._timeout, 5.0))
-        probes: dict[str, Callable[[], object]] = {
-            "prometheus": PrometheusSource(client).ready,
-            "alertmanager": AlertmanagerSource(client).ready,
-            "loki": LokiSource(client).ready,
-            "tempo": TempoSource(client).ready,
-            "jaeger": JaegerSource(client).ready,
-        }
         try:
-            await probes[endpoint.signal]()  # type: ignore[misc]
+            await ready(endpoint.signal, client)
         except (ClusterError, UsageError):
             return False
         finally:
@@ -270,19 +303,37 @@ class LiveMember:
         target.headers = headers
         return target
 
-    def identity(self) -> str:
-        """A hash of who asks, so that a cache is never shared between users. No secret can be read from it."""
-        user = self.context.user if self.context else None
-        parts = (
-            [user.name, str(user.impersonate), self.context.cluster.server if self.context else ""]
-            if user
-            else []
-        )
-        secret = user.token or user.token_file or user.client_certificate or "" if user else ""
-        parts.append(hashlib.sha256(secret if isinstance(secret, bytes) else secret.encode()).hexdigest())
-        for signal, endpoint in sorted(self._cluster.endpoints.items()):
-            parts += [signal, endpoint.credential or "", str(sorted(endpoint.headers.items()))]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    async def identity(self, endpoint: Endpoint) -> str:
+        """A hash of who asks an endpoint, so that no cache is shared between users. No secret can be
+        read from it. Raises what logging in raises."""
+        login = await self._target(endpoint).credentials.login()
+        parts = [endpoint.via, endpoint.credential or "", str(sorted(endpoint.headers.items()))]
+        user = self.context.user if self.context and endpoint.via != "config" else None
+        if user is not None:
+            parts += [user.name, str(user.impersonate)]
+        return hashlib.sha256("\0".join([*parts, subject(login, user)]).encode()).hexdigest()[:16]
+
+
+def subject(login: Login, user: KubeUser | None) -> str:
+    """Who a login is: the subject of a JWT; else the plugin that gave it, whose opaque tokens change by
+    the hour, with the environment that tells its accounts apart; else a hash of token or certificate."""
+    if login.token and login.token.count(".") == 2:
+        payload = login.token.split(".")[1]
+        with contextlib.suppress(ValueError):
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            if isinstance(claims, dict) and claims.get("sub"):
+                return f"{claims.get('iss')} {claims['sub']}"
+    if user is not None and user.exec is not None:
+        accounts = [f"{k}={os.environ[k]}" for k in _ACCOUNT_VARIABLES if k in os.environ]
+        plugin = user.exec
+        return hashlib.sha256(repr((plugin.command, plugin.args, plugin.env, accounts)).encode()).hexdigest()
+    secret = (
+        (login.token or "").encode()
+        or login.certificate
+        or (user.client_certificate if user else None)
+        or b""
+    )
+    return hashlib.sha256(secret).hexdigest()
 
 
 def _keyring(name: str | None) -> Credentials:
@@ -321,6 +372,7 @@ def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registr
                 context.namespace,
                 registry.labels(name) | (own.labels if own else {}),
                 _endpoints(own.endpoints.model_dump() if own else {}),
+                f"{context.cluster.server} {context.cluster.proxy_url} {context.cluster.tls_server_name}",
             )
         )
     for name, own in settings.clusters.items():
@@ -362,18 +414,39 @@ class Fleet:
         await asyncio.gather(*(m.aclose() for m in self.members))
 
 
+def _sockets() -> int:
+    """How many sockets may be open at once; the soft limit is raised as far as this user may."""
+    try:
+        import resource
+    except ImportError:  # no such limit on this system
+        return 10_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return 10_000 if soft == resource.RLIM_INFINITY else max(soft - _OTHER_FILES, 1)
+
+
 def live_members(
     chosen: list[Cluster], kubeconfig: Kubeconfig, settings: Settings, registry: Registry, timeout: float
 ) -> list[LiveMember]:
+    """The chosen clusters, each with its share of the sockets that this process may open."""
+    share = _sockets() // (len(chosen) * _ENDPOINTS or 1)
+    in_flight = max(1, min(settings.defaults.max_in_flight, share))
     return [
-        LiveMember(c, kubeconfig.contexts.get(c.context) if c.context else None, settings, registry, timeout)
+        LiveMember(
+            c,
+            kubeconfig.contexts.get(c.context) if c.context else None,
+            settings,
+            registry,
+            timeout,
+            in_flight,
+        )
         for c in chosen
     ]
 
 
 def read_kubeconfig(path: str | None) -> Kubeconfig:
     return load_kubeconfig(Path(path) if path else None)
-
-
-def now() -> float:
-    return time.time()

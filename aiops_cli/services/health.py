@@ -17,6 +17,7 @@ from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.services.times import rfc3339
 
+_SIGNALS = {"prometheus": ("prometheus",), "tempo": ("tempo", "jaeger"), "loki": ("loki",)}
 _COST = {"apiServer": 50, "prometheus": 20, "tempo": 15, "loki": 15}
 
 
@@ -55,8 +56,11 @@ async def probe(member: LiveMember) -> ClusterHealth:
     outcomes = await asyncio.gather(*(_outcome(p) for p in probes.values()))
     components: dict[str, str | None] = {}
     first: ErrorInfo | None = None
+    blind = outcomes[0] is not None
     for name, outcome in zip(probes, outcomes, strict=True):
-        if isinstance(outcome, NotAvailableError):
+        # Without an API server to ask, what nobody has ever found is unknown, not down.
+        unknown = name != "apiServer" and blind and not any(member.knows(s) for s in _SIGNALS[name])
+        if isinstance(outcome, NotAvailableError) or unknown:
             components[name] = None
         else:
             components[name] = "OK" if outcome is None else "DOWN"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from aiops_cli.errors import UsageError
 from aiops_cli.models.fleet import SIGNALS, ClusterHealth, Endpoint, Fact
 from aiops_cli.models.result import Answer, ClusterStatus, FleetResult
-from aiops_cli.services.bundle import Bundle
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.services.registry import Registry
 from aiops_cli.services.times import rfc3339
+
+if TYPE_CHECKING:
+    from aiops_cli.services.bundle import Bundle
 
 
 class ClusterEntry(msgspec.Struct, frozen=True, rename="camel"):
@@ -49,8 +52,8 @@ def entries(members: Sequence[Member], registry: Registry) -> FleetResult[Cluste
     rows = []
     for member in members:
         cluster = member.cluster
-        learned = registry.endpoints(member.name) if member.origin == "live" else {}
-        facts = registry.facts(member.name) if member.origin == "live" else []
+        learned = registry.endpoints(member.name, cluster.server) if member.origin == "live" else {}
+        facts = registry.facts(member.name, cluster.server) if member.origin == "live" else []
         known = {f.key: f.value for f in facts}
         merged = learned | cluster.endpoints
         rows.append(

@@ -80,7 +80,9 @@ async def _listed(
         # A window that ends now is the same question a minute later; any other is itself alone.
         moving = abs(window.end - now) < 1
         asked = [round(window.seconds), None if moving else window.end]
-        key = json.dumps([member.name, endpoint.url, endpoint.tenant, member.identity(), what, asked])
+        key = json.dumps(
+            [member.name, endpoint.url, endpoint.tenant, await member.identity(endpoint), what, asked]
+        )
         kept = None if policy.refresh else policy.answers.get(key, ttl, now)
         if kept is not None:
             return Answer(decoder.decode(kept.payload), "cache", kept.age_seconds)

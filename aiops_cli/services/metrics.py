@@ -130,7 +130,9 @@ async def range_answer(
         return _marked(await (await member.metrics()).query_range(expr, window, step), member)
     source = await member.metrics()
     endpoint = await member.endpoint("prometheus")
-    key = RangeKey(member.name, endpoint.url, endpoint.tenant or "", member.identity(), expr, step)
+    key = RangeKey(
+        member.name, endpoint.url, endpoint.tenant or "", await member.identity(endpoint), expr, step
+    )
     if policy.refresh or _anchored(expr):
         answer = await source.query_range(expr, window, step)
         if not _anchored(expr):
@@ -156,8 +158,9 @@ def _keep(cache: RangeCache, key: RangeKey, window: TimeRange, answer: Answer[Se
 
 
 def _anchored(expr: str) -> bool:
-    """`@ start()` and `@ end()` depend on the window asked, so parts of it can't be joined."""
-    return bool(re.search(r"@\s*(start|end)\s*\(", expr))
+    """A fixed time (`@`) or a look ahead (`offset -5m`): such an answer depends on the window, or on
+    samples newer than its step, which may still change however old the step is."""
+    return bool(re.search(r"@\s*(start|end|[-+.\d])|offset\s*-", expr))
 
 
 def items(result: FleetResult[tuple[str, Series]]) -> FleetResult[MetricItem]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from aiops_cli.models.fleet import Endpoint, Fact
-from aiops_cli.services.discovery import Discovery
+
+if TYPE_CHECKING:
+    from aiops_cli.services.discovery import Discovery
 
 LEARNED_SECONDS = 24 * 3600.0
 
@@ -57,38 +59,37 @@ class Registry:
             self._records.append_all("labels", records)
             self._loaded.pop("labels", None)
 
-    def endpoint(self, cluster: str, signal: str) -> Endpoint | None:
+    def endpoint(self, cluster: str, server: str | None, signal: str) -> Endpoint | None:
         """A learned endpoint, unless it is a day old: then it is looked for again."""
-        found = self.endpoints(cluster).get(signal)
+        found = self.endpoints(cluster, server).get(signal)
         if found is None or time.time() - (found.learned_at or 0) > LEARNED_SECONDS:
             return None
         return found
 
-    def endpoints(self, cluster: str) -> dict[str, Endpoint]:
+    def _learned(self, cluster: str, server: str | None) -> dict[str, Any] | None:
+        """What was learned of the cluster behind this API server. Many kubeconfigs have a context of the
+        same name: what was learned of one must never be used, or get the token, of another."""
         record = self._all("learned").get(cluster)
+        return record if record is not None and server and record.get("server") == server else None
+
+    def endpoints(self, cluster: str, server: str | None) -> dict[str, Endpoint]:
+        record = self._learned(cluster, server)
         return {k: msgspec.convert(v, Endpoint) for k, v in record["endpoints"].items()} if record else {}
 
-    def facts(self, cluster: str) -> list[Fact]:
-        record = self._all("learned").get(cluster)
+    def facts(self, cluster: str, server: str | None) -> list[Fact]:
+        record = self._learned(cluster, server)
         return [msgspec.convert(f, Fact) for f in record["facts"]] if record else []
 
-    def learn(self, cluster: str, found: Discovery) -> None:
+    def learn(self, cluster: str, server: str | None, found: Discovery) -> None:
         """Keep what discovery found."""
         if self._records is None:
             return
         record = {
             "cluster": cluster,
+            "server": server,
             "endpoints": {k: msgspec.to_builtins(v) for k, v in found.endpoints.items()},
             "facts": [msgspec.to_builtins(f) for f in found.facts],
             "at": time.time(),
         }
         self._records.append("learned", cluster, record)
         self._loaded.pop("learned", None)
-
-    def forget(self, cluster: str) -> None:
-        """Drop the learned endpoints, so that they are looked for again."""
-        if self._records is not None:
-            self._records.append(
-                "learned", cluster, {"cluster": cluster, "endpoints": {}, "facts": [], "at": time.time()}
-            )
-            self._loaded.pop("learned", None)

@@ -30,8 +30,12 @@ def select(
     selector: str | None = None,
     group: str | None = None,
 ) -> list[Cluster]:
-    """The chosen clusters, in kubeconfig order; two contexts of one API server are one cluster unless
-    they are asked for by name: the first, or the first that has endpoints in the config. Raises UsageError (CONTEXT_UNKNOWN) if a name or glob matches nothing."""
+    """The chosen clusters, in kubeconfig order.
+
+    Two contexts of one API server (URL, proxy, TLS name) are one cluster unless they are asked for by
+    name: the first, or each that has endpoints in the config. Raises UsageError (CONTEXT_UNKNOWN) if a
+    name or glob matches nothing.
+    """
     globs = list(contexts)
     selectors = [selector] if selector else []
     if group is not None:
@@ -86,5 +90,9 @@ def _by_glob(clusters: Sequence[Cluster], globs: Sequence[str]) -> list[Cluster]
     ]
     kept: dict[str, str] = {}
     for cluster in sorted(fitting, key=lambda c: not c.endpoints):  # one that the config knows goes first
-        kept.setdefault(cluster.server or cluster.name, cluster.name)
-    return [c for c in fitting if kept[c.server or c.name] == c.name or c.name in wanted]
+        kept.setdefault(_way(cluster), cluster.name)
+    return [c for c in fitting if c.endpoints or kept[_way(c)] == c.name or c.name in wanted]
+
+
+def _way(cluster: Cluster) -> str:
+    return cluster.way or cluster.server or cluster.name

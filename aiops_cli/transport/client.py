@@ -72,6 +72,7 @@ class HttpClient:
         self.target = target
         self.timeout = timeout
         self._slots = asyncio.Semaphore(max_in_flight)
+        self._most = max_in_flight
         self._client: httpx2.AsyncClient | None = None
         self._certificate: bytes | None = None
         self._budget = _RETRY_BUDGET
@@ -292,7 +293,9 @@ class HttpClient:
                 verify=context,
                 proxy=self.target.proxy or environment_proxy(self.target.base_url),
                 timeout=httpx2.Timeout(None, connect=self._connect_timeout),
-                limits=httpx2.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=60),
+                limits=httpx2.Limits(
+                    max_connections=self._most, max_keepalive_connections=self._most, keepalive_expiry=60
+                ),
                 trust_env=False,
                 headers={"User-Agent": "aiops", "Accept": "application/json"},
             )
