@@ -279,9 +279,9 @@ class LiveMember:
             url,
             self._credentials,
             trust_for(context, Login()),
-            dict(context.user.impersonate),
-            context.cluster.proxy_url,
-            context.cluster.tls_server_name,
+            proxy=context.cluster.proxy_url,
+            tls_server_name=context.cluster.tls_server_name,
+            extra=list(context.user.impersonate),
         )
 
     def _target(self, endpoint: Endpoint) -> Target:

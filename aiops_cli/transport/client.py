@@ -1,16 +1,14 @@
 """One pooled HTTP client an endpoint, with a deadline over everything, retries and a retry budget.
 
 A deadline covers the whole request, retries and a slowly dripping body included, so that one bad
-cluster costs the fleet one timeout. Redirects are never followed: a gateway's redirect to its login
+cluster costs the fleet one timeout. Logging in has a limit of its own and costs none of it. Redirects are never followed: a gateway's redirect to its login
 page means that the token was refused, and a token must not travel to another host.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -19,8 +17,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from aiops_cli.errors import AuthError, ClusterError, ErrorCode
 from aiops_cli.transport.credentials import Credentials, Login
+from aiops_cli.transport.failures import REDIRECTS, lost, redirected, refused, unconnected
 from aiops_cli.transport.proxy import environment_proxy
-from aiops_cli.transport.tls import Trust, context_for, explain
+from aiops_cli.transport.redaction import secrets_of, without
+from aiops_cli.transport.tls import Trust, context_for
 
 if TYPE_CHECKING:
     import httpx2
@@ -37,7 +37,10 @@ _MAX_BODY = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer: `status`, lower-case `headers`, and the decoded body."""
+    """A whole answer: `status`, lower-case `headers`, and the decoded body.
+
+    Unless it is a 200, what lets us in is hidden where the server quoted it.
+    """
 
     status: int
     headers: dict[str, str]
@@ -52,7 +55,10 @@ class Reply:
 
 @dataclass(slots=True)
 class Target:
-    """An endpoint to talk to. `base_url` has no trailing slash and may carry a path."""
+    """An endpoint to talk to. `base_url` has no trailing slash and may carry a path.
+
+    `extra` is sent beside `headers` and may hold a name several times (Impersonate-Group).
+    """
 
     base_url: str
     credentials: Credentials = field(default_factory=Credentials)
@@ -60,6 +66,7 @@ class Target:
     headers: dict[str, str] = field(default_factory=dict)
     proxy: str | None = None
     tls_server_name: str | None = None
+    extra: list[tuple[str, str]] = field(default_factory=list)
 
 
 class HttpClient:
@@ -113,9 +120,9 @@ class HttpClient:
 
         deadline = timeout or self.timeout
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(deadline) as limit:
                 async with self._slots:
-                    return await self._attempts(method, path, params, data, headers or {})
+                    return await self._attempts(method, path, params, data, headers or {}, limit)
         except TimeoutError:
             raise ClusterError(
                 f"no answer within {deadline:g} s",
@@ -125,24 +132,33 @@ class HttpClient:
             ) from None
 
     async def _attempts(
-        self, method: str, path: str, params: Params, data: bytes | None, headers: dict[str, str]
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        data: bytes | None,
+        headers: dict[str, str],
+        limit: asyncio.Timeout,
     ) -> Reply:
         refreshed = False
         attempt = 0
         while True:
             attempt += 1
+            login = await self._login(limit)
             try:
-                reply = await self._once(method, path, params, data, headers)
+                reply = await self._once(method, path, params, data, headers, login)
             except ClusterError as error:
                 if error.code is not ErrorCode.CLUSTER_UNREACHABLE or not self._may_retry(attempt):
                     raise
                 await _pause(attempt, 0)
                 continue
-            if reply.status == 401 and not refreshed and self.target.credentials.forget():
+            if reply.status == 401 and not refreshed and self.target.credentials.forget(login):
                 refreshed = True
                 continue
-            if reply.status in (301, 302, 303, 307, 308, 401):
-                raise self._refused(reply)
+            if reply.status == 401:
+                raise self._here(refused())
+            if reply.status in REDIRECTS:
+                raise self._here(redirected(reply.status, reply.url, reply.headers.get("location", "")))
             wait = _retry_after(reply)
             if (
                 reply.status in _RETRY_STATUS
@@ -160,26 +176,33 @@ class HttpClient:
         self._budget -= 1
         return True
 
-    def _refused(self, reply: Reply) -> AuthError:
-        what = (
-            "the credentials were refused (401)"
-            if reply.status == 401
-            else f"redirected to a login page ({reply.status})"
-        )
-        return AuthError(
-            what, hint="log in again, or fix the token or certificate of this cluster", endpoint=self.endpoint
-        )
+    def _here(self, error: ClusterError) -> ClusterError:
+        error.endpoint = self.endpoint
+        return error
+
+    async def _login(self, limit: asyncio.Timeout) -> Login:
+        """The login, while the clock of the request stands still."""
+        loop = asyncio.get_running_loop()
+        left = (limit.when() or 0.0) - loop.time()
+        limit.reschedule(None)
+        try:
+            return await self.target.credentials.login()
+        except AuthError as error:
+            raise self._here(error) from None
+        finally:
+            limit.reschedule(loop.time() + left)
 
     async def _once(
-        self, method: str, path: str, params: Params, data: bytes | None, headers: dict[str, str]
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        data: bytes | None,
+        headers: dict[str, str],
+        login: Login,
     ) -> Reply:
         import httpx2
 
-        try:
-            login = await self.target.credentials.login()
-        except AuthError as error:
-            error.endpoint = error.endpoint or self.endpoint
-            raise
         client = await self._open(login)
         sent = self._sendable({**self.target.headers, **headers}, login.token)
         extensions = {"sni_hostname": self.target.tls_server_name} if self.target.tls_server_name else {}
@@ -200,8 +223,12 @@ class HttpClient:
                 if (log := HttpClient.on_reply) is not None:
                     took = (time.perf_counter() - start) * 1000
                     log(f"{method} {url} {response.status_code} {len(body)} B {took:.0f} ms")
-                return Reply(
-                    response.status_code, {k.lower(): v for k, v in response.headers.items()}, body, url
+                return self._reply(
+                    response.status_code,
+                    {k.lower(): v for k, v in response.headers.items()},
+                    body,
+                    url,
+                    login,
                 )
         except httpx2.ConnectTimeout:
             raise ClusterError(
@@ -213,18 +240,26 @@ class HttpClient:
         except httpx2.DecodingError:
             raise self._bad("the compressed body is damaged", "check proxies on the way") from None
         except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError, ssl.SSLError) as error:
-            raise self._lost(error, begun) from None
+            raise lost(error, self.endpoint, begun=begun) from None
         except httpx2.InvalidURL as error:
             raise self._bad(f"the URL can't be used: {error}", "fix the URL in the config") from None
         except httpx2.TransportError as error:
-            raise self._unconnected(error) from None
+            raise unconnected(error, self.endpoint) from None
 
-    def _sendable(self, headers: dict[str, str], token: str | None) -> dict[str, str]:
+    def _reply(self, status: int, headers: dict[str, str], body: bytearray, url: str, login: Login) -> Reply:
+        if status == 200:
+            return Reply(status, headers, body, url)
+        secrets = secrets_of(self.target.headers, login.token)
+        clean = {k: bytes(without(v.encode(), secrets)).decode() for k, v in headers.items()}
+        return Reply(status, clean, without(body, secrets), url)
+
+    def _sendable(self, headers: dict[str, str], token: str | None) -> list[tuple[str, str]]:
         """The headers with the token. Raises AuthError, which must not quote them, if HTTP has no way
         to write one."""
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        for name, value in headers.items():
+        sent = [*headers.items(), *self.target.extra]
+        for name, value in sent:
             if not (value.isascii() and value.isprintable()):
                 what = "token" if name == "Authorization" else f"{name} header"
                 raise AuthError(
@@ -232,42 +267,7 @@ class HttpClient:
                     hint="write it again in the kubeconfig or config, on one line",
                     endpoint=self.endpoint,
                 )
-        return headers
-
-    def _tls(self, error: BaseException) -> ClusterError | None:
-        """What TLS had against it, if that is why."""
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, (ssl.SSLError, ssl.CertificateError)):
-                message, hint = explain(cause)
-                return ClusterError(message, hint=hint, code=ErrorCode.TLS_FAILED, endpoint=self.endpoint)
-            cause = cause.__cause__ or cause.__context__
-        return None
-
-    def _lost(self, error: Exception, begun: bool) -> ClusterError:
-        """A connection that stood and broke; `begun` if the answer's head had come."""
-        if failure := self._tls(error):
-            return failure
-        if begun:
-            return self._bad(
-                "the answer was cut off in the middle", "ask again; if it stays, check proxies on the way"
-            )
-        return ClusterError(
-            "the connection was closed before an answer came",
-            hint="ask again; check proxies on the way",
-            endpoint=self.endpoint,
-        )
-
-    def _unconnected(self, error: Exception) -> ClusterError:
-        if failure := self._tls(error):
-            return failure
-        reason, no_such_name = _connect_failure(error)
-        hint = (
-            "check the host name and DNS"
-            if no_such_name
-            else "check that the server is up and the address is right"
-        )
-        return ClusterError(f"could not connect: {reason}", hint=hint, endpoint=self.endpoint)
+        return sent
 
     def _bad(self, message: str, hint: str) -> ClusterError:
         return ClusterError(message, hint=hint, code=ErrorCode.BAD_ANSWER, endpoint=self.endpoint)
@@ -306,23 +306,6 @@ class HttpClient:
                 endpoint=self.endpoint,
             ) from None
         return self._client
-
-
-def _connect_failure(error: BaseException) -> tuple[str, bool]:
-    """The operating system's own words, and whether the name could not be resolved.
-
-    With several addresses tried, the words of the first.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, BaseExceptionGroup):
-            cause = cause.exceptions[0]
-        if isinstance(cause, OSError) and cause.errno is not None:
-            if isinstance(cause, socket.gaierror):
-                return (cause.strerror or str(cause)).lower(), True
-            return os.strerror(cause.errno).lower(), False
-        cause = cause.__cause__ or cause.__context__
-    return str(error) or type(error).__name__, False
 
 
 def status_error(reply: Reply, what: str, endpoint: str) -> ClusterError:
@@ -393,7 +376,7 @@ def _is_verdict(reply: Reply) -> bool:
 
 def _retry_after(reply: Reply) -> float:
     value = reply.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else 0.0
+    return float(value) if value.isascii() and value.isdigit() else 0.0
 
 
 async def _pause(attempt: int, at_least: float) -> None:

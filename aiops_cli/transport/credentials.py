@@ -11,26 +11,28 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from aiops_cli.config.kubeconfig import ExecPlugin, KubeCluster, KubeContext
 from aiops_cli.errors import AuthError
 from aiops_cli.transport.tls import Trust
 
 _EXEC_TIMEOUT = 60.0
+_EXEC_AT_ONCE = 4
+_FAILURE_SECONDS = 30.0  # a plugin that failed is not run again before that
 _TOKEN_FILE_SECONDS = 60.0
-_terminal = asyncio.Lock()
 
 
 @dataclass(slots=True)
 class Login:
     """What to send: a bearer token, or a client certificate with its key (PEM), or neither."""
 
-    token: str | None = None
-    certificate: bytes | None = None
-    key: bytes | None = None
+    token: str | None = field(default=None, repr=False)
+    certificate: bytes | None = field(default=None, repr=False)
+    key: bytes | None = field(default=None, repr=False)
     expires: float | None = None
 
 
@@ -41,7 +43,7 @@ class Credentials:
         """The current login. Raises AuthError if there is none to be had."""
         return Login()
 
-    def forget(self) -> bool:
+    def forget(self, refused: Login) -> bool:
         """Drop what a 401 refused. True if asking again may give something else."""
         return False
 
@@ -75,31 +77,53 @@ class TokenFileCredentials(Credentials):
             self._read_at = time.monotonic()
         return Login(token=self._token)
 
-    def forget(self) -> bool:
+    def forget(self, refused: Login) -> bool:
         self._token = None
         return True
 
 
 class ExecCredentials(Credentials):
     """An exec plugin, by client-go's rules (plugin/pkg/client/auth/exec): cached until it expires,
-    run again when refused; one that wants the terminal has it alone."""
+    run again when refused; one that wants the terminal has it alone.
 
-    def __init__(self, plugin: ExecPlugin, cluster: KubeCluster) -> None:
-        self._plugin, self._cluster = plugin, cluster
+    Clusters share it: all that ask while it runs get the one outcome, and a login that one of them saw
+    refused is not dropped again by the next.
+    """
+
+    def __init__(self, plugin: ExecPlugin, cluster: KubeCluster, turns: _Turns) -> None:
+        self._plugin, self._cluster, self._turns = plugin, cluster, turns
         self._login: Login | None = None
-        self._lock = asyncio.Lock()
+        self._failure: AuthError | None = None
+        self._failed_at = 0.0
+        self._running: asyncio.Task[Login | AuthError] | None = None
 
     async def login(self) -> Login:
-        async with self._lock:
-            if self._login is None or (
-                self._login.expires is not None and self._login.expires <= time.time()
-            ):
-                self._login = await self._run()
-            return self._login
+        known = self._login
+        if known is not None and (known.expires is None or known.expires > time.time()):
+            return known
+        outcome: Login | AuthError | None = self._failure
+        if outcome is None or time.monotonic() - self._failed_at > _FAILURE_SECONDS:
+            if self._running is None:
+                self._running = asyncio.create_task(self._settle())
+            outcome = await asyncio.shield(self._running)
+        if isinstance(outcome, AuthError):  # a copy: each asker adds its own endpoint
+            raise AuthError(outcome.message, hint=outcome.hint, code=outcome.code)
+        return outcome
 
-    def forget(self) -> bool:
-        self._login = None
+    def forget(self, refused: Login) -> bool:
+        if self._login is refused:
+            self._login = None
         return True
+
+    async def _settle(self) -> Login | AuthError:
+        try:
+            self._login, self._failure = await self._run(), None
+            return self._login
+        except AuthError as error:
+            self._login, self._failure, self._failed_at = None, error, time.monotonic()
+            return error
+        finally:
+            self._running = None
 
     async def _run(self) -> Login:
         plugin = self._plugin
@@ -109,10 +133,8 @@ class ExecCredentials(Credentials):
                 f"exec plugin {plugin.command} needs a terminal", hint="run the command in a terminal"
             )
         interactive = tty and plugin.interactive_mode != "Never"
-        if not interactive:
-            return await self._spawn(interactive=False)
-        async with _terminal:
-            return await self._spawn(interactive=True)
+        async with self._turns.terminal if interactive else self._turns.slots:
+            return await self._spawn(interactive=interactive)
 
     async def _spawn(self, *, interactive: bool) -> Login:
         plugin = self._plugin
@@ -130,6 +152,11 @@ class ExecCredentials(Credentials):
         except OSError as error:
             raise AuthError(
                 f"exec plugin {plugin.command} can't be run: {error.strerror}", hint="fix its permissions"
+            ) from None
+        except ValueError:
+            raise AuthError(
+                f"exec plugin {plugin.command} can't be run: a NUL in its command or arguments",
+                hint="fix `exec` in the kubeconfig",
             ) from None
         try:
             async with asyncio.timeout(_EXEC_TIMEOUT):
@@ -191,8 +218,31 @@ class ExecCredentials(Credentials):
         return AuthError(f"exec plugin {self._plugin.command} {what}", hint="run it by hand to see why")
 
 
+class _Turns:
+    """The plugins of one event loop, each made once, and their turns."""
+
+    def __init__(self) -> None:
+        self.terminal = asyncio.Lock()
+        self.slots = asyncio.Semaphore(_EXEC_AT_ONCE)
+        self._made: dict[tuple[ExecPlugin, str], ExecCredentials] = {}
+
+    def plugin(self, plugin: ExecPlugin, cluster: KubeCluster) -> ExecCredentials:
+        """Told apart as by client-go: by the exec table, and by the cluster only if it is told of it."""
+        told = repr((cluster, cluster.ca)) if plugin.provide_cluster_info else ""
+        key = (plugin, told)
+        if key not in self._made:
+            self._made[key] = ExecCredentials(plugin, cluster, self)
+        return self._made[key]
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
+
+
 def credentials_for(context: KubeContext) -> Credentials:
-    """The credentials of a kubeconfig user. Raises AuthError for kinds that are refused."""
+    """The credentials of a kubeconfig user; of an exec plugin, those that other contexts have of it.
+
+    Called in a running event loop. Raises AuthError for kinds that are refused.
+    """
     user = context.user
     if user.refused:
         raise AuthError(
@@ -201,7 +251,8 @@ def credentials_for(context: KubeContext) -> Credentials:
     if user.token_file:
         return TokenFileCredentials(user.token_file)
     if user.exec and not user.token:
-        return ExecCredentials(user.exec, context.cluster)
+        turns = _turns.setdefault(asyncio.get_running_loop(), _Turns())
+        return turns.plugin(user.exec, context.cluster)
     return StaticCredentials(Login(user.token, user.client_certificate, user.client_key))
 
 
