@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from aiops_cli.models.analysis import Anomaly, Cause
 from aiops_cli.models.signals import AlertItem, LogItem, TraceItem
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import age, clock, duration, one_line, si
+from aiops_cli.services.times import unix
 from aiops_cli.services.traces import SpanItem
-
-
-def unix(text: str | None) -> float | None:
-    """RFC 3339 to unix seconds; nanoseconds are cut to microseconds."""
-    if not text:
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None
 
 
 def when(text: str | None, zone: tzinfo | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -12,7 +14,7 @@ import msgspec
 
 from aiops_cli.errors import UsageError
 from aiops_cli.models.result import API_VERSION, ClusterStatus, FleetResult
-from aiops_cli.render.text import cells, cut, one_line
+from aiops_cli.render.text import OBEYED, cells, cut, one_line
 
 T = TypeVar("T")
 FORMATS = ("table", "wide", "json", "ndjson", "yaml", "csv", "md", "name")
@@ -88,13 +90,32 @@ def _machine(kind: str, items: list[T], result: FleetResult[T], style: Style, ex
     if style.fields:
         document["items"] = [_pick(i, style.fields) for i in document["items"]]
     if style.format == "json":
-        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+        return _escaped(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
     if style.format == "ndjson":
-        return "".join(msgspec.json.encode(i).decode() + "\n" for i in document["items"])
+        return "".join(_escaped(msgspec.json.encode(i).decode()) + "\n" for i in document["items"])
+    return _yaml(msgspec.json.decode(msgspec.json.encode(document)))
+
+
+def _escaped(document: str) -> str:
+    """JSON, or double-quoted YAML, that says the same and holds nothing a terminal would obey."""
+
+    def escape(match: re.Match[str]) -> str:
+        return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", match[0].encode("utf-16-be")))
+
+    return OBEYED.sub(escape, document)
+
+
+def _yaml(document: dict[str, Any]) -> str:
     import yaml
 
-    plain = msgspec.json.decode(msgspec.json.encode(document))
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    class Dumper(yaml.SafeDumper):
+        """Puts text that needs escapes in double quotes: YAML has them nowhere else."""
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, '"' if OBEYED.search(value) else None)
+
+    Dumper.add_representer(str, text)
+    return _escaped(yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True))
 
 
 def _pick(item: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
@@ -133,7 +154,11 @@ def _sorted(view: View[T], items: Sequence[T], style: Style) -> list[T]:
     key: Callable[[T], Any] = column.plain or column.value
     known = [i for i in items if key(i) is not None]
     unknown = [i for i in items if key(i) is None]
-    return sorted(known, key=key, reverse=style.sort.startswith("-")) + unknown
+    descending = style.sort.startswith("-")
+    try:
+        return sorted(known, key=key, reverse=descending) + unknown
+    except TypeError:  # maps, lists with gaps, a column of many types: what SQL may answer
+        return sorted(known, key=lambda i: str(key(i)), reverse=descending) + unknown
 
 
 def _csv(columns: list[Column[T]], items: list[T], style: Style) -> str:

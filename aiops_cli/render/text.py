@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# C0 but for tab and line feed, C1, marks of direction, line separators, and what has no width or no
+# right to stand alone.
+OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 _PREFIXES = (
     (1e12, "T"),
     (1e9, "G"),
@@ -22,7 +28,7 @@ _PREFIXES = (
 
 def sanitize(text: str) -> str:
     """Control characters, escapes and bidi marks as visible \\xNN; nothing a terminal would obey."""
-    return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", text.replace("\t", " "))
+    return OBEYED.sub(lambda m: f"\\x{ord(m[0]):02x}", text.replace("\t", " "))
 
 
 def one_line(text: str) -> str:
@@ -70,8 +76,8 @@ def si(value: float | None, unit: str = "") -> str:
 
 def duration(ms: float | None) -> str:
     """Milliseconds as people say them: 850µs, 12.3ms, 1.84s, 2m05s."""
-    if ms is None:
-        return "-"
+    if ms is None or not math.isfinite(ms):
+        return si(ms)
     if ms < 1:
         return f"{ms * 1000:.0f}µs"
     if ms < 1000:
@@ -90,8 +96,14 @@ def age(seconds: float) -> str:
 
 
 def clock(unix: float, zone: tzinfo | None) -> str:
-    """A time for tables, to the second."""
-    return datetime.fromtimestamp(unix, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    """A time for tables, to the second; what no date can say as the number it is."""
+    try:
+        moment = datetime.fromtimestamp(unix, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{unix:g}"
+    with suppress(ValueError, OverflowError, OSError):  # a zone can lead out of the years 1 to 9999
+        moment = moment.astimezone(zone)
+    return moment.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def sparkline(values: list[float]) -> str:
@@ -101,5 +113,7 @@ def sparkline(values: list[float]) -> str:
     if not known:
         return ""
     low, high = min(known), max(known)
-    spread = (high - low) or 1.0
-    return "".join(bars[min(7, int((v - low) / spread * 7.999))] if math.isfinite(v) else " " for v in values)
+    spread = (high / 2 - low / 2) or 1.0  # halves, since the whole may be beyond a float
+    return "".join(
+        bars[min(7, int((v / 2 - low / 2) / spread * 7.999))] if math.isfinite(v) else " " for v in values
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from aiops_cli.services.evidence import AskedQuery, Evidence, collect
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.metrics import CachePolicy
+from aiops_cli.services.times import unix
 
 _DOWN = frozenset({"up"})
 _EITHER = frozenset({"traffic"})
@@ -149,11 +149,13 @@ def _indicator(
 
 
 def alert_time(alerts: Sequence[AlertItem], fingerprint: str | None = None) -> float | None:
-    """When the trouble was first alerted (unix seconds): of one alert, or of the oldest firing one."""
-    from datetime import datetime
+    """When the trouble was first alerted (unix seconds): of one alert, or of the oldest firing one.
 
-    starts = []
-    for alert in alerts:
-        if alert.starts_at and alert.state == "FIRING" and fingerprint in (None, alert.fingerprint):
-            starts.append(datetime.fromisoformat(alert.starts_at).timestamp())
-    return min((s for s in starts if math.isfinite(s)), default=None)
+    A start that is no time is passed over."""
+    starts = [
+        started
+        for a in alerts
+        if a.state == "FIRING" and fingerprint in (None, a.fingerprint)
+        if (started := unix(a.starts_at)) is not None
+    ]
+    return min(starts, default=None)

@@ -6,13 +6,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import re
 import secrets
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -40,6 +39,8 @@ from aiops_cli.services.evidence import SUSPICIOUS, owner_label
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.queries import CATALOGUE
+from aiops_cli.services.scrub import REDACTED, scrub, scrub_attributes, scrub_labels
+from aiops_cli.services.times import datable, unix
 from aiops_cli.sources.base import TraceQuery
 
 RAW = (
@@ -50,12 +51,7 @@ RAW = (
 _SLICES = 8
 _SUSPECT_LINES, _OTHER_LINES = 4000, 2000
 _TRACES, _FAILED_TRACES = 40, 20
-
-# Anything that looks like a secret, in lines, annotations and attributes: the value goes, the key stays.
-_SECRETS = re.compile(
-    r"(?i)(\b(?:password|passwd|secret|token|api[_-]?key|authorization|credential)\b[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"',;&}]+"
-    r"|\bBearer\s+[A-Za-z0-9._~+/-]{8,}=*|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-)
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 @dataclass(slots=True)
@@ -68,11 +64,6 @@ class Recording:
     selectors: list[str] = field(default_factory=list)
     redact: list[str] = field(default_factory=list)
     scenario: dict[str, Any] | None = None
-
-
-def scrub(text: str) -> str:
-    """A text with what looks like a secret replaced."""
-    return _SECRETS.sub(lambda m: (m[1] or "") + "[redacted]", text)
 
 
 async def record(
@@ -91,17 +82,15 @@ async def record(
     async def ask(member: Member) -> Answer[ClusterParts]:
         parts, failed = await _cluster(member, recording)
         failures.extend(failed)
-        told = [
-            f"{f.source}: {f.message}"
-            for f in failed
-            if not f.code.endswith(("NOT_AVAILABLE", "NOT_RECORDED"))
-        ]
+        told = [f"{f.source}: {f.message}" for f in failed if not _absent(f.code)]
         return Answer([parts], warnings=told, partial=bool(told))
 
     result = await fan_out(members, ask, watch=watch)
     got = dict(result.rows)
     failures += [
-        Failure(c.name, "all", c.error.code, c.error.message) for c in result.clusters if c.error is not None
+        Failure(c.name, "all", c.error.code, scrub(c.error.message))
+        for c in result.clusters
+        if c.error is not None
     ]
     clusters = [_described(m, got[m.name]) for m in members if m.name in got]
     window = recording.window
@@ -156,57 +145,72 @@ def _described(member: Member, parts: ClusterParts) -> RecordedCluster:
         if parts.kube
         else "none",
     }
-    return RecordedCluster(member.name, member.cluster.server, dict(member.cluster.labels), counts)
+    server = scrub(member.cluster.server) if member.cluster.server else None
+    return RecordedCluster(member.name, server, scrub_labels(member.cluster.labels), counts)
 
 
 async def _cluster(member: Member, recording: Recording) -> tuple[ClusterParts, list[Failure]]:
+    """All that a cluster's sources answer, and what they did not. Raises ClusterError if none answered."""
     parts = ClusterParts()
     failed: list[Failure] = []
+    errors: list[AiopsError] = []
 
-    async def guard(source: str, work: Any) -> None:
+    async def guard(source: str, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except AiopsError as error:
-            failed.append(Failure(member.name, source, str(error.code), error.message))
+            errors.append(error)
+            failed.append(_failure(member, source, error))
 
-    await asyncio.gather(
-        guard("prometheus", _metrics(member, recording, parts, failed)),
-        guard("loki", _logs(member, recording, parts)),
-        guard("traces", _traces(member, recording, parts)),
-        guard("alerts", _alerts(member, parts)),
-        guard("kubernetes", _kube(member, recording, parts)),
-    )
-    if len(failed) >= 5 and not parts.queries:
-        from aiops_cli.errors import ClusterError
-
-        raise ClusterError(
-            failed[0].message, hint="aiops clusters health shows what answers", code=ErrorCode(failed[0].code)
-        )
+    sources = {
+        "prometheus": _metrics(member, recording, parts, failed),
+        "loki": _logs(member, recording, parts),
+        "traces": _traces(member, recording, parts),
+        "alerts": _alerts(member, parts),
+        "kubernetes": _kube(member, recording, parts),
+    }
+    await asyncio.gather(*(guard(source, work) for source, work in sources.items()))
+    if len(errors) == len(sources):
+        raise next((e for e in errors if not _absent(e.code)), errors[0])
     _redact(parts, recording.redact)
     return parts, failed
 
 
+def _absent(code: str) -> bool:
+    """Whether the cluster merely has no such source."""
+    return code.endswith(("NOT_AVAILABLE", "NOT_RECORDED"))
+
+
+def _failure(member: Member, source: str, error: AiopsError, about: str = "") -> Failure:
+    return Failure(member.name, source, str(error.code), scrub(error.message) + about)
+
+
 async def _metrics(member: Member, recording: Recording, parts: ClusterParts, failed: list[Failure]) -> None:
+    """Every query that is answered; the others are failures. Raises the first error if none is."""
     source = await member.metrics()
     window = recording.window.aligned(recording.step)
     exprs = [*dict.fromkeys([*(q.expr for q in CATALOGUE.values()), *recording.queries, RAW])]
 
-    async def one(expr: str) -> RecordedQuery | None:
+    async def one(expr: str) -> RecordedQuery | AiopsError:
         try:
             answer = await source.query_range(expr, window, recording.step)
         except AiopsError as error:
-            failed.append(
-                Failure(member.name, "prometheus", str(error.code), f"{error.message} (query {expr})")
-            )
-            return None
+            return error
         return RecordedQuery(expr, recording.step, [_series(s) for s in answer.rows])
 
-    parts.queries = [q for q in await asyncio.gather(*(one(e) for e in exprs)) if q is not None]
+    answers = await asyncio.gather(*(one(e) for e in exprs))
+    parts.queries = [a for a in answers if isinstance(a, RecordedQuery)]
+    errors = [(e, a) for e, a in zip(exprs, answers, strict=True) if isinstance(a, AiopsError)]
+    if not parts.queries:
+        raise errors[0][1]
+    failed += [_failure(member, "prometheus", error, f" (query {expr})") for expr, error in errors]
 
 
 def _series(series: Series) -> RecordedSeries:
     return RecordedSeries(
-        series.labels, series.timestamps.astype("<f8").tobytes(), series.values.astype("<f8").tobytes()
+        scrub_labels(series.labels),
+        series.timestamps.astype("<f8").tobytes(),
+        series.values.astype("<f8").tobytes(),
     )
 
 
@@ -225,7 +229,7 @@ async def _logs(member: Member, recording: Recording, parts: ClusterParts) -> No
         answers = await asyncio.gather(
             *(source.query_range(expr, s, limit // _SLICES, "backward") for s in slices)
         )
-        entries = sorted((e for a in answers for e in a.rows), key=lambda e: e.ns)
+        entries = sorted((e for a in answers for e in a.rows if datable(e.ns / 1e9)), key=lambda e: e.ns)
         full = any(len(a.rows) >= limit // _SLICES for a in answers)
         parts.logs.append(_recorded_logs(expr, entries, full))
 
@@ -235,12 +239,8 @@ def _recorded_logs(expr: str, entries: list[LogEntry], truncated: bool) -> Recor
     lines = []
     for entry in entries:
         stream = index.setdefault(tuple(sorted(entry.labels.items())), len(index))
-        lines.append(
-            RecordedLine(
-                entry.ns, stream, scrub(entry.line), {k: scrub(v) for k, v in entry.metadata.items()}
-            )
-        )
-    return RecordedLogs(expr, [dict(k) for k in index], lines, truncated)
+        lines.append(RecordedLine(entry.ns, stream, scrub(entry.line), scrub_labels(entry.metadata)))
+    return RecordedLogs(expr, [scrub_labels(dict(k)) for k in index], lines, truncated)
 
 
 async def _traces(member: Member, recording: Recording, parts: ClusterParts) -> None:
@@ -253,45 +253,37 @@ async def _traces(member: Member, recording: Recording, parts: ClusterParts) -> 
     seen: dict[tuple[str, str], Span] = {}
     for answer in await asyncio.gather(*asks):
         for span in answer.rows:
-            seen.setdefault((span.trace_id, span.span_id), span)
+            if datable(span.start_ns / 1e9) and datable(span.duration_ns / 1e9):
+                seen.setdefault((span.trace_id, span.span_id), span)
     parts.spans = [
         RecordedSpan(
             s.trace_id,
             s.span_id,
             s.parent_id,
             s.service,
-            s.name,
+            scrub(s.name),
             s.kind,
             s.start_ns,
             s.duration_ns,
             s.status,
-            _scrubbed(s.attributes),
-            _scrubbed(s.resource),
-            [_scrubbed(e) for e in s.events],
+            scrub_attributes(s.attributes),
+            scrub_attributes(s.resource),
+            [scrub_attributes(e) for e in s.events],
         )
         for s in sorted(seen.values(), key=lambda s: (s.start_ns, s.trace_id, s.span_id))
     ]
-
-
-def _scrubbed(values: dict[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, str):
-            out[key] = scrub(value)
-        elif isinstance(value, dict):
-            out[key] = _scrubbed(value)
-        elif isinstance(value, (int, float, bool)) or value is None:
-            out[key] = value
-        else:
-            out[key] = scrub(str(value))
-    return out
 
 
 async def _alerts(member: Member, parts: ClusterParts) -> None:
     answer = await (await member.alerts()).alerts()
     parts.alerts = [
         msgspec.structs.replace(
-            a, cluster=member.name, annotations={k: scrub(v) for k, v in a.annotations.items()}
+            a,
+            cluster=member.name,
+            labels=scrub_labels(a.labels),
+            annotations=scrub_labels(a.annotations),
+            starts_at=a.starts_at if unix(a.starts_at) is not None else None,
+            generator_url=scrub(a.generator_url) if a.generator_url else None,
         )
         for a in answer.rows
     ]
@@ -306,21 +298,29 @@ async def _kube(member: Member, recording: Recording, parts: ClusterParts) -> No
     )
     parts.kube = RecordedKube(
         version,
-        [msgspec.structs.replace(e, message=scrub(e.message)) for e in events.rows],
-        [msgspec.structs.replace(c, detail=scrub(c.detail)) for c in changes.rows],
-        list(workloads.rows),
+        [msgspec.structs.replace(e, message=scrub(e.message)) for e in events.rows if datable(e.at)],
+        [
+            msgspec.structs.replace(c, what=scrub(c.what), detail=scrub(c.detail))
+            for c in changes.rows
+            if datable(c.at)
+        ],
+        [msgspec.structs.replace(w, labels=scrub_labels(w.labels)) for w in workloads.rows],
     )
 
 
 def _redact(parts: ClusterParts, names: list[str]) -> None:
-    """Replace the values of chosen labels and attributes everywhere."""
+    """Replace the values of chosen labels and attributes everywhere: also where the recording has a
+    field of its own for one, such as a pod's name."""
     hidden = set(names)
     if not hidden:
         return
 
     def hide(values: dict[str, Any]) -> None:
-        for name in hidden & values.keys():
-            values[name] = "[redacted]"
+        for name, value in values.items():
+            if name in hidden:
+                values[name] = REDACTED
+            elif isinstance(value, dict):
+                hide(value)
 
     for query in parts.queries:
         for series in query.series:
@@ -333,9 +333,29 @@ def _redact(parts: ClusterParts, names: list[str]) -> None:
     for span in parts.spans:
         hide(span.attributes)
         hide(span.resource)
+        for event in span.events:
+            hide(event)
+        if hidden & {"service", "service.name", "service_name"}:
+            span.service = REDACTED
     for alert in parts.alerts:
         hide(alert.labels)
         hide(alert.annotations)
+    parts.alerts = [_without(a, hidden, {"alertname": "name", "severity": "severity"}) for a in parts.alerts]
     if parts.kube:
         for pod in parts.kube.workloads:
             hide(pod.labels)
+        places = {"namespace": "namespace", "pod": "pod", "node": "node"}
+        parts.kube.workloads = [_without(w, hidden, places) for w in parts.kube.workloads]
+        parts.kube.events = [_without(e, hidden, _naming(e.kind)) for e in parts.kube.events]
+        parts.kube.changes = [_without(c, hidden, _naming(c.kind)) for c in parts.kube.changes]
+
+
+def _naming(kind: str) -> dict[str, str]:
+    """Which field of an object's event or change says what a label of its kind's name says."""
+    return {"namespace": "namespace", kind.lower(): "name"}
+
+
+def _without(item: S, hidden: set[str], fields: dict[str, str]) -> S:
+    """An item without the fields that say what a hidden label says."""
+    changed = {f: REDACTED for label, f in fields.items() if label in hidden and getattr(item, f)}
+    return msgspec.structs.replace(item, **changed) if changed else item

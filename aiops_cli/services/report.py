@@ -24,7 +24,7 @@ from aiops_cli.models.signals import AlertItem
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.queries import CATALOGUE
 from aiops_cli.services.rca import Investigation
-from aiops_cli.services.record import scrub
+from aiops_cli.services.scrub import scrub, scrub_labels
 from aiops_cli.services.times import rfc3339
 
 _ENTRIES = 200
@@ -324,8 +324,8 @@ def _clean_evidence(evidence: Evidence) -> Evidence:
 def _clean_alert(alert: AlertItem) -> AlertItem:
     return replace(
         alert,
-        labels={k: scrub(v) for k, v in alert.labels.items()},
-        annotations={k: scrub(v) for k, v in alert.annotations.items()},
+        labels=scrub_labels(alert.labels),
+        annotations=scrub_labels(alert.annotations),
     )
 
 

@@ -11,6 +11,9 @@ from aiops_cli.models.timerange import TimeRange
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
 
+EARLIEST, LATEST = -62135596800.0, 253402300799.0
+"""Unix seconds of the first and the last second that a date can say (years 1 and 9999)."""
+
 
 def parse_duration(text: str, what: str = "duration") -> float:
     """`1h30m`, `45s`, `2d`, or plain seconds, to seconds. Raises UsageError (INVALID_TIME)."""
@@ -69,7 +72,7 @@ def parse_window(
         if start
         else until - (parse_duration(since, "--since") if since else default)
     )
-    if begin < 0 or until > 253402300799:
+    if begin < 0 or until > LATEST:
         raise _invalid("the window lies outside of what can be dated", "check --from, --to and --since")
     if begin >= until:
         raise _invalid("the window ends before it starts", "check --from, --to and --since")
@@ -92,15 +95,36 @@ def parse_zone(name: str | None, *, machine: bool) -> tzinfo | None:
         ) from None
 
 
+def unix(text: str | None) -> float | None:
+    """RFC 3339, as servers write it, to unix seconds; None for what is no time, and for Go's zero time,
+    which stands for none. Nanoseconds are cut to microseconds."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return seconds if seconds > EARLIEST else None
+
+
+def datable(seconds: float) -> bool:
+    """Whether a time lies in the years 1 to 9999."""
+    return EARLIEST <= seconds <= LATEST
+
+
 def rfc3339(unix: float) -> str:
-    """UTC to the millisecond, `Z` at the end; microseconds are dropped."""
-    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """UTC to the millisecond, `Z` at the end; microseconds are dropped.
+
+    A time that no date can say, which a server may well send, becomes the nearest one that can.
+    """
+    nearest = min(unix, LATEST) if unix >= EARLIEST else EARLIEST
+    return datetime.fromtimestamp(nearest, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def rfc3339_ns(ns: int) -> str:
-    """UTC with nanoseconds."""
-    seconds, rest = divmod(ns, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest:09d}Z"
+    """As rfc3339, with nanoseconds."""
+    nearest = min(max(ns, int(EARLIEST) * 10**9), int(LATEST) * 10**9)
+    seconds, rest = divmod(nearest, 10**9)
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")[:19] + f".{rest:09d}Z"
 
 
 def _invalid(message: str, hint: str) -> UsageError:
