@@ -8,7 +8,7 @@ import typer
 
 from aiops_cli.cli.runtime import Session, execute
 
-app = typer.Typer(help="Active alerts of the fleet.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Active alerts of the fleet.", no_args_is_help=True)
 
 
 @app.command("list")

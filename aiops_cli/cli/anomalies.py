@@ -9,7 +9,7 @@ import typer
 from aiops_cli.cli.runtime import Session, execute
 from aiops_cli.errors import ExitCode
 
-app = typer.Typer(help="Find what is unusual in metrics.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Find what is unusual in metrics.", no_args_is_help=True)
 
 
 @app.callback()

@@ -36,6 +36,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+SHARED = "Also takes the shared options: -c, -l, -g, -o, --since, --from, --to, --bundle, --timeout, …: aiops --help"
+
+
 class LazyGroup(TyperGroup):
     """Lists commands from the table, and imports one only to run or complete it."""
 
@@ -58,6 +61,8 @@ class LazyGroup(TyperGroup):
             module = importlib.import_module(f"aiops_cli.cli.{COMMANDS[name][0]}")
             command = typer.main.get_command(module.app)
             command.name = name
+            for one in (command, *getattr(command, "commands", {}).values()):
+                one.epilog = one.epilog or SHARED
         return name, command, rest
 
 
@@ -85,7 +90,7 @@ def root(
         str | None, typer.Option("--selector", "-l", help="Fleet labels, key=value,…")
     ] = None,
     group: Annotated[str | None, typer.Option("--group", "-g", help="A group from the config.")] = None,
-    output: Annotated[str | None, typer.Option("--output", "-o", help="|".join(FORMATS))] = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", help=", ".join(FORMATS))] = None,
     since: Annotated[str | None, typer.Option("--since", help="Look back this long: 30m, 1h30m, 2d.")] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="Start: RFC 3339, epoch seconds, now-6h.")

@@ -10,7 +10,9 @@ import typer
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(
-    no_args_is_help=True, help="Portable evidence: a recorded stretch of the fleet in one file."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Portable evidence: a recorded stretch of the fleet in one file.",
 )
 
 

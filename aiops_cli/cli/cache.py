@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aiops_cli.store.answers import AnswerCache
     from aiops_cli.store.ranges import RangeCache
 
-app = typer.Typer(help="The local cache.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="The local cache.", no_args_is_help=True)
 
 
 @app.command()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FORMATS = (*FORMATS, "junit")
 
 app = typer.Typer(
+    add_completion=False,
     help="Assertions for CI: PromQL, alerts; JUnit, exit codes.",
     epilog="Exit codes: 0 all pass, 1 a check failed, 2 a bad file or expression, 3 some clusters could not "
     "be asked, 4 none could, 5 not allowed. Shared options (-c, -o, …): aiops --help",

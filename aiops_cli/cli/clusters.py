@@ -8,7 +8,11 @@ import typer
 
 from aiops_cli.cli.runtime import Session, execute
 
-app = typer.Typer(help="The fleet: kubeconfig contexts and what was learned of them.", no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False,
+    help="The fleet: kubeconfig contexts and what was learned of them.",
+    no_args_is_help=True,
+)
 
 
 @app.command("list")

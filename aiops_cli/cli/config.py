@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from aiops_cli.cli.runtime import Session, execute
 
-app = typer.Typer(help="aiops' own settings.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="aiops' own settings.", no_args_is_help=True)
 
 
 @app.command()
@@ -47,13 +49,9 @@ def view(ctx: typer.Context) -> None:
 def path(ctx: typer.Context) -> None:
     """Where the config file is, or would be."""
 
-    async def body(session: Session) -> int:
-        from aiops_cli.config.settings import default_path
+    from aiops_cli.config.settings import default_path
 
-        print(session.settings.path or default_path())
-        return 0
-
-    execute(ctx, body, select=False)
+    print(ctx.obj.config or os.environ.get("AIOPS_CONFIG") or default_path())
 
 
 @app.command()

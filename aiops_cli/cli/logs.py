@@ -8,7 +8,7 @@ import typer
 
 from aiops_cli.cli.runtime import Session, execute
 
-app = typer.Typer(help="LogQL over the fleet.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="LogQL over the fleet.", no_args_is_help=True)
 
 
 @app.command()

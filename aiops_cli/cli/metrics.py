@@ -9,6 +9,7 @@ import typer
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     help="PromQL over the fleet.",
     epilog="Shared options (-c, -o, --since, …): aiops --help",

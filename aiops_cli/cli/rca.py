@@ -9,7 +9,7 @@ import typer
 from aiops_cli.cli.runtime import Session, execute
 from aiops_cli.errors import ExitCode
 
-app = typer.Typer(help="Ranked, evidenced root causes.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Ranked, evidenced root causes.", no_args_is_help=True)
 
 
 @app.command()
@@ -22,10 +22,12 @@ def analyze(
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Only what belongs to this namespace.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", help="Causes to show.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Causes to show.")] = 10,
     fail_on: Annotated[
         float | None,
-        typer.Option("--fail-on", help="Exit 1 when a cause has at least this confidence (0 to 1)."),
+        typer.Option(
+            "--fail-on", min=0, max=1, help="Exit 1 when a cause has at least this confidence (0 to 1)."
+        ),
     ] = None,
 ) -> None:
     """Read all signals of the window (last hour unless said) and rank what explains the trouble."""
@@ -40,7 +42,8 @@ def analyze(
         found = await investigate(session, alert=alert, at=at, namespace=namespace, limit=limit)
         kept = keep(session, found)
         if session.format == "table" and not session.options.columns:
-            sys.stdout.write(causes_text(found.causes.rows, session.zone, _width()))
+            if found.evidence:
+                sys.stdout.write(causes_text(found.causes.rows, session.zone, _width()))
             session.explain(found.causes)
             code = int(session.exit_code(found.causes))
         else:

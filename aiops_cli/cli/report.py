@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiops_cli.services.report import Report
     from aiops_cli.services.report_files import ReportDocument
 
-app = typer.Typer(help="Write a report: generate, list, show.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Write a report: generate, list, show.", no_args_is_help=True)
 
 _TYPES = ("incident",)
 _DOCUMENTS = ("md", "json", "yaml")

@@ -62,7 +62,8 @@ class Session:
 
     def window(self, default: float = 3600.0) -> TimeRange:
         o = self.options
-        return times.parse_window(o.since, o.start, o.end, self.now, default=default, zone=self.zone)
+        window = times.parse_window(o.since, o.start, o.end, self.now, default=default, zone=self.zone)
+        return window if self.bundle is None else self.bundle.within(window)
 
     def step(self, window: TimeRange) -> float:
         if self.options.step:
@@ -142,21 +143,20 @@ class Session:
         return int(self.exit_code(result))
 
     def explain(self, result: FleetResult[Any]) -> None:
-        """One line on stderr for each cluster that failed or lacks something."""
-        if not self.options.quiet:
-            told: set[str] = set()
-            for status in result.clusters:
-                if status.error is not None:
-                    at = f" [{status.error.endpoint}]" if status.error.endpoint else ""
-                    advice = status.error.hint
-                    hint = f"; {advice}" if advice and "\n" not in advice and advice not in told else ""
-                    told.add(advice)
-                    print(
-                        one_line(f"{status.name}: {status.error.code}: {status.error.message}{at}{hint}"),
-                        file=sys.stderr,
-                    )
-                for warning in status.warnings:
-                    print(one_line(f"{status.name}: warning: {warning}"), file=sys.stderr)
+        """One line on stderr for each cluster that failed; unless quiet, one for what lacks something."""
+        told: set[str] = set()
+        for status in result.clusters:
+            if status.error is not None:
+                at = f" [{status.error.endpoint}]" if status.error.endpoint else ""
+                advice = status.error.hint
+                hint = f"; {advice}" if advice and "\n" not in advice and advice not in told else ""
+                told.add(advice)
+                print(
+                    one_line(f"{status.name}: {status.error.code}: {status.error.message}{at}{hint}"),
+                    file=sys.stderr,
+                )
+            for warning in [] if self.options.quiet else status.warnings:
+                print(one_line(f"{status.name}: warning: {warning}"), file=sys.stderr)
         if self.options.timings:
             for status in sorted(result.clusters, key=lambda s: -s.duration_ms):
                 print(
@@ -221,6 +221,7 @@ def open_session(options: Options, *, select: bool = True) -> tuple[Session, Cal
 
     settings = load_settings(Path(options.config) if options.config else None)
     timeout = _timeout(options, settings.defaults.timeout)
+    _check_times(options)
     notices = Notices(
         None if options.quiet else lambda line: print(f"note: {sanitize(line)}", file=sys.stderr)
     )
@@ -278,6 +279,15 @@ def _bundle_session(
         bundle.close()
 
     return Session(options, settings, registry, state, bundle.end, members, chosen, None, bundle), close
+
+
+def _check_times(options: Options) -> None:
+    """A time that can't be read is wrong usage, whether or not the command goes on to use it."""
+    if options.since or options.start or options.end:
+        times.parse_window(options.since, options.start, options.end, time.time())
+    for text, flag in ((options.step, "--step"), (options.max_age, "--max-age")):
+        if text:
+            times.parse_duration(text, flag)
 
 
 def _timeout(options: Options, default: float) -> float:

@@ -28,7 +28,12 @@ def alert_view(now: float) -> View[AlertItem]:
             Column("cluster", lambda a: a.cluster),
             Column("severity", lambda a: a.severity),
             Column("state", lambda a: a.state),
-            Column("age", since, right=True, plain=lambda a: unix(a.starts_at)),
+            Column(
+                "age",
+                since,
+                right=True,
+                plain=lambda a: None if (t := unix(a.starts_at)) is None else now - t,
+            ),
             Column("alert", lambda a: a.name),
             Column("namespace", lambda a: a.labels.get("namespace")),
             Column("summary", lambda a: a.annotations.get("summary") or a.annotations.get("description")),

@@ -9,7 +9,7 @@ import typer
 
 from aiops_cli.cli.runtime import Session, execute
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

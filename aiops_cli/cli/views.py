@@ -34,11 +34,15 @@ def selector(labels: dict[str, str]) -> str:
     return f"{name}{{{inner}}}" if inner or not name else name
 
 
+# Labels that say who a series is about, when none tells it from others.
+_WHO = ("namespace", "job", "pod", "node", "instance")
+
+
 def _label(name: str) -> Any:
     return lambda item: item.labels.get(name)
 
 
-def _label_columns(items: Sequence[MetricItem], limit: int = 6) -> list[Column[MetricItem]]:
+def _label_columns(items: Sequence[MetricItem], limit: int = 8) -> list[Column[MetricItem]]:
     """A column for each label that tells these series apart, fewest first; all of them when wide."""
     values: dict[str, set[str | None]] = {}
     for i in items:
@@ -47,7 +51,9 @@ def _label_columns(items: Sequence[MetricItem], limit: int = 6) -> list[Column[M
     for key, seen in values.items():
         seen.update(i.labels.get(key) for i in items)
     names = sorted(values, key=lambda k: (k != "__name__", len(values[k]) == 1, k))
-    telling = [n for n in names if len(values[n]) > 1 or n == "__name__"][:limit] or names[:limit]
+    telling = [n for n in names if len(values[n]) > 1 or n == "__name__"][:limit]
+    if not any(n != "__name__" for n in telling):
+        telling += [n for n in _WHO if n in values][:3] or names[:3]
     return [Column("metric" if n == "__name__" else n, _label(n), wide=n not in telling) for n in names]
 
 
@@ -77,7 +83,7 @@ def range_view(items: Sequence[MetricItem]) -> View[MetricItem]:
     low, high = bounds(min), bounds(max)
     columns: list[Column[MetricItem]] = [
         Column("cluster", lambda i: i.cluster),
-        *_label_columns(items, 4),
+        *_label_columns(items, 5),
         Column("trend", lambda i: sparkline(_shrink(i, 24)), plain=lambda i: None),
         Column("min", lambda i: si(low(i)), right=True, plain=low),
         Column("max", lambda i: si(high(i)), right=True, plain=high),

@@ -67,6 +67,8 @@ def si(value: float | None, unit: str = "") -> str:
     if value == 0:
         return f"0{unit}"
     size = abs(value)
+    if size < 1e6 and float(value).is_integer() and not unit:
+        return f"{int(value)}"
     scale, prefix = next(((s, p) for s, p in _PREFIXES if size >= s), (1e-9, "n"))
     if scale == 1e-3 and not unit and size >= 0.001:
         scale, prefix = 1.0, ""

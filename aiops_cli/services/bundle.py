@@ -23,6 +23,8 @@ import numpy as np
 from aiops_cli.errors import ErrorCode, NotAvailableError, UsageError
 from aiops_cli.models.fleet import Cluster
 from aiops_cli.models.signals import AlertItem, Change, KubeEvent, Workload
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.times import rfc3339
 
 if TYPE_CHECKING:
     from aiops_cli.services.replay import RecordedMember
@@ -152,6 +154,18 @@ class Bundle:
     @property
     def step(self) -> float:
         return self.manifest.step
+
+    def within(self, window: TimeRange) -> TimeRange:
+        """The part of a window that was recorded. Raises UsageError (INVALID_TIME) if there is none."""
+        start, end = max(window.start, self.manifest.start), min(window.end, self.manifest.end)
+        if start >= end:
+            recorded = f"{rfc3339(self.manifest.start)} to {rfc3339(self.manifest.end)}"
+            raise UsageError(
+                f"the window lies outside of what bundle {self.path} recorded",
+                hint=f"it holds {recorded}; leave out --from, --to and --since for all of it",
+                code=ErrorCode.INVALID_TIME,
+            )
+        return TimeRange(start, end)
 
     def close(self) -> None:
         self.archive.close()

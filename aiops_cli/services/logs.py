@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from aiops_cli.errors import ErrorCode, UsageError
@@ -27,6 +28,12 @@ async def query(
     """At most `limit` lines a cluster, merged by time; newest first when backward."""
     if limit < 1:
         raise UsageError("--limit must be at least 1", hint="--limit 100")
+    if re.match(r"[a-z_]+\s*(\(|by\b|without\b)", expr.strip()):
+        raise UsageError(
+            "metric queries over logs are not supported: only log queries are",
+            hint='aiops logs query \'{namespace="shop"} |= "error"\'',
+            code=ErrorCode.INVALID_LOGQL,
+        )
     if not expr.strip().startswith("{"):
         raise UsageError(
             "LogQL starts with a stream selector in braces",

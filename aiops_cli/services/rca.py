@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from aiops_cli.analysis.observations import BadDirection, Indicator, Observations
@@ -20,6 +21,7 @@ from aiops_cli.services.fleet import Member
 from aiops_cli.services.metrics import CachePolicy
 from aiops_cli.services.times import unix
 
+_MOST = 200  # causes that are looked at when only some are asked for
 _DOWN = frozenset({"up"})
 _EITHER = frozenset({"traffic"})
 
@@ -75,7 +77,10 @@ async def investigate(
     result = await fan_out(members, ask, watch=watch)
     evidence = [e for _, e in result.rows]
     begun = time.perf_counter()
-    causes = analyze(observations(evidence, window, at, namespace, alert), limit=limit) if evidence else []
+    ranked = analyze(observations(evidence, window, at, namespace, alert), limit=_MOST) if evidence else []
+    placed = any(e.workloads for e in evidence)
+    causes = [c for c in ranked if _belongs(c.entity, namespace, placed)][:limit]
+    causes = [msgspec.structs.replace(c, rank=i + 1) for i, c in enumerate(causes)]
     gaps = [(e.cluster, source, info) for e in evidence for source, info in e.gaps]
     gaps += [(c.name, "all", c.error) for c in result.clusters if c.error is not None]
     return Investigation(
@@ -123,8 +128,17 @@ def observations(
         ]
         found.events += [(part.cluster, e) for e in part.events if _kept(e.namespace, namespace)]
         found.changes += [(part.cluster, c) for c in part.changes if _kept(c.namespace, namespace)]
-        found.workloads += [(part.cluster, w) for w in part.workloads if _kept(w.namespace, namespace)]
+        # All pods: they say which namespace a service is in.
+        found.workloads += [(part.cluster, w) for w in part.workloads]
     return found
+
+
+def _belongs(entity: Entity, wanted: str | None, placed: bool) -> bool:
+    """Whether a cause is of the namespace: what has none (a node) is of each; a service without one is
+    elsewhere where pods are known (`placed`), and may be anywhere where they are not."""
+    if wanted is None or entity.namespace == wanted:
+        return True
+    return entity.namespace is None and (entity.kind != "service" or not placed)
 
 
 def _kept(of: str | None, wanted: str | None) -> bool:

@@ -11,6 +11,18 @@ from aiops_cli.services.bundle import not_recorded
 Labels = dict[str, str]
 
 
+def check_syntax(expr: str) -> None:
+    """Raises UsageError (INVALID_PROMQL) for what is no PromQL: no server will see it to say so."""
+    import promql_parser
+
+    from aiops_cli.sources.prometheus import invalid_promql
+
+    try:
+        promql_parser.parse(expr)
+    except ValueError as error:
+        raise invalid_promql(expr, str(error)) from None
+
+
 def normal(expr: str) -> str:
     import promql_parser
 

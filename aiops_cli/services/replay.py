@@ -21,7 +21,7 @@ from aiops_cli.services.bundle import (
     arrays,
     not_recorded,
 )
-from aiops_cli.services.recorded_query import normal, parse_logql, selector
+from aiops_cli.services.recorded_query import check_syntax, normal, parse_logql, selector
 from aiops_cli.sources.base import Direction, TraceQuery, TraceSummary
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class RecordedMetrics:
             if rows:
                 unique = {tuple(sorted(labels.items())): (labels, t, v) for labels, t, v in rows}
                 return [unique[k] for k in sorted(unique)]
+        check_syntax(expr)
         raise not_recorded(f"the query {expr!r}", [q.expr for q in self._queries.values()])
 
     async def query(self, expr: str, at: float | None = None) -> Answer[Series]:
