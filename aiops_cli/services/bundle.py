@@ -9,7 +9,6 @@ has its series; for others the error lists what is there.
 from __future__ import annotations
 
 import hashlib
-import math
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from aiops_cli.errors import ErrorCode, NotAvailableError, UsageError
 from aiops_cli.models.fleet import Cluster
 from aiops_cli.models.signals import AlertItem, Change, KubeEvent, Workload
 from aiops_cli.models.timerange import TimeRange
-from aiops_cli.services.times import rfc3339
+from aiops_cli.services.times import LATEST, datable, rfc3339, unix
 
 if TYPE_CHECKING:
     from aiops_cli.services.replay import RecordedMember
@@ -33,6 +32,8 @@ FORMAT = 1
 _MAX_PARTS = 10_000
 _MAX_PART = 512 << 20
 _MAX_TOTAL = 4 << 30
+_MIN_STEP = 0.001  # seconds, the finest that Prometheus knows
+_MAX_POINTS = 10_000_000
 
 
 class RecordedSeries(msgspec.Struct, array_like=True):
@@ -176,9 +177,12 @@ class Bundle:
             name = part_name(self.manifest, cluster)
             data = read_part(self.archive, self.manifest, name, self.path)
             try:
-                self._loaded[cluster] = msgspec.msgpack.decode(data, type=ClusterParts)
-            except msgspec.MsgspecError as error:
+                parts = msgspec.msgpack.decode(data, type=ClusterParts)
+            except (msgspec.MsgspecError, RecursionError) as error:
                 raise damaged(self.path, f"{name} can't be decoded: {error}") from None
+            if problem := _impossible(parts):
+                raise damaged(self.path, f"{name} has {problem}")
+            self._loaded[cluster] = parts
         return self._loaded[cluster]
 
 
@@ -241,13 +245,27 @@ def _manifest(archive: zipfile.ZipFile, name: str) -> Manifest:
         manifest = msgspec.json.decode(raw, type=Manifest)
     except msgspec.MsgspecError as error:
         raise damaged(name, f"its manifest can't be read: {error}") from None
-    if (
-        not all(math.isfinite(v) for v in (manifest.start, manifest.end, manifest.step))
-        or manifest.step <= 0
-        or manifest.end < manifest.start
-    ):
+    start, end, step = manifest.start, manifest.end, manifest.step
+    if not 0 <= start <= end <= LATEST or not step >= _MIN_STEP or (end - start) / step > _MAX_POINTS:
         raise damaged(name, "its manifest has impossible times")
+    if len({c.name for c in manifest.clusters}) < len(manifest.clusters):
+        raise damaged(name, "its manifest names a cluster twice")
     return manifest
+
+
+def _impossible(parts: ClusterParts) -> str | None:
+    """What no recording can have, and an answer would fail on."""
+    for logs in parts.logs:
+        if not all(0 <= line.stream < len(logs.streams) for line in logs.lines):
+            return "a log line of no stream"
+    if any(s.duration_ns < 0 for s in parts.spans):
+        return "a span that ends before it starts"
+    if any(a.starts_at and unix(a.starts_at) is None for a in parts.alerts):
+        return "an alert with an impossible time"
+    kube = parts.kube or RecordedKube()
+    if not all(map(datable, [*(e.at for e in kube.events), *(c.at for c in kube.changes)])):
+        return "an event or change with an impossible time"
+    return None
 
 
 def read_part(archive: zipfile.ZipFile, manifest: Manifest, name: str, path: str) -> bytes:
@@ -289,7 +307,9 @@ def verify(bundle: Bundle) -> list[str]:
     problems = []
     for cluster in bundle.manifest.clusters:
         try:
-            bundle.parts_of(cluster.name)
+            for query in bundle.parts_of(cluster.name).queries:
+                for series in query.series:
+                    arrays(series)
         except UsageError as error:
             problems.append(error.message)
     stray = sorted(set(bundle.archive.namelist()) - set(bundle.manifest.parts) - {"manifest.json"})

@@ -229,9 +229,14 @@ async def _logs(member: Member, recording: Recording, parts: ClusterParts) -> No
         answers = await asyncio.gather(
             *(source.query_range(expr, s, limit // _SLICES, "backward") for s in slices)
         )
-        entries = sorted((e for a in answers for e in a.rows if datable(e.ns / 1e9)), key=lambda e: e.ns)
+        entries = sorted((e for a in answers for e in a.rows if _storable(e.ns)), key=lambda e: e.ns)
         full = any(len(a.rows) >= limit // _SLICES for a in answers)
         parts.logs.append(_recorded_logs(expr, entries, full))
+
+
+def _storable(ns: int) -> bool:
+    """Whether msgpack has room for it. Servers' lies may be longer."""
+    return -(2**63) <= ns < 2**63
 
 
 def _recorded_logs(expr: str, entries: list[LogEntry], truncated: bool) -> RecordedLogs:
@@ -253,7 +258,7 @@ async def _traces(member: Member, recording: Recording, parts: ClusterParts) -> 
     seen: dict[tuple[str, str], Span] = {}
     for answer in await asyncio.gather(*asks):
         for span in answer.rows:
-            if datable(span.start_ns / 1e9) and datable(span.duration_ns / 1e9):
+            if _storable(span.start_ns) and _storable(span.duration_ns) and span.duration_ns >= 0:
                 seen.setdefault((span.trace_id, span.span_id), span)
     parts.spans = [
         RecordedSpan(

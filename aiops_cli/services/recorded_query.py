@@ -9,6 +9,9 @@ from aiops_cli.errors import ErrorCode, UsageError
 from aiops_cli.services.bundle import not_recorded
 
 Labels = dict[str, str]
+Invalid = tuple[str, ErrorCode]
+_PROMQL: Invalid = ("PromQL", ErrorCode.INVALID_PROMQL)
+_LOGQL: Invalid = ("LogQL", ErrorCode.INVALID_LOGQL)
 
 
 def check_syntax(expr: str) -> None:
@@ -33,7 +36,10 @@ def normal(expr: str) -> str:
 
 
 def selector(expr: str) -> Callable[[Labels], bool] | None:
-    """A test of labels for a bare selector such as `up{job="x"}`; None for anything more."""
+    """A test of labels for a bare selector such as `up{job="x"}`; None for anything more.
+
+    Raises UsageError (INVALID_PROMQL) for a regex that can't be read.
+    """
     import promql_parser
 
     try:
@@ -45,19 +51,30 @@ def selector(expr: str) -> Callable[[Labels], bool] | None:
     tests = [(m.name, str(m.op), m.value) for m in parsed.matchers.matchers]
     if parsed.name:
         tests.append(("__name__", "MatchOp.Equal", parsed.name))
-    compiled = [_test(n, op, v) for n, op, v in tests]
+    compiled = [_test(n, op, v, _PROMQL) for n, op, v in tests]
     return lambda labels: all(t(labels) for t in compiled)
 
 
-def _test(name: str, op: str, value: str) -> Callable[[Labels], bool]:
+def _test(name: str, op: str, value: str, invalid: Invalid) -> Callable[[Labels], bool]:
     if op.endswith("NotEqual") or op == "!=":
         return lambda labels: labels.get(name, "") != value
     if op.endswith("Equal") or op == "=":
         return lambda labels: labels.get(name, "") == value
-    pattern = re.compile(f"(?:{value})\\Z", re.S)
+    matches = _regex(value, invalid, re.S).fullmatch
     if op.endswith("NotRe") or op == "!~":
-        return lambda labels: not pattern.match(labels.get(name, ""))
-    return lambda labels: bool(pattern.match(labels.get(name, "")))
+        return lambda labels: not matches(labels.get(name, ""))
+    return lambda labels: bool(matches(labels.get(name, "")))
+
+
+def _regex(value: str, invalid: Invalid, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
+    """A regex of the query. Raises UsageError for what Python's `re`, which reads it here, does not know."""
+    try:
+        return re.compile(value, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        language, code = invalid
+        raise UsageError(
+            f"invalid {language}: bad regex {value!r}: {error}", hint="fix the regex", code=code
+        ) from None
 
 
 _MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|`[^`]*`)\s*(,|$)')
@@ -84,7 +101,7 @@ def parse_logql(expr: str) -> tuple[Callable[[Labels], bool], list[Callable[[str
                 hint='write {job="api", level=~"error|warn"}',
                 code=ErrorCode.INVALID_LOGQL,
             )
-        tests.append(_test(found[1], found[2], _unquote(found[3])))
+        tests.append(_test(found[1], found[2], _unquote(found[3]), _LOGQL))
         inside = inside[found.end() :]
     filters: list[Callable[[str], bool]] = []
     while rest.strip():
@@ -127,12 +144,7 @@ def _line_filter(op: str, value: str) -> Callable[[str], bool]:
         return lambda line: value in line
     if op == "!=":
         return lambda line: value not in line
-    try:
-        pattern = re.compile(value)
-    except re.error as error:
-        raise UsageError(
-            f"invalid LogQL: bad regex {value!r}: {error}", hint="fix the regex", code=ErrorCode.INVALID_LOGQL
-        ) from None
+    pattern = _regex(value, _LOGQL)
     if op == "|~":
         return lambda line: bool(pattern.search(line))
     return lambda line: not pattern.search(line)
