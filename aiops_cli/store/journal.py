@@ -56,7 +56,8 @@ class Journal:
         self._keep_seconds = keep_seconds
 
     def append(self, records: Sequence[tuple[str, Any]]) -> None:
-        """Store (key, record) pairs, all or none; on disk when this returns. Raises OSError."""
+        """Store (key, record) pairs, all or none; on disk when this returns. Raises OSError if they are
+        not; joining files is no part of that, and only told of when it fails."""
         if not records:
             return
         newest = max((_stamp(path) for path in self._files()), default=0)
@@ -66,7 +67,10 @@ class Journal:
             for n, (key, record) in enumerate(records)
         ]
         self._write(entries)
-        self._join()
+        try:
+            self._join()
+        except OSError as error:
+            self._notices.disk(self.folder, error)
 
     def read(self) -> list[Entry]:
         """Every record, oldest first. A folder that can't be read has none, and is told of once.
@@ -104,14 +108,14 @@ class Journal:
         return [path for path in paths if _NAME.fullmatch(path.name)]
 
     def _load(self, path: Path) -> list[Entry] | None:
-        """None when the file is gone; a damaged line costs that line alone."""
+        """None when the file is gone or can't be read; a damaged line costs that line alone."""
         try:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             self._notices.disk(self.folder, error)
-            return []
+            return None
         lines = data.splitlines()
         entries = [entry for line in lines if (entry := _parse(line))]
         if len(entries) < len(lines) or not data.endswith(b"\n"):
@@ -145,14 +149,22 @@ class Journal:
             remove_abandoned(self.folder)
             files = self._files()
             oldest = 0 if self._keep_seconds is None else time.time_ns() - int(self._keep_seconds * 1e9)
-            small = [p for p in files if p.stat().st_size < _JOIN_BYTES]
-            loaded = [e for p in small for e in self._load(p) or ()]
+            # Only what was read goes into the joined file, and only that may go away with it.
+            read = {p: found for p in files if _is_small(p) and (found := self._load(p)) is not None}
+            loaded = [e for found in read.values() for e in found]
             kept = [e for e in _latest(loaded) if e.at >= oldest] if self._latest_only else loaded
             unique = {e.id: e for e in kept if e.at >= oldest}
             if unique:
                 self._write(sorted(unique.values(), key=lambda e: (e.at, e.id)))
-            for path in {*small, *(p for p in files if _stamp(p) < oldest)}:
+            for path in {*read, *(p for p in files if _stamp(p) < oldest)}:
                 path.unlink(missing_ok=True)
+
+
+def _is_small(path: Path) -> bool:
+    try:
+        return path.stat().st_size < _JOIN_BYTES
+    except FileNotFoundError:  # set aside by a reader
+        return False
 
 
 def _latest(entries: Iterable[Entry]) -> Iterable[Entry]:
