@@ -8,9 +8,16 @@ import pytest
 
 from tests.conftest import Aiops
 from tests.faults.files import cluster_entry, write_config, write_kubeconfig
+from tests.faults.fixtures import Here
 from tests.faults.stub import Stub, dead_address
 from tests.servers.cluster import Cluster
 from tests.servers.fleet import Fleet
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """What is said does not hang on the process."""
+    return here
 
 
 def kubeconfig(home: Path, *clusters: Cluster) -> None:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Aiops
 from tests.faults.files import write_config
+from tests.faults.fixtures import Here
 from tests.faults.stub import Stub, answer, dead_address, vector
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """What is said does not hang on the process."""
+    return here
+
 
 FORBIDDEN = answer("no", status=403, kind="text/plain")
 REFUSED = answer("no", status=401, kind="text/plain")

@@ -136,12 +136,15 @@ def test_timings(aiops: Aiops, home: Path, well: Stub) -> None:
     assert total.startswith("timing: total ")
 
 
-def test_quiet_leaves_errors_to_the_exit_code(aiops: Aiops, home: Path, well: Stub) -> None:
+def test_quiet_drops_warnings_and_keeps_errors(aiops: Aiops, home: Path, well: Stub) -> None:
+    well.on("/", answer(vector(({"__name__": "up", "job": "node"}, 1)) | {"warnings": ["store gone"]}))
     write_config(home, {"well": {"prometheus": well.url}, "ill": {"prometheus": dead_address()}})
 
     done = aiops("metrics", "query", "up", "-q", "-o", "name")
 
-    assert (done.returncode, done.stdout, done.stderr) == (3, 'well/up{job="node"}\n', "")
+    assert (done.returncode, done.stdout) == (3, 'well/up{job="node"}\n')
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ill: CLUSTER_UNREACHABLE: ")
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(aiops: Aiops, home: Path, stub: Stub) -> None:

@@ -13,9 +13,17 @@ import yaml
 
 from tests.conftest import Aiops, Clusters
 from tests.faults.files import write_config
+from tests.faults.fixtures import Here
 from tests.faults.stub import Stub, answer, vector
 from tests.servers.fleet import Fleet
 from tests.servers.push import push_logs
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """What is said does not hang on the process."""
+    return here
+
 
 THREE = vector(
     ({"__name__": "up", "job": "api", "instance": "b:1"}, 1500000),

@@ -8,8 +8,16 @@ import pytest
 
 from tests.conftest import Aiops
 from tests.faults.files import write_config
+from tests.faults.fixtures import Here
 from tests.faults.stub import Stub
 from tests.servers.fleet import Fleet
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """What is said does not hang on the process."""
+    return here
+
 
 LOCAL = {
     "sum(rate(up[5m])": ("unclosed left parenthesis", "sum(rate(up[5m])", 3),

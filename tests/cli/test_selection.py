@@ -8,6 +8,14 @@ import pytest
 
 from tests.conftest import Aiops
 from tests.faults.files import write_config
+from tests.faults.fixtures import Here
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """What is said does not hang on the process."""
+    return here
+
 
 FLEET = """
 [clusters.prod-eu]

@@ -1,5 +1,5 @@
-"""The stubs for faults."""
+"""The stubs for faults, and the program in this process."""
 
-from tests.faults.fixtures import stub, stubs, well
+from tests.faults.fixtures import here, stub, stubs, well
 
-__all__ = ["stub", "stubs", "well"]
+__all__ = ["here", "stub", "stubs", "well"]

@@ -27,8 +27,10 @@ def write_config(home: Path, endpoints: Mapping[str, Mapping[str, str]], more: s
     return path
 
 
-def cluster_entry(name: str, server: str, *, ca: bytes | None = None, **more: Any) -> dict[str, Any]:
-    body: dict[str, Any] = {"server": server, **more}
+def cluster_entry(
+    name: str, server: str, *, ca: bytes | None = None, more: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    body: dict[str, Any] = {"server": server, **(more or {})}
     if ca is not None:
         body["certificate-authority-data"] = base64.b64encode(ca).decode()
     return {"name": name, "cluster": body}

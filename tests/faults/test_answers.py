@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import Aiops, Finished
 from tests.faults.files import write_config
+from tests.faults.fixtures import Here
 from tests.faults.stub import (
     Behaviour,
     Stub,
@@ -20,6 +21,13 @@ from tests.faults.stub import (
     silence,
     vector,
 )
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """What is said does not hang on the process."""
+    return here
+
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>…</body></html>"
 ONE = vector(({"__name__": "up", "job": "slow"}, 1))
@@ -107,7 +115,7 @@ FAULTS = {
 }
 
 
-@pytest.fixture(params=FAULTS.values(), ids=FAULTS.keys())
+@pytest.fixture(params=FAULTS.values(), ids=list(FAULTS))
 def fault(request: pytest.FixtureRequest) -> Fault:
     found: Fault = request.param
     return found
@@ -234,3 +242,23 @@ def test_an_answer_nested_without_end_is_refused(aiops: Aiops, home: Path, stub:
     assert (
         "ill: BAD_ANSWER: the answer is nested too deeply; what answers there is not the API" in done.stderr
     )
+
+
+def test_a_hundred_endpoints_behind_one_port(aiops: Aiops, home: Path, stub: Stub) -> None:
+    names = [f"edge-{n:03d}" for n in range(100)]
+    for name in names:
+        stub.on(f"/{name}", answer(vector(({"__name__": "up", "of": name}, 1))))
+    stub.on("/edge-013", answer("oops", status=500, kind="text/plain"))
+    stub.on("/edge-077", answer(LOGIN_PAGE, kind="text/html"))
+    write_config(home, {name: {"prometheus": f"{stub.url}/{name}"} for name in names})
+
+    done = aiops("metrics", "query", "up", "-o", "json")
+
+    assert done.returncode == 3
+    ill = {"edge-013", "edge-077"}
+    assert [(i["cluster"], i["labels"]["of"]) for i in done.json["items"]] == [
+        (name, name) for name in names if name not in ill
+    ]
+    assert [c["name"] for c in done.json["clusters"]] == names
+    assert {c["name"] for c in done.json["clusters"] if c["status"] != "SUCCESS"} == ill
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == sorted(ill)

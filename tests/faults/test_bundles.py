@@ -15,9 +15,16 @@ import pytest
 
 from tests.conftest import Aiops, Clusters, Finished
 from tests.faults.files import write_config
+from tests.faults.fixtures import Here
 from tests.faults.stub import Stub
 
 Change = Callable[[dict[str, bytes]], None]
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """What is said does not hang on the process."""
+    return here
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,18 @@ import pytest
 
 from tests.conftest import Aiops, Clusters, Finished
 from tests.faults.files import write_config
+from tests.faults.fixtures import Here
 from tests.faults.stub import Stub, answer, black_hole, dead_address, serve, server_tls, vector
 from tests.servers.binaries import MissingServer
 from tests.servers.pki import CertificateAuthority, Credential
 from tests.servers.prometheus import Prometheus
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """What is said does not hang on the process."""
+    return here
+
 
 ONE = vector(({"__name__": "up", "job": "safe"}, 1))
 
@@ -105,13 +113,13 @@ socket.getaddrinfo = lookup
 """
 
 
-def test_names_whose_lookup_hangs_hold_nobody_up(aiops: Aiops, home: Path, well: Stub) -> None:
+def test_names_whose_lookup_hangs_hold_nobody_up(home: Path, well: Stub) -> None:
     """As with a VPN down; more of them than a pool of threads would hold, and before the good one."""
     (home / "sitecustomize.py").write_text(HANGING_LOOKUPS)
     hanging = {f"c{n:02d}": {"prometheus": f"http://c{n}.hangs.example"} for n in range(40)}
     write_config(home, hanging | {"well": {"prometheus": well.url.replace("127.0.0.1", "well.example")}})
 
-    done = aiops(
+    done = Aiops(home)(
         *("metrics", "query", "up", "--timeout", "2s", "-o", "name"),
         env={"PYTHONPATH": str(home)},
         timeout=30,

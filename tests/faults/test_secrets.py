@@ -5,14 +5,22 @@ from __future__ import annotations
 import base64
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Aiops, Clusters, Finished
 from tests.faults.files import cluster_entry, everything_under, write_config, write_kubeconfig
-from tests.faults.fixtures import HOUR, hour
+from tests.faults.fixtures import HOUR, Here, hour
 from tests.faults.stub import Behaviour, Stub, answer
 from tests.servers.pki import CertificateAuthority
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """What is said does not hang on the process."""
+    return here
+
 
 EXEC_TOKEN = "exec-token-9Zr4"
 SECRETS = {
@@ -59,7 +67,7 @@ class Planted:
         )
         plugin.chmod(0o700)
         (home / "token").write_text(SECRETS["token file"])
-        users = {
+        users: dict[str, dict[str, Any]] = {
             "by-token": {"token": SECRETS["kubeconfig token"]},
             "by-exec": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}},
             "by-file": {"tokenFile": str(home / "token")},

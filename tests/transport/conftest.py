@@ -1,5 +1,13 @@
-"""The stubs for faults."""
+"""The stubs for faults, and the program in this process."""
 
-from tests.faults.fixtures import stub, stubs, well
+import pytest
 
-__all__ = ["stub", "stubs", "well"]
+from tests.faults.fixtures import Here, here, stub, stubs, well
+
+__all__ = ["here", "stub", "stubs", "well"]
+
+
+@pytest.fixture
+def aiops(here: Here) -> Here:
+    """Connections are alike in any process."""
+    return here

@@ -380,7 +380,7 @@ def test_the_name_that_the_certificate_is_checked_for(
 ) -> None:
     write_kubeconfig(
         home / ".kube" / "config",
-        clusters=[cluster_entry("c", api.url, ca=api.authority.certificate, **{"tls-server-name": name})],
+        clusters=[cluster_entry("c", api.url, ca=api.authority.certificate, more={"tls-server-name": name})],
         users={"me": {"token": api.token}},
         contexts={"edge": ("c", "me")},
     )
@@ -394,7 +394,7 @@ def test_the_name_that_the_certificate_is_checked_for(
 def test_an_insecure_cluster(aiops: Aiops, home: Path, api: ApiServer) -> None:
     write_kubeconfig(
         home / ".kube" / "config",
-        clusters=[cluster_entry("c", api.url, **{"insecure-skip-tls-verify": True})],
+        clusters=[cluster_entry("c", api.url, more={"insecure-skip-tls-verify": True})],
         users={"me": {"token": api.token}},
         contexts={"edge": ("c", "me")},
     )

@@ -37,7 +37,7 @@ def test_the_kubeconfigs_proxy_url(aiops: Aiops, home: Path, clusters: Clusters)
     with tunnel() as (proxy, asked):
         write_kubeconfig(
             home / ".kube" / "config",
-            clusters=[cluster_entry("c", api.url, ca=api.authority.certificate, **{"proxy-url": proxy})],
+            clusters=[cluster_entry("c", api.url, ca=api.authority.certificate, more={"proxy-url": proxy})],
             users={"me": {"token": api.token}},
             contexts={"edge": ("c", "me")},
         )
