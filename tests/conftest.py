@@ -159,6 +159,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         "XDG_STATE_HOME": "state",
     }.items():
         monkeypatch.setenv(variable, str(root / folder) if folder else str(root))
+    # Else each start of the program compiles it anew, which takes longer than what is tested.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     return root
