@@ -13,6 +13,7 @@ BUNDLES = {
     "pool": SHIPPED,
     "disk": Path(__file__).parent / "bundles" / "disk.aiops",
     "rollout": Path(__file__).parent / "bundles" / "rollout.aiops",
+    "query": Path(__file__).parent / "bundles" / "query.aiops",
 }
 
 

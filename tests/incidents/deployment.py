@@ -63,7 +63,7 @@ RULES = [
     ),
     _alert(
         "FrontendLatency",
-        f"{_slow('frontend')} > 0.5",
+        f"{_slow('frontend')} > 0.25",
         "frontend",
         "critical",
         "Visitors wait {{ $value | humanizeDuration }} at the 95th percentile.",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -65,7 +64,7 @@ def ask_admin(port: int, method: str, path: str) -> bool:
 
 
 class Kubelet:
-    """Of all nodes of one cluster. `hosts` is what pods resolve services by; see Identity."""
+    """Of all nodes of one cluster. `ports` says where each service listens; `home` keeps pods' data and logs."""
 
     def __init__(self, cluster: Cluster, namespace: str, ports: dict[str, int], home: Path) -> None:
         self.cluster, self.namespace, self.ports, self.home = cluster, namespace, ports, home
@@ -102,6 +101,8 @@ class Kubelet:
         except (httpx2.HTTPError, OSError) as error:
             self.error = error
         finally:
+            for running in self._running.values():
+                running.process.terminate()
             for pod in list(self._running):
                 self._kill(pod)
 
@@ -174,7 +175,7 @@ class Kubelet:
     def _kill(self, name: str) -> None:
         """SIGTERM, and SIGKILL after ten seconds."""
         process = self._running.pop(name).process
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

@@ -75,5 +75,18 @@ SCENARIOS = {
             inject=lambda shop: shop.roll_out("payment", "2.5.0"),
             distract=lambda shops: shops["east"].roll_out("cart", "4.0.4"),
         ),
+        Scenario(
+            name="query",
+            description=(
+                "Somebody runs a report on the ledger's database again and again, and every booking waits "
+                "for it: in the ledger it looks as if its pool were too small. A rollout of the ledger, "
+                "shortly before, has nothing to do with it."
+            ),
+            cluster="east",
+            service="ledger-db",
+            fault="slow statements block the database",
+            inject=lambda shop: shop.break_down("ledger-db", "run-reports"),
+            distract=lambda shops: shops["east"].roll_out("ledger", "1.9.3"),
+        ),
     )
 }

@@ -33,6 +33,13 @@ def wait_for(shop: Shop, expr: str) -> None:
     shop.cluster.prometheus.wait_for(expr, seconds=SECONDS)
 
 
+def wait_for_line(shop: Shop, logql: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    url = f"{shop.cluster.loki.url}/loki/api/v1/query_range"
+    while not httpx2.get(url, params={"query": logql}).json()["data"]["result"]:  # pushed once a second
+        assert time.monotonic() < deadline, f"no line for {logql}"
+
+
 def traces(shop: Shop, **params: str) -> list[dict[str, Any]]:
     asked = {"lookback": "1h", **params}
     found: list[dict[str, Any]] = httpx2.get(f"{shop.cluster.jaeger.url}/api/traces", params=asked).json()[
@@ -64,18 +71,14 @@ def test_leaked_connections_exhaust_the_pool_and_fail_orders(shop: Shop) -> None
     wait_for(shop, "db_pool_in_use == db_pool_size and db_pool_waiting > 0")
     wait_for(shop, 'http_requests_total{job="ledger",code="503"} > 0')
     wait_for(shop, 'http_requests_total{job="checkout",code="502"} > 0')
-    said = '{job="ledger",level="error"} |= "pool ledger-db is exhausted"'
-    lines = httpx2.get(f"{shop.cluster.loki.url}/loki/api/v1/query_range", params={"query": said}).json()
-    assert lines["data"]["result"]
+    wait_for_line(shop, '{job="ledger",level="error"} |= "pool ledger-db is exhausted"')
 
 
 def test_a_full_volume_fails_writes(shop: Shop) -> None:
     SCENARIOS["disk"].inject(shop)
     wait_for(shop, "volume_used_ratio > 0.99")
     wait_for(shop, 'http_requests_total{job="cart",code="500"} > 0')
-    said = '{job="cart",level="error"} |= "No space left on device"'
-    lines = httpx2.get(f"{shop.cluster.loki.url}/loki/api/v1/query_range", params={"query": said}).json()
-    assert lines["data"]["result"]
+    wait_for_line(shop, '{job="cart",level="error"} |= "No space left on device"')
 
 
 def test_a_rollout_replaces_the_process_and_is_told_by_the_controllers(shop: Shop) -> None:

@@ -35,15 +35,23 @@ def mount_volume(folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     libc = ctypes.CDLL(None, use_errno=True)
-    spaces = CLONE_NEWNS if os.getuid() == 0 else CLONE_NEWNS | CLONE_NEWUSER
-    options = f"size={VOLUME_BYTES}".encode()
-    if (
-        libc.unshare(spaces) != 0
-        or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0
-        or libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, options) != 0
-    ):
-        code = ctypes.get_errno()
-        raise OSError(code, f"no volume for the cart: {os.strerror(code)}", str(folder))
+    user, group = os.getuid(), os.getgid()
+
+    def check(result: int) -> None:
+        if result != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"no volume for the cart: {os.strerror(code)}", str(folder))
+
+    if user == 0:
+        check(libc.unshare(CLONE_NEWNS))
+    else:
+        check(libc.unshare(CLONE_NEWNS | CLONE_NEWUSER))
+        own = Path("/proc/self")
+        (own / "setgroups").write_text("deny")
+        (own / "uid_map").write_text(f"0 {user} 1")
+        (own / "gid_map").write_text(f"0 {group} 1")
+    check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
+    check(libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, f"size={VOLUME_BYTES}".encode()))
 
 
 class Cart(Service):

@@ -6,6 +6,7 @@ import json
 import socketserver
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from tests.incidents.shop.telemetry import Log
 
 MAX_SESSIONS = 20
 SCHEMA = "CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, account, amount, risk, settled)"
+REPORT = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000000) SELECT max(i) FROM n"
+)
+REPORT_EACH = 0.2
 SESSIONS = Gauge("db_sessions", "Open sessions")
 STATEMENTS = Counter("db_statements", "Statements run", ("verb",))
 
@@ -29,7 +34,8 @@ class LedgerDb:
     """Tells its metrics as the others do, but no spans, as databases are."""
 
     def __init__(self, me: Identity, log: Log) -> None:
-        self.faults: dict[str, Callable[[], None]] = {}
+        self.faults: dict[str, Callable[[], None]] = {"run-reports": self.run_reports}
+        self.log = log
         file = Path(me.data) / "ledger.sqlite"
         self._database = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
@@ -53,6 +59,10 @@ class LedgerDb:
         self._server.server_close()
         self._database.close()
 
+    def run_reports(self) -> None:
+        """The fault: somebody runs a report again and again, for which every other statement has to wait."""
+        threading.Thread(target=self._report, name="report", daemon=True).start()
+
     def serve(self, session: socketserver.StreamRequestHandler) -> None:
         self._open += 1
         SESSIONS.set(self._open)
@@ -63,6 +73,14 @@ class LedgerDb:
         finally:
             self._open -= 1
             SESSIONS.set(self._open)
+
+    def _report(self) -> None:
+        while True:
+            began = time.monotonic()
+            self._execute(json.dumps([REPORT, []]).encode())
+            took = time.monotonic() - began
+            self.log.warning("slow statement", seconds=round(took, 2), statement=REPORT[:60])
+            time.sleep(REPORT_EACH)
 
     def _execute(self, line: bytes) -> dict[str, object]:
         sql, args = json.loads(line)

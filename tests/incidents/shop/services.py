@@ -103,7 +103,7 @@ class Payment(Service):
 
     def _risk(self, order: str) -> float:
         """0 to 1, from a chain of digests over the order's signals."""
-        signals = 260
+        signals = 560
         rounds = signals * signals if self.exhaustive else signals
         digest = order.encode()
         for _ in range(rounds):
