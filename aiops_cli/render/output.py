@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from aiops_cli.errors import UsageError
-from aiops_cli.models.result import API_VERSION, ClusterStatus, FleetResult
+from aiops_cli.models.result import API_VERSION, FleetResult
 from aiops_cli.render.text import OBEYED, cells, cut, one_line
 
 T = TypeVar("T")
@@ -72,28 +72,25 @@ def render(
     return _table(columns, rows, style)
 
 
-def envelope(
-    kind: str, items: Sequence[Any], clusters: Sequence[ClusterStatus], partial: bool
-) -> dict[str, Any]:
-    """The contract's envelope, as builtins; NaN and infinities become null when encoded."""
-    return {
+def _machine(kind: str, items: list[T], result: FleetResult[T], style: Style, extra: dict[str, Any]) -> str:
+    """The contract's envelope. Items are encoded as they are: a copy of each as builtins would take
+    several times their memory. NaN and infinities become null."""
+    rows: list[Any] = list(items)
+    if style.fields:
+        rows = [_pick(msgspec.to_builtins(i), style.fields) for i in rows]
+    if style.format == "ndjson":
+        return "".join(_escaped(msgspec.json.encode(i).decode()) + "\n" for i in rows)
+    document = {
         "apiVersion": API_VERSION,
         "kind": kind,
-        "partial": partial,
-        "clusters": msgspec.to_builtins(list(clusters)),
-        "items": msgspec.to_builtins(list(items)),
-    }
-
-
-def _machine(kind: str, items: list[T], result: FleetResult[T], style: Style, extra: dict[str, Any]) -> str:
-    document = envelope(kind, items, result.clusters, result.partial) | extra
-    if style.fields:
-        document["items"] = [_pick(i, style.fields) for i in document["items"]]
+        "partial": result.partial,
+        "clusters": list(result.clusters),
+        "items": rows,
+    } | extra
+    encoded = msgspec.json.encode(document)
     if style.format == "json":
-        return _escaped(msgspec.json.format(msgspec.json.encode(document), indent=2).decode()) + "\n"
-    if style.format == "ndjson":
-        return "".join(_escaped(msgspec.json.encode(i).decode()) + "\n" for i in document["items"])
-    return _yaml(msgspec.json.decode(msgspec.json.encode(document)))
+        return _escaped(msgspec.json.format(encoded, indent=2).decode()) + "\n"
+    return _yaml(msgspec.json.decode(encoded))
 
 
 def _escaped(document: str) -> str:
