@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ def sql(
         from aiops_cli.models.result import FleetResult
         from aiops_cli.render.output import Column, View
         from aiops_cli.store.paths import cache_dir
-        from aiops_cli.store.sql import run_sql
+        from aiops_cli.store.sql import Stop, run_sql
 
         text = query
         if file is not None:
@@ -39,7 +40,21 @@ def sql(
                 ) from None
         if not text:
             raise UsageError("no SQL was given", hint="aiops sql 'select * from health'")
-        table = run_sql(text, cache_dir() / "samples", session.state, session.state.notices)
+        stop = Stop()
+        # In a thread of its own, so that Ctrl-C is heard meanwhile.
+        running = asyncio.ensure_future(
+            asyncio.to_thread(
+                run_sql, text, cache_dir() / "samples", session.state, session.state.notices, stop
+            )
+        )
+        try:
+            table = await asyncio.shield(running)
+        except asyncio.CancelledError:
+            while not running.done():
+                stop()
+                await asyncio.wait({running}, timeout=0.05)
+            running.exception()  # it was stopped: that is known
+            raise
 
         def column(index: int, name: str) -> Column[dict[str, object]]:
             return Column(

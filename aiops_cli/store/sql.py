@@ -17,11 +17,13 @@ import os
 import re
 import secrets
 import shutil
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,8 @@ _SNAPSHOT = ".sql-"
 _SNAPSHOT_SECONDS = 86400.0  # after which the one that made it is taken for killed
 _MAX_LISTINGS = 10
 _ALWAYS = float("inf")
+_MEMORY = "2GB"
+_MAX_ROWS = 500_000
 
 _CLUSTERS = {
     "cluster": "VARCHAR",
@@ -110,23 +114,80 @@ class Table:
     rows: list[tuple[Any, ...]]
 
 
-def run_sql(sql: str, samples: Path, state: State, notices: Notices) -> Table:
+class Stop:
+    """By which another thread ends a query that runs. DuckDB forgets an interrupt that comes before its
+    query: call it until the query has ended."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self.connection: DuckDBPyConnection | None = None
+
+    def __call__(self) -> None:
+        self._asked.set()
+        if self.connection is not None:
+            self.connection.interrupt()
+
+    def check(self) -> None:
+        """Raises UsageError once it was called."""
+        if self._asked.is_set():
+            raise UsageError("the query was interrupted", hint="run it again")
+
+
+def run_sql(sql: str, samples: Path, state: State, notices: Notices, stop: Stop | None = None) -> Table:
     """One reading statement over the views. `samples` is the folder of the range cache.
 
-    Raises UsageError for SQL that is wrong, that is more than one statement or that does not only read.
+    Raises UsageError for SQL that is wrong, that is more than one statement, that does not only read, that
+    needs more than 2 GB or answers more than 500 000 rows, and when it was stopped.
     """
     import duckdb
 
+    stop = stop or Stop()
     with _snapshot(samples if _mentions(sql, "samples") else None) as folder:
         parts = list(_parts(folder, notices)) if folder else []
         try:
             with connect_views(sql, parts, state) as connection:
+                stop.connection = connection
                 _only_reads(connection, sql)
+                stop.check()
                 connection.execute(sql)
-                columns = [str(column[0]) for column in connection.description or ()]
-                return Table(columns, connection.fetchall())
+                columns = _unique([str(column[0]) for column in connection.description or ()])
+                rows = connection.fetchmany(_MAX_ROWS + 1)
         except duckdb.Error as error:
-            raise UsageError(str(error).strip(), hint=f"views: {', '.join(VIEWS)}") from error
+            stop.check()
+            raise UsageError(str(error).strip(), hint=_hint(error)) from error
+        finally:
+            stop.connection = None
+    if len(rows) > _MAX_ROWS:
+        raise UsageError(f"more than {_MAX_ROWS} rows", hint="add a limit, or aggregate them")
+    return Table(columns, [tuple(map(_plain, row)) for row in rows])
+
+
+def _hint(error: Exception) -> str:
+    import duckdb
+
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return f"a query may use {_MEMORY}: add a limit, or aggregate"
+    return f"views: {', '.join(VIEWS)}"
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Names as DuckDB tells apart those of a subquery: a, a_1, a_2."""
+    found: dict[str, str] = {}
+    for name in names:
+        one = next(o for n in count() if (o := f"{name}_{n}" if n else name).lower() not in found)
+        found[one.lower()] = one
+    return list(found.values())
+
+
+def _plain(value: Any) -> Any:
+    """A value that every output format can say: JSON's names are text, and few read integers beyond 64 bits."""
+    if isinstance(value, dict):
+        return {k if isinstance(k, str) else str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)
+    return value
 
 
 @contextmanager
@@ -183,6 +244,8 @@ def connect_views(sql: str, parts: list[dict[str, Any]], state: State) -> DuckDB
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "python_enable_replacements": False,
+            "memory_limit": _MEMORY,
+            "temp_directory": "",  # nothing is spilled to disk
         }
     )
     for name, (columns, rows) in _TABLES.items():
