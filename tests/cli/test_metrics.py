@@ -302,7 +302,8 @@ def test_series_labels_and_values(aiops: Aiops, metrics_fleet: Fleet) -> None:
     assert (series["cluster"], series["labels"]["job"]) == ("lab1", "node-exporter")
     assert {"job", "instance", "__name__"} <= {row["value"] for row in rows("labels")}
     assert {"prometheus", "node-exporter"} <= {row["value"] for row in rows("values", "job")}
-    assert [row["value"] for row in rows("values", "job", "--match", "node_load1")] == ["node-exporter"]
+    node_exporters = rows("values", "job", "--match", 'node_load1{job="node-exporter"}')
+    assert [row["value"] for row in node_exporters] == ["node-exporter"]
 
 
 def test_a_long_query_is_sent_by_post(aiops: Aiops, counted: Stub, began: int) -> None:
