@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from itertools import chain
+from struct import pack
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -80,20 +81,22 @@ def decode_points(raw: bytes | memoryview) -> tuple[NDArray[np.float64], NDArray
 
     "NaN", "+Inf" and "-Inf" are kept, as is the sign of "-0". Raises ValueError if it is no such list.
     """
-    # The quick way reads no "+Inf" and loses the sign of "-0".
-    if b'"-0"' not in bytes(raw):
-        try:
-            pairs = _points.decode(raw)
-        except msgspec.ValidationError:
-            pass
-        else:
-            flat = np.fromiter(chain.from_iterable(pairs), np.float64, 2 * len(pairs)).reshape(-1, 2)
-            return flat[:, 0].copy(), flat[:, 1].copy()
+    # The quick way reads no "+Inf", and makes 0 of "-0".
+    try:
+        pairs = _points.decode(raw)
+    except msgspec.ValidationError:
+        pass
+    else:
+        # Packing is the quickest way from a million Python floats to one buffer.
+        flat = np.frombuffer(pack(f"={2 * len(pairs)}d", *chain.from_iterable(pairs)), np.float64)
+        times, values = np.ascontiguousarray(flat.reshape(-1, 2).T)
+        if values.all() or b'"-0"' not in bytes(raw):
+            return times, values
     flat = np.fromstring(bytes(raw).translate(_TO_NUMBERS), dtype=np.float64, sep=" ")
     if flat.size % 2:
         raise ValueError("a sample is no pair")
-    flat = flat.reshape(-1, 2)
-    return flat[:, 0].copy(), flat[:, 1].copy()
+    times, values = np.ascontiguousarray(flat.reshape(-1, 2).T)
+    return times, values
 
 
 def decode_answer(body: bytes | bytearray) -> tuple[list[Series], list[str], str]:
