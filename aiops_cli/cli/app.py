@@ -16,23 +16,23 @@ from aiops_cli.cli.argv import hoist
 from aiops_cli.cli.options import FORMATS, Options
 from aiops_cli.errors import AiopsError, ExitCode
 
-# name -> (module, attribute, one line of help). The help of the group needs no import.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "clusters": ("clusters", "The fleet: list, show, discover, health, label."),
-    "metrics": ("metrics", "PromQL over the fleet: query, range, series, labels, values."),
-    "alerts": ("alerts", "Active alerts of the fleet: list, show."),
-    "logs": ("logs", "LogQL over the fleet: query."),
-    "traces": ("traces", "Traces of the fleet: search, show."),
-    "anomalies": ("anomalies", "Find what is unusual in metrics: detect."),
-    "rca": ("rca", "Ranked, evidenced root causes: analyze, show, list."),
-    "report": ("report", "Write a report: generate, list, show."),
-    "check": ("check", "Assertions for CI: PromQL, alerts; JUnit, exit codes."),
-    "bundle": ("bundle", "Evidence in one file: record, info, verify."),
-    "sql": ("sql", "SQL over the local store."),
-    "cache": ("cache", "The local cache: info, prune, clear."),
-    "config": ("config", "aiops' own settings: view, path, validate."),
-    "demo": ("demo", "The main job on a bundled incident that was really recorded."),
-    "version": ("version", "Print the version."),
+# Each command is the module of its name; the help of the group needs no import.
+COMMANDS: dict[str, str] = {
+    "clusters": "The fleet: list, show, discover, health, label.",
+    "metrics": "PromQL over the fleet: query, range, series, labels, values.",
+    "alerts": "Active alerts of the fleet: list, show.",
+    "logs": "LogQL over the fleet: query.",
+    "traces": "Traces of the fleet: search, show.",
+    "anomalies": "Find what is unusual in metrics: detect.",
+    "rca": "Ranked, evidenced root causes: analyze, show, list.",
+    "report": "Write a report: generate, list, show.",
+    "check": "Assertions for CI: PromQL, alerts; JUnit, exit codes.",
+    "bundle": "Evidence in one file: record, info, verify.",
+    "sql": "SQL over the local store.",
+    "cache": "The local cache: info, prune, clear.",
+    "config": "aiops' own settings: view, path, validate.",
+    "demo": "The main job on a bundled incident that was really recorded.",
+    "version": "Print the version.",
 }
 
 
@@ -48,7 +48,7 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], callback=lambda: None)
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name], callback=lambda: None)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in COMMANDS:
@@ -58,7 +58,7 @@ class LazyGroup(TyperGroup):
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
         name, command, rest = super().resolve_command(ctx, args)
         if name in COMMANDS:
-            module = importlib.import_module(f"aiops_cli.cli.{COMMANDS[name][0]}")
+            module = importlib.import_module(f"aiops_cli.cli.{name}")
             command = typer.main.get_command(module.app)
             command.name = name
             for one in (command, *getattr(command, "commands", {}).values()):

@@ -235,10 +235,11 @@ def open_session(options: Options, *, select: bool = True) -> tuple[Session, Cal
 
     if not select:
         return Session(options, settings, registry, state, time.time(), [], [], None), nothing
-    from aiops_cli.services.fleet import Fleet, known_clusters, live_members, read_kubeconfig
+    from aiops_cli.config.kubeconfig import load_kubeconfig
+    from aiops_cli.services.fleet import close_all, known_clusters, live_members
     from aiops_cli.services.selection import select as choose
 
-    kubeconfig = read_kubeconfig(options.kubeconfig)
+    kubeconfig = load_kubeconfig(Path(options.kubeconfig) if options.kubeconfig else None)
     for warning in kubeconfig.warnings:
         notices.say(warning)
     clusters = known_clusters(kubeconfig, settings, registry)
@@ -250,12 +251,12 @@ def open_session(options: Options, *, select: bool = True) -> tuple[Session, Cal
             notices.say(
                 f"{cluster.name}: the certificate of {', '.join(unverified)} is not verified (insecure in the config)"
             )
-    fleet = Fleet(live_members(chosen, kubeconfig, settings, registry, timeout))
+    members = live_members(chosen, kubeconfig, settings, registry, timeout)
 
     async def close() -> None:
-        await fleet.__aexit__()
+        await close_all(members)
 
-    return Session(options, settings, registry, state, time.time(), fleet.members, chosen, kubeconfig), close
+    return Session(options, settings, registry, state, time.time(), members, chosen, kubeconfig), close
 
 
 def _bundle_session(

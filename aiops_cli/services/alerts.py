@@ -27,10 +27,7 @@ async def list_alerts(
     """Active alerts, worst first, then oldest. `state` and `severity` compare without case."""
 
     async def ask(member: Member) -> Answer[AlertItem]:
-        answer = await (await member.alerts()).alerts()
-        if member.origin == "bundle":
-            answer.source = "bundle"
-        return answer
+        return await (await member.alerts()).alerts()
 
     result = await fan_out(members, ask, watch=watch)
     unique: dict[tuple[str, str], AlertItem] = {}

@@ -17,7 +17,7 @@ from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.metrics import CachePolicy, range_answer
 from aiops_cli.services.queries import CATALOGUE, NamedQuery
-from aiops_cli.sources.base import LogsSource, TraceQuery
+from aiops_cli.sources.base import LogsSource, TraceQuery, TracesSource
 
 T = TypeVar("T")
 
@@ -74,31 +74,27 @@ async def collect(
 ) -> Evidence:
     """Read all signals of one cluster side by side. Raises only if nothing at all could be read."""
     found = Evidence(member.name)
+    errors: list[AiopsError] = []
     await asyncio.gather(
-        _guard(found, "prometheus", _metrics(member, found, window, step, now, policy or CachePolicy())),
-        _guard(found, "traces", _traces(member, found, window)),
-        _guard(found, "logs", _logs(member, found, window)),
-        _guard(found, "alerts", _alerts(member, found)),
-        _guard(found, "kubernetes", _kube(member, found, window)),
+        _guard(
+            found, errors, "prometheus", _metrics(member, found, window, step, now, policy or CachePolicy())
+        ),
+        _guard(found, errors, "traces", _traces(member, found, window)),
+        _guard(found, errors, "logs", _logs(member, found, window)),
+        _guard(found, errors, "alerts", _alerts(member, found)),
+        _guard(found, errors, "kubernetes", _kube(member, found, window)),
     )
-    if not found.answered and found.gaps:
-        worst = next((e for _, e in found.gaps if not e.code.endswith("NOT_AVAILABLE")), found.gaps[0][1])
-        raise _as_error(worst)
+    if errors and not found.answered:
+        raise next((e for e in errors if not e.code.endswith("NOT_AVAILABLE")), errors[0])
     return found
 
 
-def _as_error(info: ErrorInfo) -> AiopsError:
-    from aiops_cli.errors import AuthError, ClusterError, ErrorCode
-
-    kind = AuthError if info.code in ("CREDENTIALS_INVALID", "FORBIDDEN") else ClusterError
-    return kind(info.message, hint=info.hint, code=ErrorCode(info.code), endpoint=info.endpoint)
-
-
-async def _guard(found: Evidence, source: str, reading: Awaitable[None]) -> None:
+async def _guard(found: Evidence, errors: list[AiopsError], source: str, reading: Awaitable[None]) -> None:
     try:
         await reading
         found.answered += 1
     except AiopsError as error:
+        errors.append(error)
         found.gaps.append((source, ErrorInfo.of(error)))
         found.missing = found.missing or not isinstance(error, NotAvailableError)
 
@@ -135,15 +131,19 @@ async def _traces(member: Member, found: Evidence, window: TimeRange) -> None:
     """Spans from slices of the window, so that a healthy stretch to compare with is among them, and
     failed traces apart, since a sample of all would hardly hold any."""
     source = await member.traces()
-    slices = _slices(window, _SLICES)
-    asks: list[Awaitable[Answer[Span]]] = [source.spans(TraceQuery(limit=_TRACES), s) for s in slices]
-    asks += [source.spans(TraceQuery(limit=_TRACES // 2, errors=True), s) for s in slices]
     found.asked.append(AskedQuery(member.name, "traces", "all traces, and failed ones, sampled", window))
+    found.spans = await sampled_spans(source, slices(window, _SLICES), _TRACES)
+
+
+async def sampled_spans(source: TracesSource, parts: list[TimeRange], limit: int) -> list[Span]:
+    """Each span once, by start: of `limit` traces of each part, and of half as many failed ones."""
+    asks = [source.spans(TraceQuery(limit=limit), part) for part in parts]
+    asks += [source.spans(TraceQuery(limit=limit // 2, errors=True), part) for part in parts]
     seen: dict[tuple[str, str], Span] = {}
     for answer in await asyncio.gather(*asks):
         for span in answer.rows:
             seen.setdefault((span.trace_id, span.span_id), span)
-    found.spans = sorted(seen.values(), key=lambda s: (s.start_ns, s.trace_id, s.span_id))
+    return sorted(seen.values(), key=lambda s: (s.start_ns, s.trace_id, s.span_id))
 
 
 async def _logs(member: Member, found: Evidence, window: TimeRange) -> None:
@@ -154,7 +154,7 @@ async def _logs(member: Member, found: Evidence, window: TimeRange) -> None:
     expr = f'{{{owner}=~".+"}} |~ "{SUSPICIOUS}"'
     found.asked.append(AskedQuery(member.name, "loki", expr, window))
     parts = await asyncio.gather(
-        *(source.query_range(expr, s, _LINES // _SLICES, "backward") for s in _slices(window, _SLICES))
+        *(source.query_range(expr, s, _LINES // _SLICES, "backward") for s in slices(window, _SLICES))
     )
     lines = {(e.ns, str(sorted(e.labels.items())), e.line): e for p in parts for e in p.rows}
     for key in sorted(lines):
@@ -201,6 +201,7 @@ async def _kube(member: Member, found: Evidence, window: TimeRange) -> None:
         found.missing = True
 
 
-def _slices(window: TimeRange, parts: int) -> list[TimeRange]:
+def slices(window: TimeRange, parts: int) -> list[TimeRange]:
+    """The window in parts of one length."""
     size = window.seconds / parts
     return [TimeRange(window.start + i * size, window.start + (i + 1) * size) for i in range(parts)]

@@ -8,18 +8,16 @@ learned earlier (in the store, with its evidence), discovery now.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import hashlib
-import json
-import os
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from aiops_cli.config.kubeconfig import Kubeconfig, KubeContext, KubeUser, load_kubeconfig
-from aiops_cli.config.settings import ENDPOINT_NAMES, EndpointSettings, Settings
+from aiops_cli.config.kubeconfig import Kubeconfig, KubeContext
+from aiops_cli.config.settings import ENDPOINT_NAMES, EndpointSettings, EndpointsSettings, Settings
 from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableError, UsageError
 from aiops_cli.models.fleet import Cluster, Endpoint
+from aiops_cli.services.identity import subject
 from aiops_cli.services.registry import Registry
 from aiops_cli.transport.client import HttpClient, Target
 from aiops_cli.transport.credentials import Credentials, Login, StaticCredentials, credentials_for, trust_for
@@ -28,9 +26,11 @@ from aiops_cli.transport.tls import Trust, read_ca
 if TYPE_CHECKING:
     from aiops_cli.services.discovery import Discovery
     from aiops_cli.sources.base import AlertsSource, KubeSource, LogsSource, MetricsSource, TracesSource
+    from aiops_cli.sources.jaeger import JaegerSource
     from aiops_cli.sources.kubernetes import KubernetesSource
     from aiops_cli.sources.loki import LokiSource
     from aiops_cli.sources.prometheus import PrometheusSource
+    from aiops_cli.sources.tempo import TempoSource
 
 _NOT_AVAILABLE = {
     "prometheus": ErrorCode.PROMETHEUS_NOT_AVAILABLE,
@@ -43,18 +43,6 @@ _ENDPOINTS = 5  # of a cluster: API server, Prometheus, Alertmanager, Loki, trac
 _WANTED_FILES = 65_536
 _OTHER_FILES = 200  # shared libraries, the store, the terminal
 
-# What tells one account of a credential plugin from another.
-_ACCOUNT_VARIABLES = (
-    "AWS_PROFILE",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_ROLE_ARN",
-    "AZURE_CLIENT_ID",
-    "CLOUDSDK_ACTIVE_CONFIG_NAME",
-    "CLOUDSDK_CORE_ACCOUNT",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "TSH_LOGIN",
-    "USER",
-)
 _STALE = frozenset(
     {
         ErrorCode.CLUSTER_UNREACHABLE,
@@ -131,11 +119,6 @@ class LiveMember:
     def origin(self) -> str:
         return "live"
 
-    @property
-    def clients(self) -> dict[str, HttpClient]:
-        """The clients opened so far, by signal."""
-        return self._clients
-
     async def aclose(self) -> None:
         if self._discovery is not None and not self._discovery.done():
             self._discovery.cancel()
@@ -166,7 +149,7 @@ class LiveMember:
 
         return LokiSource(await self.client("loki"))
 
-    async def traces(self) -> TracesSource:
+    async def traces(self) -> TempoSource | JaegerSource:
         """Tempo, or where there is none, Jaeger."""
         from aiops_cli.sources.jaeger import JaegerSource
         from aiops_cli.sources.tempo import TempoSource
@@ -314,28 +297,6 @@ class LiveMember:
         return hashlib.sha256("\0".join([*parts, subject(login, user)]).encode()).hexdigest()[:16]
 
 
-def subject(login: Login, user: KubeUser | None) -> str:
-    """Who a login is: the subject of a JWT; else the plugin that gave it, whose opaque tokens change by
-    the hour, with the environment that tells its accounts apart; else a hash of token or certificate."""
-    if login.token and login.token.count(".") == 2:
-        payload = login.token.split(".")[1]
-        with contextlib.suppress(ValueError):
-            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-            if isinstance(claims, dict) and claims.get("sub"):
-                return f"{claims.get('iss')} {claims['sub']}"
-    if user is not None and user.exec is not None:
-        accounts = [f"{k}={os.environ[k]}" for k in _ACCOUNT_VARIABLES if k in os.environ]
-        plugin = user.exec
-        return hashlib.sha256(repr((plugin.command, plugin.args, plugin.env, accounts)).encode()).hexdigest()
-    secret = (
-        (login.token or "").encode()
-        or login.certificate
-        or (user.client_certificate if user else None)
-        or b""
-    )
-    return hashlib.sha256(secret).hexdigest()
-
-
 def _keyring(name: str | None) -> Credentials:
     if name is None:
         return Credentials()
@@ -371,22 +332,22 @@ def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registr
                 context.cluster.server or None,
                 context.namespace,
                 registry.labels(name) | (own.labels if own else {}),
-                _endpoints(own.endpoints.model_dump() if own else {}),
+                _endpoints(own.endpoints) if own else {},
                 f"{context.cluster.server} {context.cluster.proxy_url} {context.cluster.tls_server_name}",
             )
         )
     for name, own in settings.clusters.items():
         if name not in kubeconfig.contexts:
             labels = registry.labels(name) | own.labels
-            clusters.append(Cluster(name, labels=labels, endpoints=_endpoints(own.endpoints.model_dump())))
+            clusters.append(Cluster(name, labels=labels, endpoints=_endpoints(own.endpoints)))
     return clusters
 
 
-def _endpoints(raw: dict[str, object]) -> dict[str, Endpoint]:
+def _endpoints(settings: EndpointsSettings) -> dict[str, Endpoint]:
     found: dict[str, Endpoint] = {}
     for signal in ENDPOINT_NAMES:
-        if isinstance(value := raw.get(signal), dict):
-            own = EndpointSettings.model_validate(value)
+        own: EndpointSettings | None = getattr(settings, signal)
+        if own is not None:
             found[signal] = Endpoint(
                 signal,
                 own.url,
@@ -401,17 +362,9 @@ def _endpoints(raw: dict[str, object]) -> dict[str, Endpoint]:
     return found
 
 
-class Fleet:
-    """The chosen clusters, live. Use as an async context manager: it closes every connection."""
-
-    def __init__(self, members: list[LiveMember]) -> None:
-        self.members = members
-
-    async def __aenter__(self) -> Fleet:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*(m.aclose() for m in self.members))
+async def close_all(members: Sequence[LiveMember]) -> None:
+    """Close every connection."""
+    await asyncio.gather(*(m.aclose() for m in members))
 
 
 def _sockets() -> int:
@@ -446,7 +399,3 @@ def live_members(
         )
         for c in chosen
     ]
-
-
-def read_kubeconfig(path: str | None) -> Kubeconfig:
-    return load_kubeconfig(Path(path) if path else None)

@@ -49,9 +49,9 @@ async def probe(member: LiveMember) -> ClusterHealth:
     """One cluster's health, each component probed at once."""
     probes: dict[str, Callable[[], Awaitable[None]]] = {
         "apiServer": lambda: _kube(member),
-        "prometheus": lambda: _ready(member, "prometheus"),
+        "prometheus": lambda: _metrics(member),
         "tempo": lambda: _traces(member),
-        "loki": lambda: _ready(member, "loki"),
+        "loki": lambda: _logs(member),
     }
     outcomes = await asyncio.gather(*(_outcome(p) for p in probes.values()))
     components: dict[str, str | None] = {}
@@ -67,10 +67,22 @@ async def probe(member: LiveMember) -> ClusterHealth:
             if outcome is not None and first is None:
                 first = ErrorInfo.of(outcome)
     known = {k: v for k, v in components.items() if v is not None}
-    score = max(0, 100 - sum(_COST[k] for k, v in known.items() if v == "DOWN")) if known else None
     return ClusterHealth(
-        member.name, _state(components), score, _connectivity(known), components, first, rfc3339(time.time())
+        member.name,
+        _state(components),
+        score(components),
+        _connectivity(known),
+        components,
+        first,
+        rfc3339(time.time()),
     )
+
+
+def score(components: dict[str, str | None]) -> int | None:
+    """0 to 100 of what is known; None where nothing is."""
+    if not any(components.values()):
+        return None
+    return max(0, 100 - sum(_COST[name] for name, state in components.items() if state == "DOWN"))
 
 
 def _state(components: dict[str, str | None]) -> HealthState:
@@ -101,20 +113,13 @@ async def _kube(member: LiveMember) -> None:
     await (await member.kube()).version()
 
 
-async def _ready(member: LiveMember, signal: str) -> None:
-    """The endpoint that is configured or learned; one that nobody has found yet is looked for."""
-    try:
-        await (await member.metrics() if signal == "prometheus" else await member.logs()).ready()
-    except NotAvailableError:
-        raise
-    except AiopsError as error:
-        if member.context is not None and error.code is ErrorCode.DISCOVERY_FAILED:
-            raise NotAvailableError(error.message, hint=error.hint) from None
-        raise
+async def _metrics(member: LiveMember) -> None:
+    await (await member.metrics()).ready()
 
 
 async def _traces(member: LiveMember) -> None:
-    source = await member.traces()
-    ready = getattr(source, "ready", None)
-    if ready is not None:
-        await ready()
+    await (await member.traces()).ready()
+
+
+async def _logs(member: LiveMember) -> None:
+    await (await member.logs()).ready()

@@ -12,6 +12,7 @@ from aiops_cli.models.fleet import SIGNALS, ClusterHealth, Endpoint, Fact
 from aiops_cli.models.result import Answer, ClusterStatus, FleetResult
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
+from aiops_cli.services.health import score
 from aiops_cli.services.registry import Registry
 from aiops_cli.services.times import rfc3339
 
@@ -118,14 +119,12 @@ def recorded_health(bundle: Bundle, names: Sequence[str]) -> FleetResult[Cluster
             "loki": _recorded(bool(parts.logs), "loki" in failed),
         }
         known = [v for v in components.values() if v]
-        cost = {"apiServer": 50, "prometheus": 20, "tempo": 15, "loki": 15}
-        score = max(0, 100 - sum(cost[k] for k, v in components.items() if v == "DOWN")) if known else None
         all_ok = all(v == "OK" for v in known)
         rows.append(
             ClusterHealth(
                 cluster.name,
                 "UNKNOWN" if not known else "ONLINE" if all_ok else "DEGRADED",
-                score,
+                score(components),
                 "CONNECTED" if all_ok and known else "INTERMITTENT",
                 components,
                 None,

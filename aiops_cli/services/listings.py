@@ -72,9 +72,7 @@ async def _listed(
 
     async def ask(member: Member) -> Answer[T]:
         if policy.answers is None or not isinstance(member, LiveMember):
-            answer = await fetch(await member.metrics())
-            answer.source = "bundle" if member.origin == "bundle" else "live"
-            return answer
+            return await fetch(await member.metrics())
         source = await member.metrics()
         endpoint = await member.endpoint("prometheus")
         # A window that ends now is the same question a minute later; any other is itself alone.

@@ -42,10 +42,7 @@ async def query(
         )
 
     async def ask(member: Member) -> Answer[LogEntry]:
-        answer = await (await member.logs()).query_range(expr, window, limit, direction)
-        if member.origin == "bundle":
-            answer.source = "bundle"
-        return answer
+        return await (await member.logs()).query_range(expr, window, limit, direction)
 
     result = await fan_out(members, ask, watch=watch)
     rows = sorted(result.rows, key=lambda r: (r[1].ns, r[0]), reverse=direction == "backward")

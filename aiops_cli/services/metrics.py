@@ -83,8 +83,7 @@ async def query(
     check_promql(expr)
 
     async def ask(member: Member) -> Answer[Series]:
-        answer = await (await member.metrics()).query(expr, at)
-        return _marked(answer, member)
+        return await (await member.metrics()).query(expr, at)
 
     return items(await fan_out(members, ask, watch=watch))
 
@@ -118,8 +117,7 @@ async def query_range(
     async def ask(member: Member) -> Answer[Series]:
         return await range_answer(member, expr, aligned, step, now, policy or CachePolicy())
 
-    result = await fan_out(members, ask, watch=watch)
-    return result.with_rows(result.rows)
+    return await fan_out(members, ask, watch=watch)
 
 
 async def range_answer(
@@ -127,17 +125,18 @@ async def range_answer(
 ) -> Answer[Series]:
     """One cluster's matrix: what the cache has, and the missing steps from the server."""
     if policy.cache is None or not isinstance(member, LiveMember):
-        return _marked(await (await member.metrics()).query_range(expr, window, step), member)
+        return await (await member.metrics()).query_range(expr, window, step)
     source = await member.metrics()
+    if _anchored(expr):
+        return await source.query_range(expr, window, step)
     endpoint = await member.endpoint("prometheus")
     key = RangeKey(
         member.name, endpoint.url, endpoint.tenant or "", await member.identity(endpoint), expr, step
     )
-    if policy.refresh or _anchored(expr):
+    if policy.refresh:
         answer = await source.query_range(expr, window, step)
-        if not _anchored(expr):
-            _keep(policy.cache, key, window, answer, now)
-        return _marked(answer, member)
+        _keep(policy.cache, key, window, answer, now)
+        return answer
     hit = policy.cache.lookup(key, window, now, policy.max_age)
     if not hit.missing:
         return Answer(hit.series, "cache", hit.age_seconds)
@@ -180,9 +179,3 @@ def renamed(labels: dict[str, str]) -> dict[str, str]:
     if "cluster" not in labels:
         return labels
     return {("exported_cluster" if k == "cluster" else k): v for k, v in labels.items()}
-
-
-def _marked(answer: Answer, member: Member) -> Answer:  # type: ignore[type-arg]
-    if member.origin == "bundle":
-        answer.source = "bundle"
-    return answer

@@ -18,7 +18,7 @@ import msgspec
 from aiops_cli import __version__
 from aiops_cli.errors import AiopsError, ErrorCode, UsageError
 from aiops_cli.models.result import Answer, FleetResult
-from aiops_cli.models.signals import LogEntry, Series, Span
+from aiops_cli.models.signals import LogEntry, Series
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.bundle import (
     FORMAT,
@@ -35,13 +35,12 @@ from aiops_cli.services.bundle import (
     RecordedSpan,
     part_name,
 )
-from aiops_cli.services.evidence import SUSPICIOUS, owner_label
+from aiops_cli.services.evidence import SUSPICIOUS, owner_label, sampled_spans, slices
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.queries import CATALOGUE
 from aiops_cli.services.scrub import REDACTED, scrub, scrub_attributes, scrub_labels
 from aiops_cli.services.times import datable, unix
-from aiops_cli.sources.base import TraceQuery
 
 RAW = (
     '{__name__=~"up|ALERTS|ALERTS_FOR_STATE|http_.*|grpc_.*|.*pool.*|.*queue.*|.*volume.*|process_(cpu|resident|open|max).*|'
@@ -50,7 +49,7 @@ RAW = (
 )
 _SLICES = 8
 _SUSPECT_LINES, _OTHER_LINES = 4000, 2000
-_TRACES, _FAILED_TRACES = 40, 20
+_TRACES = 40
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -223,11 +222,9 @@ async def _logs(member: Member, recording: Recording, parts: ClusterParts) -> No
     everything = f'{{{owner}=~".+"}}'
     asks = [(f'{everything} |~ "{SUSPICIOUS}"', _SUSPECT_LINES), (everything, _OTHER_LINES)]
     asks += [(s, _SUSPECT_LINES) for s in recording.selectors]
-    size = window.seconds / _SLICES
-    slices = [TimeRange(window.start + i * size, window.start + (i + 1) * size) for i in range(_SLICES)]
     for expr, limit in asks:
         answers = await asyncio.gather(
-            *(source.query_range(expr, s, limit // _SLICES, "backward") for s in slices)
+            *(source.query_range(expr, s, limit // _SLICES, "backward") for s in slices(window, _SLICES))
         )
         entries = sorted((e for a in answers for e in a.rows if _storable(e.ns)), key=lambda e: e.ns)
         full = any(len(a.rows) >= limit // _SLICES for a in answers)
@@ -250,16 +247,7 @@ def _recorded_logs(expr: str, entries: list[LogEntry], truncated: bool) -> Recor
 
 async def _traces(member: Member, recording: Recording, parts: ClusterParts) -> None:
     source = await member.traces()
-    window = recording.window
-    size = window.seconds / _SLICES
-    slices = [TimeRange(window.start + i * size, window.start + (i + 1) * size) for i in range(_SLICES)]
-    asks = [source.spans(TraceQuery(limit=_TRACES), s) for s in slices]
-    asks += [source.spans(TraceQuery(limit=_FAILED_TRACES, errors=True), s) for s in slices]
-    seen: dict[tuple[str, str], Span] = {}
-    for answer in await asyncio.gather(*asks):
-        for span in answer.rows:
-            if _storable(span.start_ns) and _storable(span.duration_ns) and span.duration_ns >= 0:
-                seen.setdefault((span.trace_id, span.span_id), span)
+    spans = await sampled_spans(source, slices(recording.window, _SLICES), _TRACES)
     parts.spans = [
         RecordedSpan(
             s.trace_id,
@@ -275,7 +263,8 @@ async def _traces(member: Member, recording: Recording, parts: ClusterParts) -> 
             scrub_attributes(s.resource),
             [scrub_attributes(e) for e in s.events],
         )
-        for s in sorted(seen.values(), key=lambda s: (s.start_ns, s.trace_id, s.span_id))
+        for s in spans
+        if _storable(s.start_ns) and _storable(s.duration_ns) and s.duration_ns >= 0
     ]
 
 

@@ -29,10 +29,7 @@ async def search(
         raise UsageError("--limit must be at least 1", hint="--limit 20")
 
     async def ask(member: Member) -> Answer[TraceSummary]:
-        answer = await (await member.traces()).search(query, window)
-        if member.origin == "bundle":
-            answer.source = "bundle"
-        return answer
+        return await (await member.traces()).search(query, window)
 
     result = await fan_out(members, ask, watch=watch)
     rows = sorted(
@@ -83,10 +80,7 @@ async def show(members: Sequence[Member], trace_id: str) -> FleetResult[SpanItem
         )
 
     async def ask(member: Member) -> Answer[Span]:
-        answer = await (await member.traces()).trace(wanted)
-        if member.origin == "bundle":
-            answer.source = "bundle"
-        return answer
+        return await (await member.traces()).trace(wanted)
 
     result = await fan_out(members, ask)
     return result.with_rows(tree(result.rows))

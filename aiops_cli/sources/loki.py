@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from aiops_cli.errors import AuthError, ClusterError, ErrorCode, UsageError
+from aiops_cli.errors import ErrorCode, UsageError
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import LogEntry
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.sources.base import Direction
-from aiops_cli.sources.replies import error_text, failure, query_failed
+from aiops_cli.sources.replies import error_text, failure, query_failed, says_ready
 from aiops_cli.transport.client import HttpClient, Params, Reply, not_json
 
 _WHAT = "Loki"
@@ -116,20 +116,8 @@ class LokiSource:
 
     async def ready(self) -> None:
         """Raises ClusterError unless Loki is ready; where a gateway hides /ready, asks for labels."""
-        try:
-            reply = await self.client.get("/ready")
-        except AuthError:
-            reply = None
-        if reply is not None and reply.status == 200:
-            return
-        if reply is not None and reply.status >= 500:
-            raise ClusterError(
-                f"Loki is not ready: {error_text(reply)}",
-                hint="wait, or look at its pods",
-                code=ErrorCode.LOKI_NOT_AVAILABLE,
-                endpoint=self.endpoint,
-            )
-        await self._ask("/loki/api/v1/labels", [], "")
+        if not await says_ready(self.client, "Loki", ErrorCode.LOKI_NOT_AVAILABLE):
+            await self._ask("/loki/api/v1/labels", [], "")
 
     async def labels(self, window: TimeRange) -> Answer[str]:
         """The names of the labels of streams in the window, sorted."""

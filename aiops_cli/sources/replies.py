@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from aiops_cli.errors import ClusterError, ErrorCode
-from aiops_cli.transport.client import Reply, status_error
+from aiops_cli.errors import AuthError, ClusterError, ErrorCode
+from aiops_cli.transport.client import HttpClient, Reply, status_error
 
 _TIMED_OUT = ("context deadline exceeded", "request timed out", "context canceled")
 
@@ -44,6 +44,22 @@ def failure(reply: Reply, what: str, endpoint: str) -> ClusterError:
             endpoint=endpoint,
         )
     return status_error(replace(reply, body=text.encode()) if text else reply, what, endpoint)
+
+
+async def says_ready(client: HttpClient, what: str, code: ErrorCode) -> bool:
+    """Whether /ready says so; False where a gateway hides it. Raises ClusterError (`code`) if it says no."""
+    try:
+        reply = await client.get("/ready")
+    except AuthError:
+        return False
+    if reply.status >= 500:
+        raise ClusterError(
+            f"{what} is not ready: {error_text(reply)}",
+            hint="wait, or look at its pods",
+            code=code,
+            endpoint=client.endpoint,
+        )
+    return reply.status == 200
 
 
 def query_failed(text: str, endpoint: str) -> ClusterError:

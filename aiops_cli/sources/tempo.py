@@ -9,13 +9,13 @@ import time
 
 import msgspec
 
-from aiops_cli.errors import AuthError, ClusterError, ErrorCode, UsageError
+from aiops_cli.errors import ClusterError, ErrorCode, UsageError
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import Span
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.sources import otlp, traceql
 from aiops_cli.sources.base import TraceQuery, TraceSummary
-from aiops_cli.sources.replies import error_text, failure, query_failed
+from aiops_cli.sources.replies import error_text, failure, query_failed, says_ready
 from aiops_cli.transport.client import HttpClient, Params, Reply, not_json
 
 _WHAT = "Tempo"
@@ -100,21 +100,9 @@ class TempoSource:
 
     async def ready(self) -> None:
         """Raises ClusterError unless Tempo is ready; where a gateway hides /ready, runs a search."""
-        try:
-            reply = await self.client.get("/ready")
-        except AuthError:
-            reply = None
-        if reply is not None and reply.status == 200:
-            return
-        if reply is not None and reply.status >= 500:
-            raise ClusterError(
-                f"Tempo is not ready: {error_text(reply)}",
-                hint="wait, or look at its pods",
-                code=ErrorCode.TEMPO_NOT_AVAILABLE,
-                endpoint=self.endpoint,
-            )
-        now = time.time()
-        await self.search(TraceQuery(limit=1), TimeRange(now - 60, now))
+        if not await says_ready(self.client, "Tempo", ErrorCode.TEMPO_NOT_AVAILABLE):
+            now = time.time()
+            await self.search(TraceQuery(limit=1), TimeRange(now - 60, now))
 
     async def search(self, query: TraceQuery, window: TimeRange) -> Answer[TraceSummary]:
         """Up to `query.limit` traces, newest first; Tempo gives the first it finds, not the newest."""

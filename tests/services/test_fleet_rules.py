@@ -14,7 +14,7 @@ from aiops_cli.models.fleet import Cluster, Endpoint
 from aiops_cli.models.result import Answer
 from aiops_cli.services.discovery import Discovery
 from aiops_cli.services.fanout import Progress, fan_out
-from aiops_cli.services.fleet import subject
+from aiops_cli.services.identity import subject
 from aiops_cli.services.inventory import label_changes
 from aiops_cli.services.metrics import CachePolicy, _anchored
 from aiops_cli.services.registry import Registry
