@@ -24,7 +24,7 @@ def list_(
     """Active alerts of every chosen cluster, worst first."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.signal_views import alert_view
+        from aiops_cli.cli.alert_views import alert_view
         from aiops_cli.errors import UsageError
         from aiops_cli.services import alerts
 
@@ -51,7 +51,7 @@ def show(
     """One alert with its labels and annotations."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.signal_views import alert_text, alert_view
+        from aiops_cli.cli.alert_views import alert_text, alert_view
         from aiops_cli.errors import UsageError
         from aiops_cli.services import alerts
 

@@ -20,11 +20,12 @@ def demo(ctx: typer.Context) -> None:
         from dataclasses import replace
         from datetime import UTC
 
+        from aiops_cli.cli.alert_views import alert_view
+        from aiops_cli.cli.analysis_views import anomaly_view
         from aiops_cli.cli.cluster_views import health_view
         from aiops_cli.cli.incident import document
         from aiops_cli.cli.investigation import investigate
         from aiops_cli.cli.output_file import write_text
-        from aiops_cli.cli.signal_views import alert_view, anomaly_view
         from aiops_cli.render.causes import causes_text, entity_text
         from aiops_cli.render.markdown_report import markdown
         from aiops_cli.render.output import render

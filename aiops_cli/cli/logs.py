@@ -23,7 +23,7 @@ def query(
     """Lines of every chosen cluster, merged in time order."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.signal_views import log_view
+        from aiops_cli.cli.log_views import log_view
         from aiops_cli.services import logs
         from aiops_cli.sources.base import Direction
 

@@ -35,8 +35,8 @@ def analyze(
     async def body(session: Session) -> int:
         import sys
 
+        from aiops_cli.cli.analysis_views import cause_view
         from aiops_cli.cli.investigation import investigate, keep
-        from aiops_cli.cli.signal_views import cause_view
         from aiops_cli.render.causes import causes_text
 
         found = await investigate(session, alert=alert, at=at, namespace=namespace, limit=limit)
@@ -88,7 +88,7 @@ def show(
     async def body(session: Session) -> int:
         import sys
 
-        from aiops_cli.cli.signal_views import cause_view
+        from aiops_cli.cli.analysis_views import cause_view
         from aiops_cli.errors import UsageError
         from aiops_cli.models.result import ClusterStatus, FleetResult
         from aiops_cli.render.causes import causes_text

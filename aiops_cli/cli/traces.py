@@ -38,7 +38,7 @@ def search(
     """Find traces on every chosen cluster."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.signal_views import trace_view
+        from aiops_cli.cli.trace_views import trace_view
         from aiops_cli.errors import UsageError
         from aiops_cli.services import times, traces
         from aiops_cli.sources.base import TraceQuery
@@ -74,7 +74,7 @@ def show(ctx: typer.Context, trace_id: Annotated[str, typer.Argument(help="A tra
     async def body(session: Session) -> int:
         import sys
 
-        from aiops_cli.cli.signal_views import span_view
+        from aiops_cli.cli.trace_views import span_view
         from aiops_cli.errors import UsageError
         from aiops_cli.services import traces
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import tzinfo
 from typing import Any
 
 from msgspec import Struct
 
 from aiops_cli.models.signals import MetricItem
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.text import age, si, sparkline
+from aiops_cli.render.text import age, clock, si, sparkline
+from aiops_cli.services.times import unix
 
 
 class LabelSet(Struct, frozen=True):
@@ -120,3 +122,8 @@ VALUES: View[Word] = View(
 
 def ago(seconds: float | None) -> str:
     return "-" if seconds is None else age(seconds)
+
+
+def when(text: str | None, zone: tzinfo | None) -> str:
+    moment = unix(text)
+    return "-" if moment is None else clock(moment, zone)

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from aiops_cli.cli.signal_views import alert_view, when
+from aiops_cli.cli.alert_views import alert_view
+from aiops_cli.cli.views import when
 from aiops_cli.models.result import FleetResult
 from aiops_cli.models.signals import AlertItem
 from aiops_cli.render.output import Column, Style, View, render
