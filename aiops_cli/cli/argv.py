@@ -50,6 +50,7 @@ def hoist(argv: list[str]) -> list[str]:
     """
     shared: list[str] = []
     rest: list[str] = []
+    argv = list(argv)
     i = 0
     while i < len(argv):
         word = argv[i]
@@ -68,6 +69,10 @@ def hoist(argv: list[str]) -> list[str]:
             shared += [WITH_VALUE[word], argv[i]]
         elif len(word) > 2 and word[0] == "-" and word[1] != "-" and word[:2] in WITH_VALUE:
             shared += [WITH_VALUE[word[:2]], word[2:].removeprefix("=")]
+        elif len(word) > 2 and word[1] != "-" and word[:2] in SWITCHES:
+            shared.append(SWITCHES[word[:2]])
+            argv[i] = f"-{word[2:]}"  # `-qo json` is `-q -o json`
+            continue
         else:
             rest.append(word)
         i += 1

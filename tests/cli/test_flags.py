@@ -27,6 +27,8 @@ from tests.faults.stub import Stub, answer, dead_address, vector
         "metrics query up --context=well --output=name",
         "metrics query up -cwell -oname",
         "-c well metrics query up -o=name",
+        "metrics query up -c well -qo name",
+        "metrics query up -c well -qoname",
     ],
 )
 def test_before_and_after(aiops: Aiops, home: Path, well: Stub, args: str) -> None:
