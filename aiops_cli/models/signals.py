@@ -77,7 +77,8 @@ class AlertItem(Struct, frozen=True, rename="camel"):
 
 
 class TraceItem(Struct, frozen=True, rename="camel"):
-    """An item of `traces search`; `startTime` is RFC 3339."""
+    """An item of `traces search`; `startTime` is RFC 3339. A trace that several clusters hold is one item:
+    `cluster` is the one with its root, `clusters` are all of them."""
 
     cluster: str
     trace_id: str
@@ -87,11 +88,16 @@ class TraceItem(Struct, frozen=True, rename="camel"):
     duration_ms: float
     span_count: int | None
     error_count: int | None
+    clusters: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One span. Ids are lower-case hex; `start_ns` unix nanoseconds; `status` ok, error or unset."""
+    """One span. Ids are lower-case hex; `start_ns` unix nanoseconds; `status` ok, error or unset.
+
+    `links` name spans of other traces that led to this one, as {"traceId", "spanId", "attributes"};
+    `follows` says that the parent did not wait for it (OpenTracing's FOLLOWS_FROM).
+    """
 
     trace_id: str
     span_id: str
@@ -105,6 +111,8 @@ class Span:
     attributes: dict[str, Any] = field(default_factory=dict)
     resource: dict[str, Any] = field(default_factory=dict)
     events: tuple[dict[str, Any], ...] = ()
+    links: tuple[dict[str, Any], ...] = ()
+    follows: bool = False
 
 
 class KubeEvent(Struct, frozen=True, rename="camel"):

@@ -19,7 +19,10 @@ Direction = Literal["backward", "forward"]
 
 @dataclass(frozen=True, slots=True)
 class TraceQuery:
-    """What to search for: TraceQL, or the plain filters, or both. Durations in milliseconds."""
+    """What to search for: TraceQL, or the plain filters, or both. Durations in milliseconds.
+
+    `status` is error, ok or unset; `slowest` asks for the longest traces instead of the newest.
+    """
 
     traceql: str | None = None
     service: str | None = None
@@ -29,11 +32,14 @@ class TraceQuery:
     errors: bool = False
     tags: Labels = field(default_factory=dict)
     limit: int = 20
+    status: str | None = None
+    slowest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
-    """A found trace. `start_ns` unix nanoseconds; what the server does not say is None."""
+    """A found trace. `start_ns` unix nanoseconds; what the server does not say is None; `rooted` says
+    that its first span is among those found."""
 
     trace_id: str
     root_service: str | None
@@ -42,6 +48,25 @@ class TraceSummary:
     duration_ms: float
     span_count: int | None
     error_count: int | None
+    rooted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TraceService:
+    """A service that sends spans; how many, and how many failed, where the store can say."""
+
+    name: str
+    spans: int | None = None
+    errors: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceOperation:
+    """A span name of a service, and the kind of its spans where the store can say."""
+
+    service: str
+    name: str
+    kind: str | None = None
 
 
 class MetricsSource(Protocol):
@@ -91,6 +116,18 @@ class TracesSource(Protocol):
 
     async def spans(self, query: TraceQuery, window: TimeRange) -> Answer[Span]:
         """The spans of the traces that `search` would find, for analysis."""
+        ...
+
+    async def trace_services(self, window: TimeRange) -> Answer[TraceService]:
+        """The services that spans name, by name."""
+        ...
+
+    async def operations(self, service: str, window: TimeRange) -> Answer[TraceOperation]:
+        """The span names of a service; `service` may have `*` and `?`."""
+        ...
+
+    async def trace_metrics(self, expr: str, window: TimeRange, step: float) -> Answer[Series]:
+        """A TraceQL metrics query: a sample at each multiple of `step`, of the spans of the step before."""
         ...
 
 
