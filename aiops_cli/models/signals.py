@@ -62,7 +62,10 @@ class LogEntry:
 
 
 class AlertItem(Struct, frozen=True, rename="camel"):
-    """An item of `alerts list`. `state` is FIRING, PENDING, SUPPRESSED or RESOLVED."""
+    """An item of `alerts list`. `state` is FIRING, PENDING, SUPPRESSED or RESOLVED.
+
+    `endsAt` is set once it is resolved. `source` is who knows it: alertmanager, prometheus or store.
+    """
 
     cluster: str
     fingerprint: str
@@ -74,6 +77,10 @@ class AlertItem(Struct, frozen=True, rename="camel"):
     starts_at: str | None
     generator_url: str | None = None
     source: str = "alertmanager"
+    ends_at: str | None = None
+    receivers: list[str] = []
+    silenced_by: list[str] = []
+    inhibited_by: list[str] = []
 
 
 class TraceItem(Struct, frozen=True, rename="camel"):
