@@ -11,9 +11,10 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from aiops_cli.errors import AuthError, ClusterError, ErrorCode
 from aiops_cli.transport.credentials import Credentials, Login
@@ -24,6 +25,7 @@ from aiops_cli.transport.tls import Trust, context_for
 
 if TYPE_CHECKING:
     import httpx2
+    from httpcore2 import AsyncNetworkStream
 
 Params = Sequence[tuple[str, str]]
 
@@ -51,6 +53,38 @@ class Reply:
     def text(self) -> str:
         """The first 500 characters on one line, for messages."""
         return " ".join(bytes(self.body[:2000]).decode("utf-8", "replace").split())[:500]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Reply):
+    """An answer that goes on: the body of a 200 comes through `chunks`, a 101 gives `network`, the raw
+    connection. Of any other status the body has been read."""
+
+    response: httpx2.Response | None = None
+
+    @property
+    def network(self) -> AsyncNetworkStream:
+        if self.response is None:
+            raise ValueError("only a 101 has a raw connection")
+        stream: AsyncNetworkStream = self.response.extensions["network_stream"]
+        return stream
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises ClusterError when it is cut off."""
+        import httpx2
+
+        if self.response is None:
+            return
+        try:
+            async for chunk in self.response.aiter_bytes():
+                yield chunk
+        except httpx2.DecodingError:
+            raise _damaged(self.url) from None
+        except (httpx2.TransportError, ssl.SSLError) as error:
+            raise lost(error, self.url, begun=True) from None
+
+
+R = TypeVar("R", bound=Reply)
 
 
 @dataclass(slots=True)
@@ -122,31 +156,50 @@ class HttpClient:
         try:
             async with asyncio.timeout(deadline) as limit:
                 async with self._slots:
-                    return await self._attempts(method, path, params, data, headers or {}, limit)
+                    return await self._attempts(
+                        lambda login: self._once(method, path, params, data, headers or {}, login), limit
+                    )
         except TimeoutError:
-            raise ClusterError(
-                f"no answer within {deadline:g} s",
-                hint="raise --timeout, ask for less, or check the network",
-                code=ErrorCode.QUERY_TIMEOUT,
-                endpoint=self.endpoint,
-            ) from None
+            raise self._late(deadline) from None
 
-    async def _attempts(
-        self,
-        method: str,
-        path: str,
-        params: Params,
-        data: bytes | None,
-        headers: dict[str, str],
-        limit: asyncio.Timeout,
-    ) -> Reply:
+    @asynccontextmanager
+    async def stream(
+        self, path: str, params: Params = (), *, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[Stream]:
+        """GET `path` and leave the body open, for as long as the block lasts; the client's deadline is for
+        the head alone. Holds one of the connections. Raises as `get` does."""
+        import httpx2  # noqa: F401 - see `request`
+
+        async with self._slots:
+            try:
+                async with asyncio.timeout(self.timeout) as limit:
+                    answer = await self._attempts(
+                        lambda login: self._opened(path, params, headers or {}, login), limit
+                    )
+            except TimeoutError:
+                raise self._late(self.timeout) from None
+            try:
+                yield answer
+            finally:
+                if answer.response is not None:
+                    await answer.response.aclose()
+
+    def _late(self, seconds: float) -> ClusterError:
+        return ClusterError(
+            f"no answer within {seconds:g} s",
+            hint="raise --timeout, ask for less, or check the network",
+            code=ErrorCode.QUERY_TIMEOUT,
+            endpoint=self.endpoint,
+        )
+
+    async def _attempts(self, once: Callable[[Login], Awaitable[R]], limit: asyncio.Timeout) -> R:
         refreshed = False
         attempt = 0
         while True:
             attempt += 1
             login = await self._login(limit)
             try:
-                reply = await self._once(method, path, params, data, headers, login)
+                reply = await once(login)
             except ClusterError as error:
                 if error.code is not ErrorCode.CLUSTER_UNREACHABLE or not self._may_retry(attempt):
                     raise
@@ -201,35 +254,53 @@ class HttpClient:
         headers: dict[str, str],
         login: Login,
     ) -> Reply:
+        start = time.perf_counter()
+        response = await self._send(method, path, params, data, headers, login)
+        try:
+            return self._reply(response, await self._body(response), login, start)
+        finally:
+            await response.aclose()
+
+    async def _opened(self, path: str, params: Params, headers: dict[str, str], login: Login) -> Stream:
+        start = time.perf_counter()
+        response = await self._send("GET", path, params, None, headers, login)
+        try:
+            going_on = response.status_code in (200, 101)
+            body = bytearray() if going_on else await self._body(response)
+            head = self._reply(response, body, login, start)
+        except BaseException:
+            await response.aclose()
+            raise
+        if not going_on:
+            await response.aclose()
+        return Stream(head.status, head.headers, head.body, head.url, response if going_on else None)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        data: bytes | None,
+        headers: dict[str, str],
+        login: Login,
+    ) -> httpx2.Response:
+        """The answer's head, its body still to be read; whoever gets it closes it."""
         import httpx2
 
         client = await self._open(login)
         sent = self._sendable({**self.target.headers, **headers}, login.token)
         extensions = {"sni_hostname": self.target.tls_server_name} if self.target.tls_server_name else {}
-        url = self.target.base_url + path
         self.requests += 1
-        start = time.perf_counter()
-        begun = False
         try:
-            async with client.stream(
-                method, url, params=list(params), content=data, headers=sent, extensions=extensions
-            ) as response:
-                begun = True
-                body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > _MAX_BODY:
-                        raise self._bad(f"the answer is larger than {_MAX_BODY >> 20} MiB", "ask for less")
-                if (log := HttpClient.on_reply) is not None:
-                    took = (time.perf_counter() - start) * 1000
-                    log(f"{method} {url} {response.status_code} {len(body)} B {took:.0f} ms")
-                return self._reply(
-                    response.status_code,
-                    {k.lower(): v for k, v in response.headers.items()},
-                    body,
-                    url,
-                    login,
-                )
+            request = client.build_request(
+                method,
+                self.target.base_url + path,
+                params=list(params),
+                content=data,
+                headers=sent,
+                extensions=extensions,
+            )
+            return await client.send(request, stream=True)
         except httpx2.ConnectTimeout:
             raise ClusterError(
                 f"could not connect within {self._connect_timeout:g} s",
@@ -237,17 +308,35 @@ class HttpClient:
                 code=ErrorCode.CONNECT_TIMEOUT,
                 endpoint=self.endpoint,
             ) from None
-        except httpx2.DecodingError:
-            raise self._bad("the compressed body is damaged", "check proxies on the way") from None
         except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError, ssl.SSLError) as error:
-            raise lost(error, self.endpoint, begun=begun) from None
+            raise lost(error, self.endpoint, begun=False) from None
         except httpx2.InvalidURL as error:
             raise self._bad(f"the URL can't be used: {error}", "fix the URL in the config") from None
         except httpx2.TransportError as error:
             raise unconnected(error, self.endpoint) from None
 
-    def _reply(self, status: int, headers: dict[str, str], body: bytearray, url: str, login: Login) -> Reply:
-        if status == 200:
+    async def _body(self, response: httpx2.Response) -> bytearray:
+        import httpx2
+
+        body = bytearray()
+        try:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _MAX_BODY:
+                    raise self._bad(f"the answer is larger than {_MAX_BODY >> 20} MiB", "ask for less")
+        except httpx2.DecodingError:
+            raise _damaged(self.endpoint) from None
+        except (httpx2.TransportError, ssl.SSLError) as error:
+            raise lost(error, self.endpoint, begun=True) from None
+        return body
+
+    def _reply(self, response: httpx2.Response, body: bytearray, login: Login, start: float) -> Reply:
+        status, url = response.status_code, str(response.url).partition("?")[0]
+        if (log := HttpClient.on_reply) is not None:
+            took = (time.perf_counter() - start) * 1000
+            log(f"{response.request.method} {url} {status} {len(body)} B {took:.0f} ms")
+        headers = {k.lower(): v for k, v in response.headers.items()}
+        if status in (101, 200):
             return Reply(status, headers, body, url)
         secrets = secrets_of(self.target.headers, login.token)
         clean = {k: bytes(without(v.encode(), secrets)).decode() for k, v in headers.items()}
@@ -306,6 +395,15 @@ class HttpClient:
                 endpoint=self.endpoint,
             ) from None
         return self._client
+
+
+def _damaged(endpoint: str) -> ClusterError:
+    return ClusterError(
+        "the compressed body is damaged",
+        hint="check proxies on the way",
+        code=ErrorCode.BAD_ANSWER,
+        endpoint=endpoint,
+    )
 
 
 def status_error(reply: Reply, what: str, endpoint: str) -> ClusterError:
