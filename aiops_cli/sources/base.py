@@ -105,6 +105,14 @@ class LogsSource(Protocol):
     async def labels(self, window: TimeRange) -> Answer[str]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class LiveLines:
+    """Lines of a tail as they came, and how many more the server says that it left out."""
+
+    entries: list[LogEntry]
+    dropped: int = 0
+
+
 class TracesSource(Protocol):
     """Tempo or Jaeger."""
 

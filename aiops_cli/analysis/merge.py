@@ -1,0 +1,165 @@
+"""Streams of log lines merged in the order of time, and lines that come twice told apart.
+
+Both hold a bounded number of lines or their hashes, whatever comes. Times of arrival are seconds of any
+one clock; times of lines are unix nanoseconds.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Iterable
+
+from aiops_cli.models.signals import LogEntry
+
+Line = tuple[str, LogEntry]
+_BUCKET = 10**9
+
+
+class Known:
+    """The lines of one source that were shown lately, so that none is shown twice.
+
+    A line is known by its labels (structured metadata included, since a server may send both as one), time
+    and text, and counted, since a `line_format` may make several alike. What is read again gives the lines
+    that are shown and more: `again` returns what is more. A live stream may yet bring what was read:
+    `live` leaves that out, once for each time it was read.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._shown: dict[int, Counter[int]] = {}
+        self._owed: Counter[int] = Counter()
+        self.newest = 0
+        """The time of the newest line shown; 0 if there is none."""
+        self.floor = 0
+        """Lines before this may have been forgotten: reading again from earlier may show some twice."""
+
+    def again(self, entries: Iterable[LogEntry]) -> list[LogEntry]:
+        """The lines of a complete read of some span of time that were not shown yet; they count as shown."""
+        left: Counter[int] = Counter()
+        fresh = []
+        for entry, key in keyed(entries):
+            left[key] += 1
+            if left[key] > self._shown.get(entry.ns // _BUCKET, {}).get(key, 0):
+                self._show(entry.ns, key)
+                self._owed[key] += 1
+                fresh.append(entry)
+        return fresh
+
+    def live(self, entries: Iterable[LogEntry]) -> list[LogEntry]:
+        """The lines of the live stream that were not read before; they count as shown."""
+        fresh = []
+        for entry, key in keyed(entries):
+            if self._owed.get(key, 0) > 0:
+                self._owed[key] -= 1
+                if not self._owed[key]:
+                    del self._owed[key]
+                continue
+            self._show(entry.ns, key)
+            fresh.append(entry)
+        return fresh
+
+    def reconnected(self) -> None:
+        """A new live stream begins: it may bring anything that was shown before."""
+        self._owed = Counter()
+        for bucket in self._shown.values():
+            self._owed.update(bucket)
+
+    def forget(self, before: int) -> None:
+        """Nobody will read again from before this time."""
+        for bucket in [b for b in self._shown if (b + 1) * _BUCKET <= before]:
+            self._drop(bucket)
+
+    def _show(self, ns: int, key: int) -> None:
+        self._shown.setdefault(ns // _BUCKET, Counter())[key] += 1
+        self._size += 1
+        self.newest = max(self.newest, ns)
+        while self._size > self._most:
+            oldest = min(self._shown)
+            self.floor = max(self.floor, (oldest + 1) * _BUCKET)
+            self._drop(oldest)
+
+    def _drop(self, bucket: int) -> None:
+        gone = self._shown.pop(bucket)
+        self._size -= gone.total()
+        for key in gone:
+            self._owed.pop(key, None)
+
+
+def keyed(entries: Iterable[LogEntry]) -> Iterable[tuple[LogEntry, int]]:
+    """Each line with a hash of what it is. The labels of a stream are hashed once."""
+    hashes: dict[tuple[int, int], int] = {}
+    for entry in entries:
+        at = (id(entry.labels), id(entry.metadata))
+        if at not in hashes:
+            hashes[at] = hash(frozenset((entry.labels | entry.metadata).items()))
+        yield entry, hash((entry.ns, hashes[at], entry.line))
+
+
+class Merge:
+    """Lines of several sources, given out in the order of time.
+
+    A line waits `window` seconds for older ones of other sources. Sources that still read what was before
+    are waited for as far as they have come, but each no longer than `patience` seconds without a line. More
+    than `most` lines do not wait: the oldest are given out.
+    """
+
+    def __init__(self, window: float, patience: float, most: int) -> None:
+        self._window, self._patience, self._most = window, patience, most
+        self._heap: list[tuple[int, int, str, LogEntry]] = []
+        self._order = 0
+        self._arrivals: deque[tuple[float, int]] = deque()
+        self._reading: dict[str, tuple[int, float]] = {}
+        self._waiting: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def waiting(self, source: str) -> int:
+        """How many lines of a source were not given out yet."""
+        return self._waiting[source]
+
+    def expect(self, source: str, now: float) -> None:
+        """This source will give lines of before, in the order of time."""
+        self._reading[source] = (0, now)
+
+    def settled(self, source: str) -> None:
+        """This source has given all lines of before."""
+        self._reading.pop(source, None)
+
+    def add(self, source: str, entries: Iterable[LogEntry], now: float) -> None:
+        newest = 0
+        for entry in entries:
+            self._order += 1
+            newest = max(newest, entry.ns)
+            heapq.heappush(self._heap, (entry.ns, self._order, source, entry))
+            self._waiting[source] += 1
+        if newest and source in self._reading:
+            self._reading[source] = (newest, now)
+        if newest:
+            self._arrivals.append((now, newest))
+
+    def ready(self, now: float) -> list[Line]:
+        """What need not wait any longer, in order."""
+        for source in [s for s, (_, since) in self._reading.items() if now - since >= self._patience]:
+            del self._reading[source]
+        horizon = 0
+        while self._arrivals and self._arrivals[0][0] <= now - self._window:
+            horizon = max(horizon, self._arrivals.popleft()[1])
+        if self._reading:
+            if horizon:  # their turn has come, but for those who are still waited for
+                self._arrivals.appendleft((now - self._window, horizon))
+            horizon = min(newest for newest, _ in self._reading.values())
+        lines = []
+        while self._heap and (self._heap[0][0] <= horizon or len(self._heap) > self._most):
+            _, _, source, entry = heapq.heappop(self._heap)
+            self._waiting[source] -= 1
+            lines.append((source, entry))
+        return lines
+
+    def due(self, now: float) -> float | None:
+        """In how many seconds `ready` may have something; None if nothing waits."""
+        times = [self._arrivals[0][0] + self._window] if self._arrivals and not self._reading else []
+        times += [since + self._patience for _, since in self._reading.values()]
+        return max(min(times) - now, 0.0) if times and self._heap else None

@@ -1,0 +1,118 @@
+"""Lines as they come in, by Loki's websocket /loki/api/v1/tail.
+
+What a tail gives is not all there is: a querier tells what it dropped for a slow reader, but says nothing
+of what an ingester dropped before it (grafana/loki 1.6.1 and 2.2.1, pkg/querier/tail.go and
+pkg/ingester/tailer.go), nor of lines that came while an ingester was reconnected to. Whoever must not
+lose a line reads again with `query_range` what the tail should have given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from aiops_cli.errors import ClusterError, ErrorCode
+from aiops_cli.models.signals import LogEntry
+from aiops_cli.sources.base import LiveLines
+from aiops_cli.sources.loki import invalid_logql
+from aiops_cli.sources.replies import error_text, failure, query_failed
+from aiops_cli.transport.client import HttpClient, Reply
+from aiops_cli.transport.websocket import IDLE_SECONDS, HandshakeRefused, WebSocketClosed, connect
+
+_PATH = "/loki/api/v1/tail"
+_CATEGORIZE = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
+_INVALID = ("parse error", "syntax error", "queries require at least one regexp or equality matcher")
+
+
+class _Categories(msgspec.Struct, rename="camel"):
+    structured_metadata: dict[str, str] = {}
+    parsed: dict[str, str] = {}
+
+
+class _Stream(msgspec.Struct):
+    stream: dict[str, str]
+    values: list[list[str | _Categories]]
+
+
+class _Message(msgspec.Struct):
+    streams: list[_Stream] | None = None
+    dropped_entries: list[msgspec.Raw] | None = None
+
+
+_message = msgspec.json.Decoder(_Message)
+
+
+def decode_message(body: bytes) -> LiveLines:
+    """A message of the tail. Of what was dropped only the number can be relied on: Loki 2.2.1 sends the
+    line in place of the labels. Raises msgspec.MsgspecError or ValueError."""
+    message = _message.decode(body)
+    entries = []
+    for stream in message.streams or ():
+        for at, line, *extra in stream.values:
+            labels, metadata = stream.stream, {}
+            for categories in extra:
+                if isinstance(categories, _Categories):
+                    labels = {**labels, **categories.parsed} if categories.parsed else labels
+                    metadata = categories.structured_metadata
+            entries.append(LogEntry(int(str(at)), labels, str(line), metadata))
+    return LiveLines(entries, len(message.dropped_entries or ()))
+
+
+class LokiTail:
+    """The tails of one Loki. `client` should be one of its own: a tail holds its connection."""
+
+    def __init__(self, client: HttpClient, *, idle: float = IDLE_SECONDS) -> None:
+        self.client = client
+        self._idle = idle
+
+    @asynccontextmanager
+    async def follow(self, expr: str, delay_for: int = 0) -> AsyncIterator[AsyncIterator[LiveLines]]:
+        """Lines from now on, held back by the server for `delay_for` seconds (0 to 5), until it ends the
+        tail (ClusterError). The first one may be the newest of before.
+
+        Raises UsageError for LogQL that the server refuses, ClusterError for all else.
+        """
+        # One line of history is the least that can be asked for. A start of ours would have to lie before
+        # the server's now, by its clock.
+        params = [("query", expr), ("limit", "1"), ("delay_for", str(delay_for))]
+        try:
+            async with connect(self.client, _PATH, params, headers=_CATEGORIZE, idle=self._idle) as socket:
+                yield self._lines(socket.messages(), expr)
+        except HandshakeRefused as refused:
+            raise self._refused(refused.reply, expr) from None
+
+    async def _lines(self, messages: AsyncIterator[bytes], expr: str) -> AsyncIterator[LiveLines]:
+        first: LogEntry | None = None
+        try:
+            async for body in messages:
+                try:
+                    lines = decode_message(body)
+                except (msgspec.MsgspecError, ValueError):
+                    raise self._error("it sent what is no message of a tail", ErrorCode.BAD_ANSWER) from None
+                # The line of history may come again as a live one.
+                if first is not None and first in lines.entries:
+                    lines.entries.remove(first)
+                elif first is None and lines.entries:
+                    first = lines.entries[0]
+                yield lines
+        except WebSocketClosed as closed:
+            if any(sign in closed.reason for sign in _INVALID):
+                raise invalid_logql(expr, closed.reason, self.client.endpoint) from None
+            reason = closed.reason or f"close code {closed.code}"
+            raise self._error(f"the server ended the tail: {reason}", ErrorCode.CLUSTER_UNREACHABLE) from None
+
+    def _refused(self, reply: Reply, expr: str) -> Exception:
+        text = error_text(reply)
+        if reply.status == 400 and any(sign in text for sign in _INVALID):
+            return invalid_logql(expr, text, self.client.endpoint)
+        if reply.status == 400:
+            return query_failed(text, self.client.endpoint)
+        if reply.status == 200:
+            return self._error("it does not speak websocket there", ErrorCode.BAD_ANSWER)
+        return failure(reply, "Loki's tail", self.client.endpoint)
+
+    def _error(self, message: str, code: ErrorCode) -> ClusterError:
+        hint = "check proxies on the way" if code is ErrorCode.BAD_ANSWER else "it is asked again by itself"
+        return ClusterError(message, hint=hint, code=code, endpoint=self.client.endpoint)
