@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aiops_cli.models.signals import LogEntry
 
 Line = tuple[str, LogEntry]
-_BUCKET = 10**9
+_BUCKET = 10**8  # ns: what is forgotten is forgotten by the tenth of a second
 
 
 class Known:
@@ -35,19 +35,20 @@ class Known:
         self.floor = 0
         """Lines before this may have been forgotten: reading again from earlier may show some twice."""
 
-    def again(self, entries: Iterable[LogEntry]) -> list[LogEntry]:
+    def again(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
         """The lines of a complete read of some span of time that were not shown yet; they count as shown."""
         left: Counter[int] = Counter()
         fresh = []
         for entry, key in keyed(entries):
             left[key] += 1
-            if left[key] > self._shown.get(entry.ns // _BUCKET, {}).get(key, 0):
+            shown = self._shown.get(entry.ns // _BUCKET)
+            if shown is None or left[key] > shown[key]:
                 self._show(entry.ns, key)
                 self._owed[key] += 1
                 fresh.append(entry)
         return fresh
 
-    def live(self, entries: Iterable[LogEntry]) -> list[LogEntry]:
+    def live(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
         """The lines of the live stream that were not read before; they count as shown."""
         fresh = []
         for entry, key in keyed(entries):
@@ -87,11 +88,11 @@ class Known:
             self._owed.pop(key, None)
 
 
-def keyed(entries: Iterable[LogEntry]) -> Iterable[tuple[LogEntry, int]]:
+def keyed(entries: Sequence[LogEntry]) -> Iterable[tuple[LogEntry, int]]:
     """Each line with a hash of what it is. The labels of a stream are hashed once."""
     hashes: dict[tuple[int, int], int] = {}
     for entry in entries:
-        at = (id(entry.labels), id(entry.metadata))
+        at = (id(entry.labels), id(entry.metadata) if entry.metadata else 0)
         if at not in hashes:
             hashes[at] = hash(frozenset((entry.labels | entry.metadata).items()))
         yield entry, hash((entry.ns, hashes[at], entry.line))
