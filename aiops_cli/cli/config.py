@@ -20,9 +20,10 @@ def view(ctx: typer.Context) -> None:
 
         document = session.settings.model_dump(mode="json", exclude_none=True)
         for cluster in document.get("clusters", {}).values():
-            for endpoint in cluster.get("endpoints", {}).values():
-                if isinstance(endpoint, dict) and "headers" in endpoint:
-                    endpoint["headers"] = dict.fromkeys(endpoint["headers"], "[hidden]")
+            for given in cluster.get("endpoints", {}).values():
+                for endpoint in given if isinstance(given, list) else [given]:
+                    if isinstance(endpoint, dict) and "headers" in endpoint:
+                        endpoint["headers"] = dict.fromkeys(endpoint["headers"], "[hidden]")
         if session.format in ("json", "ndjson"):
             print(
                 json.dumps(

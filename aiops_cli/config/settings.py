@@ -59,20 +59,27 @@ class EndpointSettings(_Strict):
 
 
 class EndpointsSettings(_Strict):
-    """Endpoints by hand; a value may be a bare URL. `dcgm` and `ptp` are lists of exporter URLs."""
+    """Endpoints by hand; a value may be a bare URL. `dcgm` and `ptp` are lists of exporter URLs;
+    `alertmanager` may be a list, for a HA pair or several that know different alerts."""
 
     prometheus: EndpointSettings | None = None
-    alertmanager: EndpointSettings | None = None
+    alertmanager: list[EndpointSettings] | None = Field(default=None, min_length=1)
     loki: EndpointSettings | None = None
     tempo: EndpointSettings | None = None
     jaeger: EndpointSettings | None = None
     dcgm: list[str] = []
     ptp: list[str] = []
 
-    @field_validator("prometheus", "alertmanager", "loki", "tempo", "jaeger", mode="before")
+    @field_validator("prometheus", "loki", "tempo", "jaeger", mode="before")
     @classmethod
     def _bare_url(cls, value: object) -> object:
         return {"url": value} if isinstance(value, str) else value
+
+    @field_validator("alertmanager", mode="before")
+    @classmethod
+    def _bare_urls(cls, value: object) -> object:
+        given = [value] if isinstance(value, (str, dict)) else value
+        return [{"url": v} if isinstance(v, str) else v for v in given] if isinstance(given, list) else given
 
     @field_validator("dcgm", "ptp")
     @classmethod
@@ -162,10 +169,11 @@ def _invalid(message: str, hint: str) -> UsageError:
 
 def _explain(error: ValidationError, file: Path) -> UsageError:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    location = tuple(part for part in first["loc"] if isinstance(part, str))  # without places in lists
+    where = ".".join(location)
     if first["type"] == "extra_forbidden":
-        known = _known_keys(first["loc"])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        known = _known_keys(location)
+        near = difflib.get_close_matches(location[-1], known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known)}"
         return _invalid(f"config file {file}: unknown key {where!r}", hint)
     return _invalid(
@@ -174,18 +182,17 @@ def _explain(error: ValidationError, file: Path) -> UsageError:
     )
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+def _known_keys(location: tuple[str, ...]) -> list[str]:
     model: Any = Settings
     for part in location[:-1]:
         if isinstance(model, type) and issubclass(model, BaseModel):
-            annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+            annotation = model.model_fields[part].annotation if part in model.model_fields else None
             model = annotation
         else:
             arguments = getattr(model, "__args__", ())
             model = arguments[-1] if arguments else None
-        arguments = [
-            a for a in getattr(model, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)
-        ]
+        possible = [i for a in getattr(model, "__args__", ()) for i in (a, *getattr(a, "__args__", ()))]
+        arguments = [a for a in possible if isinstance(a, type) and issubclass(a, BaseModel)]
         if arguments and getattr(model, "__origin__", None) is not dict:
             model = arguments[0]
     if isinstance(model, type) and issubclass(model, BaseModel):

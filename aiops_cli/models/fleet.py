@@ -41,6 +41,7 @@ class Cluster(Struct, frozen=True, rename="camel"):
 
     `context` is None for a cluster that exists in config alone. `uid` is the kube-system namespace's
     UID once learned. `endpoints` holds what config names; learned ones live in the store.
+    `alertmanagers` are all of them where config names several; the first is in `endpoints` too.
     `way` tells one API server from another of the same URL: proxy and TLS name.
     """
 
@@ -51,6 +52,7 @@ class Cluster(Struct, frozen=True, rename="camel"):
     labels: dict[str, str] = {}
     endpoints: dict[str, Endpoint] = {}
     way: str = ""
+    alertmanagers: list[Endpoint] = []
 
 
 class Fact(Struct, frozen=True, rename="camel"):

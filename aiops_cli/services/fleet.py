@@ -24,12 +24,15 @@ from aiops_cli.transport.credentials import Credentials, Login, StaticCredential
 from aiops_cli.transport.tls import Trust, read_ca
 
 if TYPE_CHECKING:
+    from aiops_cli.services.alert_sources import LiveAlerts
     from aiops_cli.services.discovery import Discovery
+    from aiops_cli.sources.alertmanager import AlertmanagerSource
     from aiops_cli.sources.base import AlertsSource, KubeSource, LogsSource, MetricsSource, TracesSource
     from aiops_cli.sources.jaeger import JaegerSource
     from aiops_cli.sources.kubernetes import KubernetesSource
     from aiops_cli.sources.loki import LokiSource
     from aiops_cli.sources.prometheus import PrometheusSource
+    from aiops_cli.sources.rules import RulesSource
     from aiops_cli.sources.tempo import TempoSource
 
 _NOT_AVAILABLE = {
@@ -132,17 +135,24 @@ class LiveMember:
 
         return PrometheusSource(await self.client("prometheus"))
 
-    async def alerts(self) -> AlertsSource:
-        """Alertmanager, or where there is none, the alerts of Prometheus' own rules."""
+    async def alerts(self) -> LiveAlerts:
+        """What Alertmanager and Prometheus' rules know, merged."""
+        from aiops_cli.services.alert_sources import LiveAlerts
+
+        return LiveAlerts(self)
+
+    async def alertmanagers(self) -> list[AlertmanagerSource]:
+        """Each Alertmanager that config names, or the one that was found."""
         from aiops_cli.sources.alertmanager import AlertmanagerSource
 
-        try:
-            return AlertmanagerSource(await self.client("alertmanager"))
-        except NotAvailableError as missing:
-            try:
-                return await self.metrics()
-            except AiopsError:
-                raise missing from None
+        first = AlertmanagerSource(await self.client("alertmanager"))
+        others = self._cluster.alertmanagers[1:]
+        return [first, *(AlertmanagerSource(self._client(f"alertmanager {e.url}", e)) for e in others)]
+
+    async def rules(self) -> RulesSource:
+        from aiops_cli.sources.rules import RulesSource
+
+        return RulesSource(await self.client("prometheus"))
 
     async def logs(self) -> LokiSource:
         from aiops_cli.sources.loki import LokiSource
@@ -182,12 +192,15 @@ class LiveMember:
     async def client(self, signal: str) -> HttpClient:
         """The client of a signal's endpoint. Raises NotAvailableError, or why discovery failed."""
         if signal not in self._clients:
-            endpoint = await self.endpoint(signal)
-            if signal not in self._clients:  # another one asked meanwhile
-                self._clients[signal] = HttpClient(
-                    self._target(endpoint), timeout=self._timeout, max_in_flight=self._in_flight
-                )
+            return self._client(signal, await self.endpoint(signal))
         return self._clients[signal]
+
+    def _client(self, key: str, endpoint: Endpoint) -> HttpClient:
+        if key not in self._clients:  # another one may have asked meanwhile
+            self._clients[key] = HttpClient(
+                self._target(endpoint), timeout=self._timeout, max_in_flight=self._in_flight
+            )
+        return self._clients[key]
 
     async def endpoint(self, signal: str) -> Endpoint:
         """Where a signal is served, and how that is known."""
@@ -334,32 +347,48 @@ def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registr
                 registry.labels(name) | (own.labels if own else {}),
                 _endpoints(own.endpoints) if own else {},
                 f"{context.cluster.server} {context.cluster.proxy_url} {context.cluster.tls_server_name}",
+                _alertmanagers(own.endpoints) if own else [],
             )
         )
     for name, own in settings.clusters.items():
         if name not in kubeconfig.contexts:
             labels = registry.labels(name) | own.labels
-            clusters.append(Cluster(name, labels=labels, endpoints=_endpoints(own.endpoints)))
+            clusters.append(
+                Cluster(
+                    name,
+                    labels=labels,
+                    endpoints=_endpoints(own.endpoints),
+                    alertmanagers=_alertmanagers(own.endpoints),
+                )
+            )
     return clusters
 
 
 def _endpoints(settings: EndpointsSettings) -> dict[str, Endpoint]:
     found: dict[str, Endpoint] = {}
     for signal in ENDPOINT_NAMES:
-        own: EndpointSettings | None = getattr(settings, signal)
+        own: EndpointSettings | list[EndpointSettings] | None = getattr(settings, signal)
         if own is not None:
-            found[signal] = Endpoint(
-                signal,
-                own.url,
-                "config",
-                own.tenant,
-                own.credential,
-                own.ca_file,
-                own.insecure,
-                own.headers,
-                "the config file",
-            )
+            found[signal] = _endpoint(signal, own[0] if isinstance(own, list) else own)
     return found
+
+
+def _alertmanagers(settings: EndpointsSettings) -> list[Endpoint]:
+    return [_endpoint("alertmanager", own) for own in settings.alertmanager or []]
+
+
+def _endpoint(signal: str, own: EndpointSettings) -> Endpoint:
+    return Endpoint(
+        signal,
+        own.url,
+        "config",
+        own.tenant,
+        own.credential,
+        own.ca_file,
+        own.insecure,
+        own.headers,
+        "the config file",
+    )
 
 
 async def close_all(members: Sequence[LiveMember]) -> None:

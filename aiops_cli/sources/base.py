@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from aiops_cli.models.alerts import AlertRule
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import AlertItem, Change, KubeEvent, LogEntry, Series, Span, Workload
 from aiops_cli.models.timerange import TimeRange
@@ -90,9 +91,17 @@ class MetricsSource(Protocol):
 
 
 class AlertsSource(Protocol):
-    """Alertmanager's, or Prometheus' own, active alerts. The `cluster` of a row is left empty."""
+    """Active alerts of Alertmanager and of Prometheus' rules. The `cluster` of a row is left empty."""
 
-    async def alerts(self) -> Answer[AlertItem]: ...
+    async def alerts(self, *, pending: bool = False) -> Answer[AlertItem]:
+        """Each alert once, by fingerprint. With `pending`, what only Prometheus knows is needed too."""
+        ...
+
+    async def rules(self) -> Answer[AlertRule]: ...
+
+    async def external_labels(self) -> Labels:
+        """What Prometheus adds to the labels of its alerts."""
+        ...
 
 
 class LogsSource(Protocol):

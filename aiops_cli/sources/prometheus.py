@@ -18,7 +18,7 @@ import numpy as np
 
 from aiops_cli.errors import ClusterError, ErrorCode, UsageError
 from aiops_cli.models.result import Answer
-from aiops_cli.models.signals import AlertItem, Series
+from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.transport.client import HttpClient, Params, Reply, not_json, status_error
 
@@ -198,29 +198,6 @@ class PrometheusSource:
         reply = await self._ask("/api/v1/series", _selection(matchers, window), ", ".join(matchers))
         return self._list(reply, dict[str, str])
 
-    async def alerts(self) -> Answer[AlertItem]:
-        """Pending and firing alerts of the rules, where there is no Alertmanager to ask."""
-        reply = await self._ask("/api/v1/alerts", [], "")
-        try:
-            found = msgspec.json.decode(_envelope.decode(reply.body).data, type=_AlertsBody)
-        except msgspec.MsgspecError:
-            raise not_json(reply, "Prometheus", self.endpoint) from None
-        rows = [
-            AlertItem(
-                "",
-                "",
-                a.labels.get("alertname", ""),
-                a.state.upper(),
-                a.labels.get("severity"),
-                a.labels,
-                a.annotations,
-                a.active_at,
-                source="prometheus",
-            )
-            for a in found.alerts
-        ]
-        return Answer(rows)
-
     def _list(self, reply: Reply, item: type[T]) -> Answer[T]:
         try:
             envelope = _envelope.decode(reply.body)
@@ -319,17 +296,6 @@ def join(parts: list[list[Series]]) -> list[Series]:
         )
         for _, pieces in sorted(grouped.items())
     ]
-
-
-class _AlertBody(msgspec.Struct):
-    labels: dict[str, str]
-    annotations: dict[str, str] = {}
-    state: str = ""
-    active_at: str | None = msgspec.field(name="activeAt", default=None)
-
-
-class _AlertsBody(msgspec.Struct):
-    alerts: list[_AlertBody] = []
 
 
 def _answer(rows: list[T], notes: list[str]) -> Answer[T]:

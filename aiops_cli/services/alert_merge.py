@@ -1,0 +1,97 @@
+"""One row for one alert, from however many Alertmanagers and Prometheis it is known.
+
+Prometheus adds its external labels as it sends an alert, and a HA pair's differ in a replica label
+unless relabelling drops it. So an alert of Prometheus and one of Alertmanager are the same when what
+the one has more are external labels; and two of Alertmanager are when they differ in a replica label.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from aiops_cli.models.signals import AlertItem
+
+Labels = dict[str, str]
+Key = frozenset[tuple[str, str]]
+
+_REPLICA = frozenset(
+    ["prometheus_replica", "__replica__", "thanos_replica", "thanos_ruler_replica", "vmalert_replica"]
+)
+_OFFSET, _PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, 0xFFFFFFFFFFFFFFFF
+
+
+def fingerprint(labels: Labels) -> str:
+    """Prometheus' fingerprint of labels, which Alertmanager shows: FNV-1a, 64 bits, over each sorted name
+    and value with a byte 255 behind it (common/model/signature.go)."""
+    state = _OFFSET
+    for name, value in sorted(labels.items()):
+        for byte in b"%b\xff%b\xff" % (name.encode(errors="replace"), value.encode(errors="replace")):
+            state = (state ^ byte) * _PRIME & _MASK
+    return f"{state:016x}"
+
+
+def merge(
+    managed: Iterable[AlertItem], ruled: Iterable[AlertItem], external: Labels | None = None
+) -> list[AlertItem]:
+    """Alertmanagers' alerts and those of Prometheus' rules, each once, by fingerprint.
+
+    `external` are Prometheus' external labels; where it does not say them (None), they are what most of its
+    alerts have more at Alertmanager. What Prometheus alone knows (PENDING, or not sent yet) keeps its source
+    and gets the fingerprint that it will have at Alertmanager.
+    """
+    ruled = list(ruled)
+    replicas = _REPLICA | {name for name in external or {} if "replica" in name}
+    folded: dict[Key, AlertItem] = {}
+    for alert in managed:
+        own = alert if alert.fingerprint else replace(alert, fingerprint=fingerprint(alert.labels))
+        key = frozenset(i for i in own.labels.items() if i[0] not in replicas)
+        folded[key] = _joined(folded[key], own) if key in folded else own
+    if external is None:
+        external = _learned(list(folded.values()), ruled, replicas)
+    added = {i for i in external.items() if i[0] not in replicas}
+
+    def core(labels: Labels) -> Key:
+        return frozenset(i for i in labels.items() if i[0] not in replicas and i not in added)
+
+    known = {core(a.labels) for a in folded.values()}
+    alone: dict[Key, AlertItem] = {}
+    for alert in ruled:
+        key = core(alert.labels)
+        if key not in known and (key not in alone or alone[key].state == "PENDING"):
+            labels = external | alert.labels
+            alone[key] = replace(alert, labels=labels, fingerprint=fingerprint(labels))
+    return sorted([*folded.values(), *alone.values()], key=lambda a: a.fingerprint)
+
+
+def _joined(one: AlertItem, other: AlertItem) -> AlertItem:
+    """The same alert at two Alertmanagers. One that notifies outweighs one that is kept quiet."""
+    first = min(one, other, key=lambda a: (a.state != "FIRING", a.starts_at or "~", a.fingerprint))
+    second = other if first is one else one
+    starts = [a.starts_at for a in (first, second) if a.starts_at]
+    return replace(
+        first,
+        starts_at=min(starts) if starts else None,
+        receivers=sorted({*first.receivers, *second.receivers}),
+        silenced_by=sorted({*first.silenced_by, *second.silenced_by}),
+        inhibited_by=sorted({*first.inhibited_by, *second.inhibited_by}),
+    )
+
+
+def _learned(managed: Sequence[AlertItem], ruled: Sequence[AlertItem], replicas: frozenset[str]) -> Labels:
+    """What most firing alerts of Prometheus have more at Alertmanager; the least of equals."""
+    by_name: dict[str, list[Key]] = {}
+    for alert in managed:
+        by_name.setdefault(alert.name, []).append(frozenset(alert.labels.items()))
+    votes: Counter[Key] = Counter()
+    for alert in ruled:
+        own = frozenset(alert.labels.items())
+        more = [items - own for items in by_name.get(alert.name, []) if own <= items]
+        if alert.state == "FIRING" and more:
+            least = min(more, key=lambda items: (len(items), sorted(items)))
+            votes[frozenset(i for i in least if i[0] not in replicas)] += 1
+    if not votes:
+        return {}
+    return dict(min(votes.items(), key=lambda v: (-v[1], len(v[0]), sorted(v[0])))[0])
