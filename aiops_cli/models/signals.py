@@ -135,8 +135,26 @@ class KubeEvent(Struct, frozen=True, rename="camel"):
     count: int = 1
 
 
+class Difference(Struct, frozen=True, rename="camel"):
+    """One thing that two revisions of a pod template differ in, such as the `image` of a container.
+
+    `change` is added, removed or changed. `before` and `after` are null where there is nothing, and where
+    the value may be secret or is too long to show.
+    """
+
+    field: str
+    change: str
+    container: str | None = None
+    before: str | None = None
+    after: str | None = None
+
+
 class Change(Struct, frozen=True, rename="camel"):
-    """Something a person or a controller changed: a rollout, a scaling, a config edit (unix seconds)."""
+    """Something a person or a controller changed: a rollout, a scaling, a config edit (unix seconds).
+
+    `differences` are those of a rollout, `workloads` the names of other workloads that it is about (an
+    autoscaler's target, a pod's owner, who reads a ConfigMap), `count` how often it happened.
+    """
 
     at: float
     kind: str
@@ -144,6 +162,9 @@ class Change(Struct, frozen=True, rename="camel"):
     namespace: str
     what: str
     detail: str = ""
+    differences: list[Difference] = []
+    workloads: list[str] = []
+    count: int = 1
 
 
 class Workload(Struct, frozen=True, rename="camel"):
