@@ -4,6 +4,18 @@ Servers are started when the first test asks for them and are shared until the s
 killed or paused is brought back after it. Tests that write to a shared server use names of their own.
 A server program that this machine lacks skips the test, and so does anything else that skips; with
 AIOPS_REQUIRE_SERVERS=1 every skip is a failure.
+
+Servers of a cluster come from `clusters`, `east`, `west`, `fleet3` and `metrics_fleet`. Beside them
+stand other servers of the Prometheus API, each empty but for what it scrapes from itself:
+
+    prometheus3       Prometheus 3.9: native histograms, UTF-8 names, infos, OTLP at `.otlp_url`
+    victoriametrics   VictoriaMetrics 1.79; `.import_openmetrics(text)` adds samples
+    ha_pair           two Prometheus 2.42 that differ in `prometheus_replica`, `.a` and `.b`, and Thanos over
+                      both, `.query`: all three have a `url`
+
+`endpoints({"vm": {"prometheus": victoriametrics.url}})` is the environment for aiops with such servers.
+Programs of others to compare with: `peer("promtool", "query", "instant", url, "up")`, as `promtool3`,
+`logcli`, `amtool` and `kubectl`.
 """
 
 from __future__ import annotations
@@ -14,17 +26,21 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.servers.binaries import MissingServer
+from tests.servers.binaries import MissingServer, locate
 from tests.servers.cluster import FULL, Cluster, start_clusters, stop_clusters, temporary_root
-from tests.servers.fleet import Fleet
+from tests.servers.fleet import Fleet, write_endpoints
 from tests.servers.network import service_address
+from tests.servers.process import Server, bring_up, stop_all
+from tests.servers.prometheus import Prometheus3
+from tests.servers.thanos import HaPair
+from tests.servers.victoriametrics import VictoriaMetrics
 
 # Every proxy, colour, size and credential setting of the person who runs the tests.
 LEAKING = (
@@ -145,6 +161,32 @@ class Clusters:
         stop_clusters(list(self._by_name.values()))
 
 
+class Standalone:
+    """Servers that belong to no cluster: started, brought back after a test, and stopped at the end."""
+
+    def __init__(self) -> None:
+        self.home = temporary_root()
+        self._servers: list[Server] = []
+
+    def start(self, *servers: Server) -> None:
+        for server in servers:
+            try:
+                locate(server.program)
+            except MissingServer as error:
+                pytest.skip(str(error))
+        bring_up(servers)
+        self._servers += servers
+
+    def revive(self) -> None:
+        for server in self._servers:
+            if server.paused:
+                server.resume()
+        bring_up([server for server in self._servers if not server.running])
+
+    def stop(self) -> None:
+        stop_all(self._servers)
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder with nothing in it; XDG folders are `config`, `data` and `cache` in it."""
@@ -217,6 +259,71 @@ def metrics_fleet(clusters: Clusters) -> Fleet:
 
 
 @pytest.fixture(scope="session")
+def standalone() -> Iterator[Standalone]:
+    """Where servers of no cluster are kept; a test may `start` more of them in folders of its `home`."""
+    pool = Standalone()
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture(scope="session")
+def prometheus3(standalone: Standalone) -> Prometheus3:
+    """Prometheus 3.9, with external label `cluster="new"`."""
+    server = Prometheus3(standalone.home / "prometheus3", cluster="new")
+    standalone.start(server)
+    return server
+
+
+@pytest.fixture(scope="session")
+def victoriametrics(standalone: Standalone) -> VictoriaMetrics:
+    """VictoriaMetrics, which keeps what tests import: use names of your own."""
+    server = VictoriaMetrics(standalone.home / "victoriametrics")
+    standalone.start(server)
+    return server
+
+
+@pytest.fixture(scope="session")
+def ha_pair(standalone: Standalone) -> HaPair:
+    """Two replicas and Thanos over them; `ha_pair.a.add_targets` scrapes for one alone."""
+    pair = HaPair(standalone.home / "ha", cluster="ha")
+    standalone.start(*pair.servers)
+    return pair
+
+
+@pytest.fixture
+def endpoints(home: Path) -> Callable[[Mapping[str, Mapping[str, str]]], dict[str, str]]:
+    """Writes a config with these clusters, each the URLs of its endpoints, and returns the environment."""
+
+    def write(clusters: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+        return {"AIOPS_CONFIG": str(write_endpoints(home / "endpoints.toml", clusters))}
+
+    return write
+
+
+@pytest.fixture
+def peer() -> Callable[..., Finished]:
+    """Runs another tool to the end: `peer("logcli", "labels", env={"LOKI_ADDR": loki.url})`."""
+
+    def run(program: str, *args: str, env: Mapping[str, str] | None = None) -> Finished:
+        try:
+            path = locate(program)
+        except MissingServer as error:
+            pytest.skip(str(error))
+        done = subprocess.run(
+            [str(path), *args],
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        return Finished(args, done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def service_proxy() -> str:
     """For tests that go through the API server's service proxy: the address servers stand at."""
     address, reason = service_address()
@@ -229,8 +336,8 @@ def service_proxy() -> str:
 def _revived(request: pytest.FixtureRequest) -> Iterator[None]:
     """Bring back what the test killed or paused, for the next one."""
     yield
-    if "clusters" in request.fixturenames:
-        request.getfixturevalue("clusters").revive()
+    for pool in {"clusters", "standalone"} & set(request.fixturenames):
+        request.getfixturevalue(pool).revive()
 
 
 def pytest_configure() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,15 +16,21 @@ from pathlib import Path
 import httpx2
 import kubernetes
 import pytest
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import SpanKind
 
-from tests.conftest import Clusters
+from tests.conftest import Clusters, Finished, Standalone
 from tests.servers import binaries, build, network
 from tests.servers.cluster import ALL_PARTS, FULL, Cluster
 from tests.servers.fleet import Fleet
 from tests.servers.process import ServerFailed
-from tests.servers.prometheus import Prometheus
+from tests.servers.prometheus import Prometheus, Prometheus3
 from tests.servers.push import SpanNode, push_logs, push_spans
+from tests.servers.thanos import HaPair
+from tests.servers.victoriametrics import VictoriaMetrics
 
 REPOSITORY = Path(__file__).parent.parent
 # A process started by a test has that test's home, where no servers are cached.
@@ -46,6 +53,16 @@ def ending(*pids: int) -> Iterator[None]:
 
 def get(url: str, **params: str) -> httpx2.Response:
     return httpx2.get(url, params=params, timeout=10.0, trust_env=False)
+
+
+def send_metrics(prometheus3: Prometheus3) -> None:
+    """A counter with dots in its names, by OTLP."""
+    exporter = OTLPMetricExporter(endpoint=prometheus3.otlp_url)
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=math.inf)
+    provider = MeterProvider([reader], resource=Resource({"service.name": "shop"}))
+    provider.get_meter("aiops.tests").create_counter("servers.orders").add(7, {"http.route": "/"})
+    assert provider.force_flush()
+    provider.shutdown()
 
 
 @pytest.mark.parametrize("part", sorted(FULL))
@@ -168,6 +185,62 @@ def test_backfilled_history_can_be_queried(metrics_fleet: Fleet) -> None:
     assert series["value"][1] == "10"
 
 
+def test_prometheus3_has_what_is_new(prometheus3: Prometheus3) -> None:
+    get(f"{prometheus3.url}/api/v1/query", query="vector(1)")
+    (native, *_) = prometheus3.wait_for('prometheus_http_request_duration_seconds{handler="/api/v1/query"}')
+    assert native["histogram"][1]["buckets"]
+    prometheus3.wait_for("rate(go_goroutines[1m])")
+    infos = get(f"{prometheus3.url}/api/v1/query", query="rate(go_goroutines[1m])").json()["infos"]
+    assert "metric might not be a counter" in infos[0]
+    send_metrics(prometheus3)
+    (counter,) = prometheus3.query('{"servers.orders"}')
+    assert (counter["metric"]["http.route"], counter["value"][1]) == ("/", "7")
+    version = get(f"{prometheus3.url}/api/v1/status/buildinfo").json()["data"]["version"]
+    assert version == "3.9.1"
+
+
+def test_victoriametrics_shows_what_was_imported(victoriametrics: VictoriaMetrics) -> None:
+    at = int(datetime.now(UTC).timestamp()) - 86400
+    samples = "".join(f'servers_bytes{{a="x y"}} {n} {at + 60 * n}\n' for n in range(10))
+    victoriametrics.import_openmetrics(f"# TYPE servers_bytes gauge\n{samples}# EOF\n")
+    query = {"query": "count_over_time(servers_bytes[2d])"}
+    (series,) = get(f"{victoriametrics.url}/api/v1/query", **query).json()["data"]["result"]
+    assert (series["metric"], series["value"][1]) == ({"a": "x y"}, "10")
+
+
+def test_thanos_shows_replicas_as_one(ha_pair: HaPair) -> None:
+    expr = 'up{job="prometheus"} == 1'
+    ha_pair.a.wait_for(expr)
+    ha_pair.b.wait_for(expr)
+    url = f"{ha_pair.query.url}/api/v1/query"
+    # The two scrape themselves, at addresses of their own.
+    both = get(url, query=expr, dedup="false").json()["data"]["result"]
+    assert {s["metric"]["prometheus_replica"] for s in both} == {"prometheus-k8s-0", "prometheus-k8s-1"}
+    merged = get(url, query=f"count by (cluster, prometheus_replica) ({expr})").json()["data"]["result"]
+    assert [(s["metric"], s["value"][1]) for s in merged] == [({"cluster": "ha"}, "2")]
+
+
+def test_killed_standalone_server_is_revived(standalone: Standalone, ha_pair: HaPair) -> None:
+    ha_pair.sidecars[1].kill()
+    standalone.revive()
+    assert ha_pair.sidecars[1].running
+
+
+@pytest.mark.parametrize(
+    ("program", "flag", "version"),
+    [
+        ("promtool3", "--version", "3.9.1"),
+        ("logcli", "--version", "2.2.1"),
+        ("thanos", "--version", "0.42.0"),
+    ],
+)
+def test_built_program_says_its_release(
+    program: str, flag: str, version: str, peer: Callable[..., Finished]
+) -> None:
+    said = peer(program, flag)
+    assert f"version {version}" in said.stdout + said.stderr
+
+
 def test_loki_has_pushed_lines_even_after_a_restart(clusters: Clusters) -> None:
     loki = clusters("east", {"loki"}).loki
     now = datetime.now(UTC)
@@ -177,6 +250,29 @@ def test_loki_has_pushed_lines_even_after_a_restart(clusters: Clusters) -> None:
     reply = get(f"{loki.url}/loki/api/v1/query_range", query='{app="servers-test"} |= "line 1"', limit="100")
     (stream,) = reply.json()["data"]["result"]
     assert len(stream["values"]) == 11  # 1 and 10 to 19
+
+
+def test_loki_killed_loses_no_line_that_it_took(clusters: Clusters) -> None:
+    loki = clusters("killed-loki", {"loki"}).loki
+    now = datetime.now(UTC)
+    push_logs(loki, [({"app": "killed"}, [(now - timedelta(seconds=n), f"line {n}") for n in range(2000)])])
+    loki.kill()
+    loki.start()
+    reply = get(f"{loki.url}/loki/api/v1/query_range", query='{app="killed"}', limit="5000")
+    (stream,) = reply.json()["data"]["result"]
+    assert len(stream["values"]) == 2000
+
+
+def test_loki_parses_lines_and_gives_at_most_5000(clusters: Clusters) -> None:
+    loki = clusters("east", {"loki"}).loki
+    now = datetime.now(UTC)
+    line = '{"level": "error", "took": 12}'
+    push_logs(loki, [({"app": "parsed"}, [(now - timedelta(milliseconds=n), line) for n in range(6000)])])
+    url = f"{loki.url}/loki/api/v1/query_range"
+    (stream,) = get(url, query='{app="parsed"} | json | took > 10', limit="5000").json()["data"]["result"]
+    assert stream["stream"] == {"app": "parsed", "level": "error", "took": "12"}
+    assert len(stream["values"]) == 5000
+    assert get(url, query='{app="parsed"}', limit="5001").status_code == 400
 
 
 def test_jaeger_shows_a_trace_over_two_services(clusters: Clusters) -> None:

@@ -47,10 +47,12 @@ class DebianPackage:
 
 @dataclass(frozen=True)
 class GoModule:
-    """Programs built from one module under `go/NAME`, whose go.mod pins every version.
+    """Programs built from one module, whose every version `go/NAME/go.mod` pins.
 
     `version_symbols` are linker symbols set to the version, as the released programs have them.
     `on_path` is False where only the pinned version understands the configuration written for it.
+    `release` is what the released programs call that version, where the module's own name for it differs.
+    `pins` is the folder of the go.mod where it is not `name`, `tags` are Go's build tags.
     """
 
     name: str
@@ -58,13 +60,21 @@ class GoModule:
     programs: dict[str, str]  # our name -> Go package
     version_symbols: tuple[str, ...]
     on_path: bool
+    release: str = ""
+    pins: str = ""
+    tags: str = ""
 
     @property
     def source(self) -> Path:
-        return GO_MODULES_DIR / self.name
+        return GO_MODULES_DIR / (self.pins or self.name)
 
     @property
     def version(self) -> str:
+        """What the programs say they are."""
+        return self.release or self.pinned
+
+    @property
+    def pinned(self) -> str:
         found = re.search(
             rf"^\s*(?:require )?{re.escape(self.module)} (v\S+)", (self.source / "go.mod").read_text(), re.M
         )
@@ -83,6 +93,7 @@ class GoModule:
         for part in ("go.mod", "go.sum"):
             digest.update((self.source / part).read_bytes())
         digest.update(self.ldflags.encode())
+        digest.update(self.tags.encode())
         digest.update(" ".join(self.programs.values()).encode())
         return digest.hexdigest()[:12]
 
@@ -103,13 +114,18 @@ DEBIAN_PACKAGES = (
     ),
     DebianPackage(
         "prometheus-alertmanager",
-        {"alertmanager": "usr/bin/prometheus-alertmanager"},
-        {"alertmanager": ("prometheus-alertmanager", "alertmanager")},
+        {"alertmanager": "usr/bin/prometheus-alertmanager", "amtool": "usr/bin/amtool"},
+        {"alertmanager": ("prometheus-alertmanager", "alertmanager"), "amtool": ("amtool",)},
     ),
     DebianPackage(
         "prometheus-node-exporter",
         {"node-exporter": "usr/bin/prometheus-node-exporter"},
         {"node-exporter": ("prometheus-node-exporter", "node_exporter")},
+    ),
+    DebianPackage(
+        "victoria-metrics",
+        {"victoria-metrics": "usr/bin/victoria-metrics"},
+        {"victoria-metrics": ("victoria-metrics",)},
     ),
     DebianPackage("etcd-server", {"etcd": "usr/bin/etcd"}, {"etcd": ("etcd",)}),
 )
@@ -129,9 +145,14 @@ GO_MODULES = (
     GoModule(
         "loki",
         "github.com/grafana/loki",
-        {"loki": "github.com/grafana/loki/cmd/loki"},
+        {
+            "loki": "github.com/grafana/loki/cmd/loki",
+            "logcli": "github.com/grafana/loki/cmd/logcli",
+        },
         ("github.com/grafana/loki/pkg/build.Version",),
         on_path=False,
+        # Loki's module path lacks the /v2 of its tag, so go.mod names the tag's commit.
+        release="2.2.1",
     ),
     GoModule(
         "jaeger",
@@ -139,6 +160,29 @@ GO_MODULES = (
         {"jaeger": "github.com/jaegertracing/jaeger/cmd/all-in-one"},
         ("github.com/jaegertracing/jaeger/internal/version.latestVersion",),
         on_path=False,
+    ),
+    GoModule(
+        "thanos",
+        "github.com/thanos-io/thanos",
+        {"thanos": "github.com/thanos-io/thanos/cmd/thanos"},
+        ("github.com/prometheus/common/version.Version",),
+        on_path=False,
+        release="0.42.0",
+        # As it is released: it casts labels to a layout that Prometheus has with this tag only.
+        tags="slicelabels",
+    ),
+    # Thanos requires this very Prometheus, so one go.mod pins both and most is compiled once.
+    GoModule(
+        "prometheus3",
+        "github.com/prometheus/prometheus",
+        {
+            "prometheus3": "github.com/prometheus/prometheus/cmd/prometheus",
+            "promtool3": "github.com/prometheus/prometheus/cmd/promtool",
+        },
+        ("github.com/prometheus/common/version.Version",),
+        on_path=False,
+        release="3.9.1",
+        pins="thanos",
     ),
 )
 

@@ -110,7 +110,7 @@ def extract_debian(package: DebianPackage) -> str:
 def go_version() -> str:
     """Such as `go1.26.8`. Raises BuildFailed where there is no Go, or one that cannot build these."""
     if not which("go"):
-        raise BuildFailed("go is not installed (Go 1.24 or later builds it; see https://go.dev/doc/install)")
+        raise BuildFailed("go is not installed (Go 1.26 or later builds it; see https://go.dev/doc/install)")
     return _run(["go", "env", "GOVERSION"], cwd=GO_MODULES[0].source).strip()
 
 
@@ -128,6 +128,7 @@ def build_go(module: GoModule) -> float:
                     "build",
                     "-trimpath",
                     f"-ldflags={module.ldflags}",
+                    f"-tags={module.tags}",
                     "-o",
                     f"{working}/",
                     *module.programs.values(),

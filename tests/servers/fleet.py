@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,6 +42,15 @@ def write_config(path: Path, clusters: Iterable[Cluster], *, discovered: Iterabl
         lines += [f"[clusters.{cluster.name}.endpoints]"]
         lines += [f'{name} = "{cluster.urls[name]}"' for name in _ENDPOINTS if name in cluster.urls]
         lines += [""]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def write_endpoints(path: Path, clusters: Mapping[str, Mapping[str, str]]) -> Path:
+    """An aiops config.toml with these clusters, each the URLs of its endpoints by name."""
+    lines = []
+    for cluster, urls in clusters.items():
+        lines += [f"[clusters.{cluster}.endpoints]", *(f'{name} = "{url}"' for name, url in urls.items()), ""]
     path.write_text("\n".join(lines))
     return path
 

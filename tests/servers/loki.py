@@ -1,7 +1,9 @@
-"""Loki 1.6.1, one process with its index and chunks on disk.
+"""Loki 2.2.1, one process with its index, its chunks and its write-ahead log on disk.
 
-The last release line under Apache-2.0; LogQL of that version has line filters, label matchers, rate and
-the aggregations, and no parsers (`| json`, `| logfmt`).
+The last release under Apache-2.0 (2021-04-06; the AGPL came on 2021-04-20). Its LogQL has line filters,
+the parsers `json`, `logfmt` and `regexp`, label filters, `line_format`, `label_format`, `unwrap` and the
+metric queries. It lacks structured metadata, `pattern`, `/index/stats` and `/patterns`.
+A line that was pushed is there after SIGKILL too. A stream takes its lines in the order of time only.
 """
 
 from __future__ import annotations
@@ -13,10 +15,13 @@ from typing import Any
 from tests.servers.network import LOOPBACK, free_port, listen_address
 from tests.servers.process import Server, get_ok
 
+MESSAGE_BYTES = 64 * 1024 * 1024
+
 
 class Loki(Server):
     name = "loki"
     program = "loki"
+    memory_limit = "256MiB"
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
@@ -42,6 +47,8 @@ class Loki(Server):
                 "grpc_listen_address": LOOPBACK,
                 "grpc_listen_port": self._grpc_port,
                 "log_level": "warn",
+                "grpc_server_max_recv_msg_size": MESSAGE_BYTES,
+                "grpc_server_max_send_msg_size": MESSAGE_BYTES,
             },
             "ingester": {
                 "lifecycler": {
@@ -52,7 +59,9 @@ class Loki(Server):
                 },
                 # On SIGTERM chunks go to disk, not to a peer that does not exist.
                 "max_transfer_retries": 0,
+                "wal": {"enabled": True, "dir": str(data / "wal"), "flush_on_shutdown": True},
             },
+            "compactor": {"working_directory": str(data / "compactor"), "shared_store": "filesystem"},
             "schema_config": {
                 "configs": [
                     {
@@ -72,12 +81,14 @@ class Loki(Server):
                 },
                 "filesystem": {"directory": str(data / "chunks")},
             },
-            # Tests push hours of lines at once, old ones too.
+            # Tests push hours of lines at once, old ones too. What one query may return stays as Loki
+            # has it: 5,000 entries, 500 series.
             "limits_config": {
                 "reject_old_samples": False,
                 "enforce_metric_name": False,
-                "ingestion_rate_mb": 256,
-                "ingestion_burst_size_mb": 256,
+                "ingestion_rate_mb": 1024,
+                "ingestion_burst_size_mb": 1024,
+                "max_streams_per_user": 0,
                 "max_global_streams_per_user": 0,
             },
         }

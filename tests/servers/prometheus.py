@@ -1,4 +1,4 @@
-"""Prometheus: scrapes the cluster's node exporter and what tests add, evaluates rules, sends alerts."""
+"""Prometheus 2.42 and 3.9: scrape the node exporter and what tests add, evaluate rules, send alerts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 
@@ -21,16 +21,26 @@ from tests.servers.process import POLL_SECONDS, Server, get_ok
 class Prometheus(Server):
     """`config` is its configuration file, `rules` and `targets` the folders it reads.
 
-    The configuration is written once, so a test may change it and call `reload`.
+    The configuration is written once, so a test may change it and call `reload`. `external_labels` are
+    `cluster` and those given.
     """
 
     name = "prometheus"
     program = "prometheus"
+    promtool: ClassVar[str] = "promtool"
     memory_limit = "256MiB"
 
-    def __init__(self, home: Path, *, cluster: str, scrape_interval: str = "1s") -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        cluster: str,
+        scrape_interval: str = "1s",
+        external_labels: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(home)
         self.cluster = cluster
+        self.external_labels = {"cluster": cluster, **(external_labels or {})}
         self.port = free_port()
         self.host = listen_address()
         self.scrape_interval = scrape_interval
@@ -70,7 +80,8 @@ class Prometheus(Server):
                 "scrape_interval": self.scrape_interval,
                 "scrape_timeout": self.scrape_interval,
                 "evaluation_interval": self.scrape_interval,
-                "external_labels": {"cluster": self.cluster},
+                "external_labels": self.external_labels,
+                **self.more_global_config(),
             },
             "rule_files": [f"{self.rules}/*.yml"],
             "scrape_configs": [
@@ -82,6 +93,7 @@ class Prometheus(Server):
                 {"job_name": "added", "file_sd_configs": [{"files": [f"{self.targets}/*.json"]}]},
             ],
         }
+        config |= self.more_config()
         if self.node:
             config["scrape_configs"].append(
                 {
@@ -93,6 +105,14 @@ class Prometheus(Server):
             target = self.alertmanager.url.removeprefix("http://")
             config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [target]}]}]}
         self.config.write_text(json.dumps(config, indent=2))  # JSON is YAML
+
+    def more_config(self) -> dict[str, Any]:
+        """Top-level settings that only this version has."""
+        return {}
+
+    def more_global_config(self) -> dict[str, Any]:
+        """Settings under `global` that only this version has."""
+        return {}
 
     def is_ready(self) -> bool:
         return get_ok(f"{self.url}/-/ready")
@@ -155,7 +175,14 @@ class Prometheus(Server):
         self.stop()
         try:
             subprocess.run(
-                [locate("promtool"), "tsdb", "create-blocks-from", "openmetrics", source, self.home / "data"],
+                [
+                    locate(self.promtool),
+                    "tsdb",
+                    "create-blocks-from",
+                    "openmetrics",
+                    source,
+                    self.home / "data",
+                ],
                 check=True,
                 capture_output=True,
             )
@@ -163,3 +190,29 @@ class Prometheus(Server):
             source.unlink()
             if was_running:
                 self.start()
+
+
+class Prometheus3(Prometheus):
+    """Prometheus 3.9: native histograms, UTF-8 names, infos beside warnings, and OTLP at `otlp_url`.
+
+    It scrapes itself, so its own native histogram `prometheus_http_request_duration_seconds` is there
+    beside the classic one. Metrics sent by OTLP keep their names, dots included.
+    """
+
+    name = "prometheus3"
+    program = "prometheus3"
+    promtool = "promtool3"
+
+    @property
+    def otlp_url(self) -> str:
+        """Takes metrics as they are sent by an OTLP/HTTP exporter."""
+        return f"{self.url}/api/v1/otlp/v1/metrics"
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--web.enable-otlp-receiver"]
+
+    def more_config(self) -> dict[str, Any]:
+        return {"otlp": {"translation_strategy": "NoTranslation"}}
+
+    def more_global_config(self) -> dict[str, Any]:
+        return {"scrape_native_histograms": True, "always_scrape_classic_histograms": True}
