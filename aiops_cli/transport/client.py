@@ -149,7 +149,9 @@ class HttpClient:
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
         timeout: float | None = None,
+        retry: bool = True,
     ) -> Reply:
+        """As `get`. With `retry=False` it is sent once, for what must not happen twice."""
         import httpx2  # noqa: F401 - which takes long; a server is not to be charged for it
 
         deadline = timeout or self.timeout
@@ -157,7 +159,9 @@ class HttpClient:
             async with asyncio.timeout(deadline) as limit:
                 async with self._slots:
                     return await self._attempts(
-                        lambda login: self._once(method, path, params, data, headers or {}, login), limit
+                        lambda login: self._once(method, path, params, data, headers or {}, login),
+                        limit,
+                        _ATTEMPTS if retry else 1,
                     )
         except TimeoutError:
             raise self._late(deadline) from None
@@ -192,7 +196,9 @@ class HttpClient:
             endpoint=self.endpoint,
         )
 
-    async def _attempts(self, once: Callable[[Login], Awaitable[R]], limit: asyncio.Timeout) -> R:
+    async def _attempts(
+        self, once: Callable[[Login], Awaitable[R]], limit: asyncio.Timeout, most: int = _ATTEMPTS
+    ) -> R:
         refreshed = False
         attempt = 0
         while True:
@@ -201,7 +207,7 @@ class HttpClient:
             try:
                 reply = await once(login)
             except ClusterError as error:
-                if error.code is not ErrorCode.CLUSTER_UNREACHABLE or not self._may_retry(attempt):
+                if error.code is not ErrorCode.CLUSTER_UNREACHABLE or not self._may_retry(attempt, most):
                     raise
                 await _pause(attempt, 0)
                 continue
@@ -217,14 +223,14 @@ class HttpClient:
                 reply.status in _RETRY_STATUS
                 and not _is_verdict(reply)
                 and wait <= _PATIENCE
-                and self._may_retry(attempt)
+                and self._may_retry(attempt, most)
             ):
                 await _pause(attempt, wait)
                 continue
             return reply
 
-    def _may_retry(self, attempt: int) -> bool:
-        if attempt >= _ATTEMPTS or self._budget <= 0:
+    def _may_retry(self, attempt: int, most: int) -> bool:
+        if attempt >= most or self._budget <= 0:
             return False
         self._budget -= 1
         return True
