@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
+from aiops_cli.models.alerts import AlertGroup, AlertPeriod
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.signals import AlertItem
+from aiops_cli.services.alert_merge import fingerprint
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
+from aiops_cli.services.matchers import Matcher
 
+STATES = ("FIRING", "PENDING", "SUPPRESSED", "RESOLVED")
 _RANK = {"critical": 0, "warning": 1, "info": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """Which alerts to show. `state` and `severity` compare without case."""
+
+    state: str | None = None
+    severity: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    matchers: Sequence[Matcher] = ()
+
+    def __call__(self, a: AlertItem) -> bool:
+        return (
+            (self.state is None or a.state == self.state.upper())
+            and (self.severity is None or (a.severity or "").lower() == self.severity.lower())
+            and (self.namespace is None or a.labels.get("namespace") == self.namespace)
+            and (self.name is None or a.name == self.name)
+            and all(m.matches(a.labels) for m in self.matchers)
+        )
 
 
 async def list_alerts(
@@ -24,10 +48,19 @@ async def list_alerts(
     name: str | None = None,
     watch: Watcher | None = None,
 ) -> FleetResult[AlertItem]:
-    """Active alerts, worst first, then oldest. `state` and `severity` compare without case."""
+    """Active alerts that fit, worst first, then oldest."""
+    found = await active(members, pending=(state or "").upper() == "PENDING", watch=watch)
+    wanted = AlertFilter(state, severity, namespace, name)
+    return found.with_rows([a for a in found.rows if wanted(a)])
+
+
+async def active(
+    members: Sequence[Member], *, pending: bool = False, watch: Watcher | None = None
+) -> FleetResult[AlertItem]:
+    """Every alert that has not ended. With `pending`, a cluster whose Prometheus fails is partial."""
 
     async def ask(member: Member) -> Answer[AlertItem]:
-        return await (await member.alerts()).alerts()
+        return await (await member.alerts()).alerts(pending=pending)
 
     result = await fan_out(members, ask, watch=watch)
     unique: dict[tuple[str, str], AlertItem] = {}
@@ -36,22 +69,69 @@ async def list_alerts(
             alert, cluster=cluster, fingerprint=alert.fingerprint or fingerprint(alert.labels)
         )
         unique.setdefault((cluster, found.fingerprint), found)
-    rows = [
-        a
-        for a in unique.values()
-        if (state is None or a.state == state.upper())
-        and (severity is None or (a.severity or "").lower() == severity.lower())
-        and (namespace is None or a.labels.get("namespace") == namespace)
-        and (name is None or a.name == name)
+    return result.with_rows(in_order(list(unique.values())))
+
+
+def resolved(periods: Sequence[AlertPeriod], present: Sequence[AlertItem]) -> list[AlertItem]:
+    """The last time of each alert that fired and does no longer. Annotations are not kept of it."""
+    firing = {(a.cluster, a.fingerprint) for a in present if a.state != "PENDING"}
+    last: dict[tuple[str, str], AlertPeriod] = {}
+    for period in sorted(periods, key=lambda p: p.starts_at):
+        last[period.cluster, period.fingerprint] = period
+    return [
+        AlertItem(
+            cluster=p.cluster,
+            fingerprint=p.fingerprint,
+            name=p.name,
+            state="RESOLVED",
+            severity=p.severity,
+            labels=p.labels,
+            annotations={},
+            starts_at=p.starts_at,
+            source=p.source,
+            ends_at=p.ends_at,
+        )
+        for key, p in last.items()
+        if key not in firing and p.ends_at is not None
     ]
-    rows.sort(
-        key=lambda a: (_RANK.get((a.severity or "").lower(), 3), a.starts_at or "", a.cluster, a.fingerprint)
+
+
+def in_order(rows: Sequence[AlertItem]) -> list[AlertItem]:
+    """Active before resolved, worst first, then oldest."""
+    return sorted(
+        rows,
+        key=lambda a: (a.state == "RESOLVED", rank(a.severity), a.starts_at or "", a.cluster, a.fingerprint),
     )
-    return result.with_rows(rows)
 
 
-def fingerprint(labels: dict[str, str]) -> str:
-    """A stable id for an alert that its source gave none."""
-    return hashlib.sha256("\xff".join(f"{k}\xfe{v}" for k, v in sorted(labels.items())).encode()).hexdigest()[
-        :16
-    ]
+def rank(severity: str | None) -> int:
+    return _RANK.get((severity or "").lower(), 3)
+
+
+def grouped(rows: Sequence[AlertItem], by: Sequence[str]) -> list[AlertGroup]:
+    """Alerts that share the values of these labels, over all clusters; the worst group first, then the
+    largest. `cluster` means aiops' own, unless an alert has a label of that name."""
+    groups: dict[tuple[str, ...], list[AlertItem]] = {}
+    for a in rows:
+        own = {"cluster": a.cluster} | a.labels
+        groups.setdefault(tuple(own.get(label, "") for label in by), []).append(a)
+    found = []
+    for key, members in groups.items():
+        states = [a.state for a in members]
+        worst = min(members, key=lambda a: rank(a.severity))
+        found.append(
+            AlertGroup(
+                labels=dict(zip(by, key, strict=True)),
+                count=len(members),
+                firing=states.count("FIRING"),
+                pending=states.count("PENDING"),
+                suppressed=states.count("SUPPRESSED"),
+                resolved=states.count("RESOLVED"),
+                severity=worst.severity,
+                starts_at=min((a.starts_at for a in members if a.starts_at), default=None),
+                names=sorted({a.name for a in members}),
+                clusters=sorted({a.cluster for a in members}),
+                fingerprints=[a.fingerprint for a in members],
+            )
+        )
+    return sorted(found, key=lambda g: (rank(g.severity), -g.count, sorted(g.labels.items())))

@@ -198,6 +198,7 @@ class AlertmanagerSource:
             "/api/v2/silences",
             data=msgspec.json.encode(silence),
             headers={"Content-Type": "application/json"},
+            retry=False,
         )
         if reply.status != 200:
             raise self._refusal(reply)

@@ -1,0 +1,142 @@
+"""Changes of alerts as they happen, by asking again and again.
+
+A cluster that does not answer fully changes nothing: its alerts stay as they were until it does. An
+Alertmanager keeps no alerts over a restart, and Prometheus sends each again within a minute: so what is
+missing right after a restart is not taken for resolved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+
+from aiops_cli.errors import AiopsError
+from aiops_cli.models.alerts import AlertEvent
+from aiops_cli.models.signals import AlertItem
+from aiops_cli.services.alert_sources import LiveAlerts
+from aiops_cli.services.alerts import AlertFilter
+from aiops_cli.services.fleet import LiveMember
+from aiops_cli.services.times import rfc3339
+
+_RESENT = 150.0
+"""Seconds after its start by which an Alertmanager has been sent every alert: Prometheus sends again
+after a minute by default."""
+_LONGEST = 60.0
+"""Seconds between two tries to reach what does not answer, at most."""
+
+Report = Callable[[str, AiopsError | str | None], None]
+"""Told once that a cluster does not answer (why), and once that it does again (None)."""
+
+
+async def watch_alerts(
+    members: Sequence[LiveMember], wanted: AlertFilter, interval: float, report: Report
+) -> AsyncIterator[AlertEvent]:
+    """What is there at first (PRESENT), then each change. Goes on until it is closed."""
+    queue: asyncio.Queue[AlertEvent] = asyncio.Queue()
+    tasks = [asyncio.ensure_future(_follow(m, wanted, interval, report, queue)) for m in members]
+    try:
+        while True:
+            event = asyncio.ensure_future(queue.get())
+            done, _ = await asyncio.wait({event, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            if event in done:
+                yield event.result()
+            else:  # a follower never ends by itself: it failed
+                event.cancel()
+                for task in done:
+                    task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _follow(
+    member: LiveMember,
+    wanted: AlertFilter,
+    interval: float,
+    report: Report,
+    queue: asyncio.Queue[AlertEvent],
+) -> None:
+    known: dict[str, AlertItem] | None = None
+    wait = interval
+    lost = False
+    while True:
+        source = await member.alerts()
+        try:
+            answer = await source.alerts()
+            trouble: AiopsError | str | None = "; ".join(answer.warnings) if answer.partial else None
+        except AiopsError as error:
+            trouble = error
+            if not lost and await member.recover(error):
+                continue
+        if trouble is None:
+            now = {a.fingerprint: a for a in answer.rows if wanted(a)}
+            if lost:
+                report(member.name, None)
+            lost, wait = False, interval
+            if known is not None and await _restarted(source, known, now):
+                now = known | {k: v for k, v in now.items() if k not in known}
+            for event in _changes(member.name, known, now):
+                queue.put_nowait(event)
+            known = now
+        else:
+            if not lost:
+                report(member.name, trouble)
+            lost, wait = True, min(wait * 2, _LONGEST) if lost else interval
+        await asyncio.sleep(wait)
+
+
+async def _restarted(source: LiveAlerts, known: dict[str, AlertItem], now: dict[str, AlertItem]) -> bool:
+    """Whether something is gone from Alertmanager that it may not have been sent again yet."""
+    gone = any(
+        a.source == "alertmanager" and (key not in now or now[key].source != "alertmanager")
+        for key, a in known.items()
+    )
+    if not gone:
+        return False
+    try:
+        started = await source.started()
+    except AiopsError:
+        return True
+    return started is not None and time.time() - started < _RESENT
+
+
+def _changes(
+    cluster: str, known: dict[str, AlertItem] | None, now: dict[str, AlertItem]
+) -> list[AlertEvent]:
+    at = rfc3339(time.time())
+
+    def event(kind: str, a: AlertItem, state: str | None = None, was: str | None = None) -> AlertEvent:
+        return AlertEvent(
+            at,
+            kind,
+            cluster,
+            a.fingerprint,
+            a.name,
+            state or a.state,
+            a.severity,
+            a.labels,
+            a.annotations,
+            a.starts_at,
+            was,
+        )
+
+    if known is None:
+        return [event("PRESENT", a) for a in sorted(now.values(), key=lambda a: a.starts_at or "")]
+    return [
+        *(event("NEW", a) for key, a in now.items() if key not in known),
+        *(
+            event("CHANGED", a, was=known[key].state)
+            for key, a in now.items()
+            if key in known and _told(a) != _told(known[key])
+        ),
+        *(event("RESOLVED", a, "RESOLVED", a.state) for key, a in known.items() if key not in now),
+    ]
+
+
+def _told(a: AlertItem) -> tuple[object, ...]:
+    """What a change of is worth a line."""
+    return a.state, a.annotations, a.silenced_by, a.inhibited_by
