@@ -6,15 +6,20 @@ server can run. Times are unix seconds; log and span times are integer unix nano
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from aiops_cli.models.alerts import AlertRule
+from aiops_cli.models.metric_row import Described, ExemplarSeries, MetricRow
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import AlertItem, Change, KubeEvent, LogEntry, Series, Span, Workload
 from aiops_cli.models.timerange import TimeRange
 
 Labels = dict[str, str]
+LogRow = tuple[int, str, Labels, Labels]
+"""A log line where there are many: unix nanoseconds, line, labels (one object for the lines of a stream),
+structured metadata."""
 Direction = Literal["backward", "forward"]
 
 
@@ -81,13 +86,31 @@ class MetricsSource(Protocol):
         """A matrix at `start`, `start + step`, ... up to `end`, both included."""
         ...
 
-    async def labels(self, matchers: list[str], window: TimeRange | None = None) -> Answer[str]: ...
+    async def instant(self, expr: str, at: float | None = None) -> Answer[MetricRow]:
+        """As `query`, but as rows to show, whose `cluster` is still empty."""
+        ...
+
+    async def labels(
+        self, matchers: list[str], window: TimeRange | None = None, limit: int | None = None
+    ) -> Answer[str]:
+        """Label names; a server that knows no limit may give more than `limit`."""
+        ...
 
     async def label_values(
-        self, name: str, matchers: list[str], window: TimeRange | None = None
+        self, name: str, matchers: list[str], window: TimeRange | None = None, limit: int | None = None
     ) -> Answer[str]: ...
 
-    async def series(self, matchers: list[str], window: TimeRange | None = None) -> Answer[Labels]: ...
+    async def series(
+        self, matchers: list[str], window: TimeRange | None = None, limit: int | None = None
+    ) -> Answer[Labels]: ...
+
+    async def metadata(self, metric: str | None, limit: int | None) -> Answer[tuple[str, list[Described]]]:
+        """Type, help and unit by metric, in name order; one metric, or at most `limit` of all."""
+        ...
+
+    async def exemplars(self, expr: str, window: TimeRange) -> Answer[ExemplarSeries]:
+        """Exemplars of the series that an expression selects."""
+        ...
 
 
 class AlertsSource(Protocol):
@@ -104,14 +127,60 @@ class AlertsSource(Protocol):
         ...
 
 
-class LogsSource(Protocol):
-    """LogQL log queries. Lines come in time order of `direction`, at most `limit` of them."""
+@dataclass(frozen=True, slots=True)
+class LogStats:
+    """How much a stream selector holds in a window; None for what the source can't say."""
+
+    streams: int
+    chunks: int | None
+    entries: int
+    bytes: int | None
+
+
+class LogLines(Protocol):
+    """Log lines in time order of `direction`, at most `limit` of them, of [start, end)."""
 
     async def query_range(
         self, expr: str, window: TimeRange, limit: int, direction: Direction = "backward"
     ) -> Answer[LogEntry]: ...
 
+
+@runtime_checkable
+class PagedLines(Protocol):
+    """Log lines that come page by page."""
+
+    def pages(
+        self,
+        expr: str,
+        window: TimeRange,
+        limit: int,
+        direction: Direction = "backward",
+        *,
+        most: int = 5_000,
+        lanes: int = 4,
+    ) -> AsyncGenerator[Answer[LogRow], None]:
+        """The lines as they come, at most `most` a page, `lanes` parts of the window at once."""
+        ...
+
+
+class LogsSource(LogLines, PagedLines, Protocol):
+    """LogQL."""
+
+    async def metric(self, expr: str, at: float) -> Answer[Series]:
+        """A metric query at one time."""
+        ...
+
+    async def metric_range(self, expr: str, window: TimeRange, step: float) -> Answer[Series]: ...
+
     async def labels(self, window: TimeRange) -> Answer[str]: ...
+
+    async def label_values(self, name: str, window: TimeRange, selector: str = "") -> Answer[str]: ...
+
+    async def series(self, selector: str, window: TimeRange) -> Answer[Labels]: ...
+
+    async def stats(self, selector: str, window: TimeRange) -> Answer[LogStats]:
+        """One row. Raises ClusterError (NOT_FOUND) where the server keeps no such statistics."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,106 +1,63 @@
-"""Log queries over the Loki HTTP API, past the server's limit of lines, without loss or doubles.
-
-Loki has no cursor. A page's edge is the time of its last line over all streams, and other lines may
-have that very nanosecond: the next page starts at the edge again and what is known is dropped. More
-lines in one nanosecond than a page holds are told apart by line filters, which no page edge can do.
-"""
+"""The Loki HTTP API: log queries page by page, metric queries, labels, series and statistics."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import msgspec
 
-from aiops_cli.errors import ErrorCode, UsageError
+from aiops_cli.errors import ClusterError, ErrorCode, UsageError
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import LogEntry
 from aiops_cli.models.timerange import TimeRange
-from aiops_cli.sources.base import Direction
+from aiops_cli.sources.base import Direction, Labels, LogRow, LogStats
+from aiops_cli.sources.loki_decode import by_time, decode_rows
+from aiops_cli.sources.loki_pages import Pages
 from aiops_cli.sources.replies import error_text, failure, query_failed, says_ready
 from aiops_cli.transport.client import HttpClient, Params, Reply, not_json
 
+if TYPE_CHECKING:
+    from aiops_cli.models.signals import Series
+
 _WHAT = "Loki"
+_API = "/loki/api/v1"
 MAX_PAGE = 5_000  # max_entries_limit_per_query's default: asking for more is an error, not a clamp
-_MAX_SPAN_NS = 30 * 86_400 * 10**9  # max_query_length is 30d1h
-_MAX_SPLITS = 40
 _CATEGORIZE = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
 _LIMIT_ERROR = re.compile(r"max entries limit.*\((\d+) > (\d+)\)")
 _INVALID = ("parse error", "syntax error", "queries require at least one regexp or equality matcher")
-
-
-class _Categories(msgspec.Struct, rename="camel"):
-    structured_metadata: dict[str, str] = {}
-    parsed: dict[str, str] = {}
-
-
-class _Stream(msgspec.Struct):
-    stream: dict[str, str]
-    values: list[list[str | _Categories]]
-
-
-class _Data(msgspec.Struct, rename="camel"):
-    result_type: str
-    result: msgspec.Raw = msgspec.Raw(b"[]")
-
-
-class _Envelope(msgspec.Struct):
-    data: _Data
-    warnings: list[str] = []
+_LIMITS = (
+    ("query time range exceeds the limit", "ask for a shorter window: --since"),
+    ("maximum of series", "group by fewer labels: sum by (app) (…)"),
+    ("would read too many bytes", "narrow the selector or the window; aiops logs stats tells how much it is"),
+    ("exceeded maximum resolution", "raise --step, or ask for a shorter window"),
+    ("pipeline error", 'leave out the lines that a stage fails on: | __error__=""'),
+    ("blocked by policy", "the server's administrator has blocked this query"),
+)
+"""What refusals say, and what helps (grafana/loki, pkg/validation/limits.go)."""
 
 
 class _Names(msgspec.Struct):
     data: list[str] | None = None
 
 
-_envelope = msgspec.json.Decoder(_Envelope)
-_streams = msgspec.json.Decoder(list[_Stream])
+class _Series(msgspec.Struct):
+    data: list[Labels] | None = None
+
+
+class _Stats(msgspec.Struct):
+    streams: int = 0
+    chunks: int = 0
+    entries: int = 0
+    bytes: int = 0
+
+
 _names = msgspec.json.Decoder(_Names)
-
-Key = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], str]
-
-
-def decode_streams(body: bytes | bytearray) -> tuple[list[LogEntry], list[str]]:
-    """A query_range body to (entries in no order, warnings).
-
-    An entry is [ns, line], or [ns, line, {structuredMetadata, parsed}] from Loki 3; parsed fields join
-    the labels, as older servers send them. Raises msgspec.MsgspecError, ValueError, or UsageError if
-    the query was a metric one.
-    """
-    envelope = _envelope.decode(body)
-    if envelope.data.result_type != "streams":
-        raise UsageError(
-            f"the query gives a {envelope.data.result_type}, not log lines",
-            hint="leave out the outer function to see the lines it counts",
-            code=ErrorCode.INVALID_LOGQL,
-        )
-    entries = []
-    for stream in _streams.decode(envelope.data.result):
-        for at, line, *extra in stream.values:
-            labels, metadata = stream.stream, {}
-            for categories in extra:
-                if isinstance(categories, _Categories):
-                    labels = {**labels, **categories.parsed} if categories.parsed else labels
-                    metadata = categories.structured_metadata
-            entries.append(LogEntry(int(str(at)), labels, str(line), metadata))
-    return entries, envelope.warnings
-
-
-@dataclass(slots=True)
-class _Reading:
-    """One query on its way: what it asks, what it has, and what is known to be missing."""
-
-    expr: str
-    start: int
-    end: int
-    limit: int
-    forward: bool
-    rows: list[LogEntry] = field(default_factory=list)
-    warnings: dict[str, None] = field(default_factory=dict)
-    lost: bool = False
+_series = msgspec.json.Decoder(_Series)
+_stats = msgspec.json.Decoder(_Stats)
 
 
 class LokiSource:
@@ -117,16 +74,59 @@ class LokiSource:
     async def ready(self) -> None:
         """Raises ClusterError unless Loki is ready; where a gateway hides /ready, asks for labels."""
         if not await says_ready(self.client, "Loki", ErrorCode.LOKI_NOT_AVAILABLE):
-            await self._ask("/loki/api/v1/labels", [], "")
+            await self._ask("/labels", [], "")
 
     async def labels(self, window: TimeRange) -> Answer[str]:
         """The names of the labels of streams in the window, sorted."""
-        params = [("start", str(_ns(window.start))), ("end", str(_ns(window.end)))]
-        reply = await self._ask("/loki/api/v1/labels", params, "")
+        return self._listed(await self._ask("/labels", _during(window), ""))
+
+    async def label_values(self, name: str, window: TimeRange, selector: str = "") -> Answer[str]:
+        """A label's values in the window, sorted; of the selected streams where the server can tell."""
+        params = [*_during(window), *([("query", selector)] if selector else [])]
+        return self._listed(await self._ask(f"/label/{quote(name, safe='')}/values", params, selector))
+
+    async def series(self, selector: str, window: TimeRange) -> Answer[Labels]:
+        """The label sets of the selected streams, in the order of their labels.
+
+        The parameter is `match`, not `match[]`: OpenShift's gateway authorises by it alone.
+        """
+        reply = await self._ask("/series", [("match", selector), *_during(window)], selector)
         try:
-            return Answer(sorted(_names.decode(reply.body).data or []))
+            rows = _series.decode(reply.body).data or []
         except msgspec.MsgspecError:
             raise not_json(reply, _WHAT, self.endpoint) from None
+        return Answer(sorted(rows, key=lambda labels: sorted(labels.items())))
+
+    async def stats(self, selector: str, window: TimeRange) -> Answer[LogStats]:
+        """What the index knows of the selected streams: flushed chunks alone, and so an estimate.
+
+        Raises ClusterError (NOT_FOUND) where it is not served: before 2.8, and behind gateways.
+        """
+        reply = await self._ask("/index/stats", [("query", selector), *_during(window)], selector)
+        try:
+            found = _stats.decode(reply.body)
+        except msgspec.MsgspecError:
+            raise not_json(reply, _WHAT, self.endpoint) from None
+        return Answer([LogStats(found.streams, found.chunks, found.entries, found.bytes)])
+
+    async def metric(self, expr: str, at: float) -> Answer[Series]:
+        """A metric query at one time: one point a series."""
+        params = [("query", expr), ("time", str(_ns(at)))]
+        return self._samples(await self._ask("/query", params, expr))
+
+    async def metric_range(self, expr: str, window: TimeRange, step: float) -> Answer[Series]:
+        """A matrix at `start`, `start + step`, …, `end`; more than 11,000 points are asked in parts."""
+        from aiops_cli.sources.prometheus import split
+        from aiops_cli.sources.promql_arrays import join
+
+        answers = []
+        for part in split(window, step):
+            params = [("query", expr), *_during(part), ("step", f"{step:.3f}".rstrip("0").rstrip("."))]
+            answers.append(self._samples(await self._ask("/query_range", params, expr)))
+        if len(answers) == 1:
+            return answers[0]
+        notes = dict.fromkeys(w for a in answers for w in a.warnings)
+        return Answer(join([a.rows for a in answers]), warnings=list(notes))
 
     async def query_range(
         self, expr: str, window: TimeRange, limit: int, direction: Direction = "backward"
@@ -135,93 +135,78 @@ class LokiSource:
 
         The answer is partial, with a warning, if lines are known to be missing.
         """
-        start, end = _ns(window.start), _ns(window.end)
-        forward = direction == "forward"
-        reading = _Reading(expr, start, end, limit, forward)
-        parts = [(s, min(s + _MAX_SPAN_NS, end)) for s in range(start, end, _MAX_SPAN_NS)]
-        for part_start, part_end in parts if forward else reversed(parts):
-            if len(reading.rows) < limit:
-                await self._read(reading, part_start, part_end)
-        return Answer(reading.rows[:limit], warnings=list(reading.warnings), partial=reading.lost)
+        answer: Answer[LogEntry] = Answer([])
+        async with aclosing(self.pages(expr, window, limit, direction)) as pages:
+            async for page in pages:
+                answer.rows += [LogEntry(ns, labels, line, more) for ns, line, labels, more in page.rows]
+                answer.warnings += page.warnings
+                answer.partial |= page.partial
+        return answer
 
-    async def _read(self, reading: _Reading, start: int, end: int) -> None:
-        """Append the lines of [start, end), page by page, until there are no more or enough."""
-        known: Counter[Key] = Counter()
-        while start < end:
-            want = min(self.page, reading.limit - len(reading.rows) + known.total())
-            batch, full = await self._fetch(reading, reading.expr, start, end, want)
-            if not batch:
-                if full:
-                    _lose(reading, "the server sent a page of lines outside the window")
-                return
-            edge = batch[-1].ns
-            fresh = _unknown(batch, known)
-            missing = reading.limit - len(reading.rows) - len(fresh)
-            if full and missing > 0 and edge == batch[0].ns:
-                need = missing + len(batch)
-                batch = await self._one_instant(reading, reading.expr, edge, need)
-                fresh, known = _unknown(batch, known), Counter()
-                start, end = (edge + 1, end) if reading.forward else (start, edge)
-            else:
-                known = Counter(_key(e) for e in batch if e.ns == edge)
-                start, end = (edge, end) if reading.forward else (start, edge + 1)
-            reading.rows += fresh
-            if not full or len(reading.rows) >= reading.limit:
-                return
+    def pages(
+        self,
+        expr: str,
+        window: TimeRange,
+        limit: int,
+        direction: Direction = "backward",
+        *,
+        most: int = MAX_PAGE,
+        lanes: int = 4,
+    ) -> AsyncGenerator[Answer[LogRow], None]:
+        """The same lines as they come: pages of at most `most`, `lanes` parts of the window at once.
 
-    async def _one_instant(
-        self, reading: _Reading, expr: str, ns: int, need: int, depth: int = 0
-    ) -> list[LogEntry]:
-        """At least `need` lines at `ns`, or all: more than a page in parts, each kept by a filter or dropped.
-
-        A filter and its negation part the lines without loss, whatever the filter is.
+        Each page has the warnings that are new, and is partial once lines are known to be missing.
         """
-        batch, full = await self._fetch(reading, expr, ns, ns + 1, self.page)
-        if not full or len(batch) >= need:
-            return batch
-        pattern = halving_pattern([entry.line for entry in batch])
-        if pattern is None or depth >= _MAX_SPLITS:
-            _lose(reading, f"of {len(batch)} or more like lines at {ns} ns some may be missing")
-            if depth >= _MAX_SPLITS:
-                return batch
-            others = f"{expr}\n!~ {_quoted(exact_pattern(batch[0].line))}"
-            return batch + await self._one_instant(reading, others, ns, need - len(batch), depth + 1)
-        quoted = _quoted(pattern)
-        kept = await self._one_instant(reading, f"{expr}\n|~ {quoted}", ns, need, depth + 1)
-        if len(kept) >= need:
-            return kept
-        rest = need - len(kept)
-        return kept + await self._one_instant(reading, f"{expr}\n!~ {quoted}", ns, rest, depth + 1)
+        forward = direction == "forward"
+        start, end = _ns(window.start), _ns(window.end)
+        return Pages(self, expr, start, end, limit, forward=forward, most=most, lanes=lanes).read()
 
-    async def _fetch(
-        self, reading: _Reading, expr: str, start: int, end: int, want: int
-    ) -> tuple[list[LogEntry], bool]:
-        """One page in order, and whether the server may have more; drops lines outside [start, end)."""
+    async def fetch(
+        self, expr: str, start: int, end: int, want: int, forward: bool
+    ) -> tuple[list[LogRow], bool, list[str]]:
+        """One page in order, whether the server may have more, and warnings; drops lines outside [start, end)."""
         params = [
             ("query", expr),
             ("start", str(start)),
             ("end", str(end)),
             ("limit", str(want)),
-            ("direction", "forward" if reading.forward else "backward"),
+            ("direction", "forward" if forward else "backward"),
         ]
         try:
-            reply = await self._ask("/loki/api/v1/query_range", params, reading.expr)
+            reply = await self._ask("/query_range", params, expr)
         except _PageTooLarge as error:
             if not 0 < error.most < want:
                 raise query_failed(error.text, self.endpoint) from None
             self.page = error.most
-            return await self._fetch(reading, expr, start, end, error.most)
+            return await self.fetch(expr, start, end, error.most, forward)
         try:
-            entries, warnings = decode_streams(reply.body)
+            rows, warnings = decode_rows(reply.body)
         except (msgspec.MsgspecError, ValueError):
             raise not_json(reply, _WHAT, self.endpoint) from None
-        reading.warnings.update(dict.fromkeys(warnings))
-        inside = [e for e in entries if start <= e.ns < end]
-        inside.sort(key=lambda e: e.ns, reverse=not reading.forward)
-        return inside, len(entries) >= want
+        full = len(rows) >= want
+        rows.sort(key=by_time, reverse=not forward)
+        if rows and not (start <= min(rows[0][0], rows[-1][0]) and max(rows[0][0], rows[-1][0]) < end):
+            rows = [r for r in rows if start <= r[0] < end]
+        return rows, full, warnings
+
+    def _samples(self, reply: Reply) -> Answer[Series]:
+        from aiops_cli.sources.promql_arrays import decode_answer
+
+        try:
+            series, notes, _ = decode_answer(reply.body)
+        except (msgspec.MsgspecError, ValueError):
+            raise not_json(reply, _WHAT, self.endpoint) from None
+        series.sort(key=lambda s: sorted(s.labels.items()))
+        return Answer(series, warnings=notes)
+
+    def _listed(self, reply: Reply) -> Answer[str]:
+        try:
+            return Answer(sorted(_names.decode(reply.body).data or []))
+        except msgspec.MsgspecError:
+            raise not_json(reply, _WHAT, self.endpoint) from None
 
     async def _ask(self, path: str, params: Params, expr: str) -> Reply:
-        reply = await self.client.get(path, params, headers=_CATEGORIZE)
+        reply = await self.client.get(_API + path, params, headers=_CATEGORIZE)
         if reply.status == 200:
             return reply
         text = error_text(reply)
@@ -230,8 +215,13 @@ class LokiSource:
         if reply.status == 400 and any(sign in text for sign in _INVALID):
             raise invalid_logql(expr, text, self.endpoint)
         if reply.status == 400:
-            raise query_failed(text, self.endpoint)
+            raise self._refused(text)
         raise failure(reply, _WHAT, self.endpoint)
+
+    def _refused(self, text: str) -> ClusterError:
+        error = query_failed(text, self.endpoint)
+        error.hint = next((hint for sign, hint in _LIMITS if sign in text), error.hint)
+        return error
 
 
 class _PageTooLarge(Exception):
@@ -260,59 +250,8 @@ def invalid_logql(expr: str, text: str, endpoint: str | None = None) -> UsageErr
     )
 
 
-def halving_pattern(lines: list[str]) -> str | None:
-    """A regular expression (RE2) that matches about half of the lines, None if all are the same.
-
-    Lines are told apart by the first character in which they differ; its place is counted, since naming
-    what comes before would make URLs long. RE2 repeats at most 1,000 times.
-    """
-    first, last = min(lines), max(lines)
-    if first == last:
-        return None
-    at = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    counts = Counter(line[at : at + 1] for line in lines)
-    chosen: list[str] = []
-    share = 0
-    for character, count in counts.most_common()[:-1]:
-        chosen.append(re.escape(character) if character else "$")
-        share += count
-        if share * 2 >= len(lines):
-            break
-    skipped = ".{1000}" * (at // 1000) + (f".{{{at % 1000}}}" if at % 1000 else "")
-    return f"(?s)^{skipped}(?:{'|'.join(chosen)})"
-
-
-def exact_pattern(line: str) -> str:
-    """A regular expression for this very line, by its first 500 characters if it is longer."""
-    return f"(?s)^{re.escape(line[:500])}{'$' if len(line) <= 500 else ''}"
-
-
-def _quoted(pattern: str) -> str:
-    return json.dumps(pattern, ensure_ascii=False)
-
-
-def _lose(reading: _Reading, why: str) -> None:
-    reading.lost = True
-    reading.warnings[why] = None
-
-
-def _unknown(batch: Iterable[LogEntry], known: Counter[Key]) -> list[LogEntry]:
-    """What is not yet known. Counted, since a line_format may make several lines alike."""
-    if not known:
-        return list(batch)
-    left = known.copy()
-    fresh = []
-    for entry in batch:
-        key = _key(entry)
-        if left[key] > 0:
-            left[key] -= 1
-        else:
-            fresh.append(entry)
-    return fresh
-
-
-def _key(entry: LogEntry) -> Key:
-    return tuple(sorted(entry.labels.items())), tuple(sorted(entry.metadata.items())), entry.line
+def _during(window: TimeRange) -> list[tuple[str, str]]:
+    return [("start", str(_ns(window.start))), ("end", str(_ns(window.end)))]
 
 
 def _ns(seconds: float) -> int:

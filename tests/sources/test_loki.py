@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from aiops_cli.errors import ClusterError, ErrorCode, UsageError
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.sources.base import Direction
-from aiops_cli.sources.loki import MAX_PAGE, LokiSource, halving_pattern
+from aiops_cli.sources.loki import MAX_PAGE, LokiSource
+from aiops_cli.sources.loki_pages import halving_pattern
 from aiops_cli.transport.client import HttpClient, Target
 from tests.conftest import Clusters
 from tests.servers.loki import Loki
