@@ -16,8 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from aiops_cli.errors import ErrorCode, UsageError
 
-EndpointName = Literal["prometheus", "alertmanager", "loki", "tempo", "jaeger"]
-ENDPOINT_NAMES: tuple[EndpointName, ...] = ("prometheus", "alertmanager", "loki", "tempo", "jaeger")
+EndpointName = Literal["prometheus", "alertmanager", "loki", "tempo", "jaeger", "korrel8r"]
+ENDPOINT_NAMES: tuple[EndpointName, ...] = (
+    "prometheus",
+    "alertmanager",
+    "loki",
+    "tempo",
+    "jaeger",
+    "korrel8r",
+)
 
 
 class _Strict(BaseModel):
@@ -67,10 +74,11 @@ class EndpointsSettings(_Strict):
     loki: EndpointSettings | None = None
     tempo: EndpointSettings | None = None
     jaeger: EndpointSettings | None = None
+    korrel8r: EndpointSettings | None = None
     dcgm: list[str] = []
     ptp: list[str] = []
 
-    @field_validator("prometheus", "loki", "tempo", "jaeger", mode="before")
+    @field_validator("prometheus", "loki", "tempo", "jaeger", "korrel8r", mode="before")
     @classmethod
     def _bare_url(cls, value: object) -> object:
         return {"url": value} if isinstance(value, str) else value

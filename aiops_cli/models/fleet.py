@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from aiops_cli.models.result import ErrorInfo
 
-Signal = Literal["prometheus", "alertmanager", "loki", "tempo", "jaeger"]
-SIGNALS: tuple[Signal, ...] = ("prometheus", "alertmanager", "loki", "tempo", "jaeger")
+Signal = Literal["prometheus", "alertmanager", "loki", "tempo", "jaeger", "korrel8r"]
+SIGNALS: tuple[Signal, ...] = ("prometheus", "alertmanager", "loki", "tempo", "jaeger", "korrel8r")
 
 
 HealthState = Literal["UNKNOWN", "ONLINE", "DEGRADED", "OFFLINE"]

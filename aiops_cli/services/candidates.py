@@ -128,6 +128,7 @@ RULES = (
         ("http-query", "query", "query-http", "jaeger-query", "jaeger-ui"),
         16686,
     ),
+    Rule("korrel8r", (r"korrel8r",), frozenset(), (8443, 443, 8080, 80), ("https", "http", "web"), None),
 )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aiops_cli.sources.alertmanager import AlertmanagerSource
     from aiops_cli.sources.base import AlertsSource, KubeSource, LogsSource, MetricsSource, TracesSource
     from aiops_cli.sources.jaeger import JaegerSource
+    from aiops_cli.sources.korrel8r import Korrel8rSource
     from aiops_cli.sources.kubernetes import KubernetesSource
     from aiops_cli.sources.loki import LokiSource
     from aiops_cli.sources.prometheus import PrometheusSource
@@ -41,8 +42,9 @@ _NOT_AVAILABLE = {
     "loki": ErrorCode.LOKI_NOT_AVAILABLE,
     "tempo": ErrorCode.TEMPO_NOT_AVAILABLE,
     "jaeger": ErrorCode.TEMPO_NOT_AVAILABLE,
+    "korrel8r": ErrorCode.KORREL8R_NOT_AVAILABLE,
 }
-_ENDPOINTS = 5  # of a cluster: API server, Prometheus, Alertmanager, Loki, traces
+_ENDPOINTS = 6  # of a cluster: API server, Prometheus, Alertmanager, Loki, traces, Korrel8r
 _WANTED_FILES = 65_536
 _OTHER_FILES = 200  # shared libraries, the store, the terminal
 
@@ -173,6 +175,11 @@ class LiveMember:
                 return JaegerSource(await self.client("jaeger"))
             except NotAvailableError:
                 raise missing from None
+
+    async def korrel8r(self) -> Korrel8rSource:
+        from aiops_cli.sources.korrel8r import Korrel8rSource
+
+        return Korrel8rSource(await self.client("korrel8r"))
 
     async def kube(self) -> KubernetesSource:
         from aiops_cli.sources.kubernetes import KubernetesSource

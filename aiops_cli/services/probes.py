@@ -7,6 +7,7 @@ from typing import Protocol
 
 from aiops_cli.sources.alertmanager import AlertmanagerSource
 from aiops_cli.sources.jaeger import JaegerSource
+from aiops_cli.sources.korrel8r import Korrel8rSource
 from aiops_cli.sources.loki import LokiSource
 from aiops_cli.sources.prometheus import PrometheusSource
 from aiops_cli.sources.tempo import TempoSource
@@ -23,6 +24,7 @@ _SOURCES: dict[str, Callable[[HttpClient], _Source]] = {
     "loki": LokiSource,
     "tempo": TempoSource,
     "jaeger": JaegerSource,
+    "korrel8r": Korrel8rSource,
 }
 
 
