@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
+from typing import Literal
 
 import msgspec
 
@@ -23,7 +24,8 @@ class _PlainStream(msgspec.Struct):
     values: list[tuple[int, str]]
 
 
-class _PlainData(msgspec.Struct):
+class _PlainData(msgspec.Struct, rename="camel"):
+    result_type: Literal["streams"]
     result: list[_PlainStream]
 
 
