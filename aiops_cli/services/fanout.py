@@ -61,20 +61,8 @@ async def fan_out(
                 if not await cluster.recover(error):
                     raise
                 outcome = await ask(cluster)
-        except AiopsError as error:
-            outcome = error
-        except RecursionError:
-            outcome = ClusterError(
-                "the answer is nested too deeply",
-                hint="what answers there is not the API that was asked: check its URL",
-                code=ErrorCode.BAD_ANSWER,
-            )
         except Exception as error:  # whatever one cluster makes of us, the others are still answered
-            outcome = ClusterError(
-                f"its answer could not be handled: {type(error).__name__}: {error}",
-                hint=f"leave it out with -c '!{cluster.name}', and report this",
-                code=ErrorCode.INTERNAL,
-            )
+            outcome = failure_of(cluster.name, error)
         waiting.pop(cluster.name, None)
         if watch is not None:
             watch(Progress(len(clusters), len(clusters) - len(waiting), list(waiting)))
@@ -100,6 +88,23 @@ async def fan_out(
         if isinstance(outcome, Answer):
             rows += [(cluster.name, row) for row in outcome.rows]
     return FleetResult(rows, statuses)
+
+
+def failure_of(name: str, error: Exception) -> AiopsError:
+    """What is said of a cluster whose answer could not be had, or could not be handled."""
+    if isinstance(error, AiopsError):
+        return error
+    if isinstance(error, RecursionError):
+        return ClusterError(
+            "the answer is nested too deeply",
+            hint="what answers there is not the API that was asked: check its URL",
+            code=ErrorCode.BAD_ANSWER,
+        )
+    return ClusterError(
+        f"its answer could not be handled: {type(error).__name__}: {error}",
+        hint=f"leave it out with -c '!{name}', and report this",
+        code=ErrorCode.INTERNAL,
+    )
 
 
 def status_of(name: str, outcome: Answer[T] | AiopsError, elapsed_ms: float) -> ClusterStatus:
