@@ -201,8 +201,8 @@ async def test_rollouts_by_the_real_controllers_say_what_changed(
     rows = await until(changes, seen(2))
     detail = next(d for what, d in _changes_of(rows, "pay") if "1 → 2" in d)
     assert detail == (
-        "revision 1 → 2: image of main pay:1 → pay:2; env DB_PASSWORD changed; "
-        "env POOL_SIZE 20 → 2; limit of main memory 256Mi → 128Mi"
+        "revision 1 → 2: image of main pay:1 → pay:2; env DB_PASSWORD of main changed; "
+        "env POOL_SIZE of main 20 → 2; memory limit of main 256Mi → 128Mi"
     )
     assert "hunter" not in str(rows)
 

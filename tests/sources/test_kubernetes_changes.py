@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from aiops_cli.models.signals import Change, KubeEvent
-from aiops_cli.sources.kubernetes_changes import config_edits, rollouts, scalings, template_differences
+from aiops_cli.sources.kubernetes_changes import config_edits, rollouts, scalings
 from aiops_cli.sources.kubernetes_objects import Deployment, Object, ReplicaSet
+from aiops_cli.sources.kubernetes_templates import config_references, differences, said
 
 
 def _template(container: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
@@ -21,24 +22,52 @@ def _template(container: dict[str, Any] | None = None, **spec: Any) -> dict[str,
     [
         (_template(), _template(), []),
         (_template(), _template({"image": "app:2"}), ["image of app app:1 → app:2"]),
-        (_template({"env": [{"name": "A", "value": "1"}]}), _template(), ["env A removed"]),
-        (_template(), _template({"env": [{"name": "A", "value": "1"}]}), ["env A added 1"]),
-        (_template({"env": [{"name": "API_TOKEN", "value": "x1"}]}), _template({"env": [{"name": "API_TOKEN", "value": "x2"}]}), ["env API_TOKEN changed"]),
-        (_template({"env": [{"name": "URL", "value": "http://u:p@db"}]}), _template({"env": [{"name": "URL", "value": "http://db"}]}), ["env URL changed"]),
-        (_template({"env": [{"name": "X", "value": "a"}]}), _template({"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "s"}}}]}), ["env X changed"]),
-        (_template({"env": [{"name": "X", "value": "1"}]}), _template({"env": [{"name": "X", "value": "eyJhbGciOiJIUzI1NiJ9xyz1"}]}), ["env X changed"]),
-        (_template({"args": ["--cache=100", "-v"]}), _template({"args": ["--cache=10", "-v"]}), ["args --cache=100 → --cache=10"]),
-        (_template({"args": ["--password=a"]}), _template({"args": ["--password=b"]}), ["args changed"]),
-        (_template({"resources": {"limits": {"cpu": "2"}}}), _template({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}}), ["request of app cpu none → 1", "limit of app cpu 2 → 1"]),
-        (_template({"readinessProbe": {"periodSeconds": 5}}), _template(), ["readinessProbe of app changed"]),
-        (_template(volumes=[{"name": "conf", "configMap": {"name": "a"}}]), _template(volumes=[{"name": "conf", "configMap": {"name": "b"}}]), ["volume conf changed"]),
-        (_template(nodeSelector={"a": "b"}), _template(), ["nodeSelector changed"]),
-        (_template(), {"spec": {"containers": [{"name": "app", "image": "app:1"}, {"name": "proxy", "image": "p:1"}]}}, ["container proxy added with image p:1"]),
+        (_template({"env": [{"name": "A", "value": "1"}]}), _template(), ["env A of app removed: 1"]),
+        (_template(), _template({"env": [{"name": "A", "value": "1"}]}), ["env A of app added: 1"]),
+        (_template({"env": [{"name": "API_TOKEN", "value": "x1"}]}), _template({"env": [{"name": "API_TOKEN", "value": "x2"}]}), ["env API_TOKEN of app changed"]),
+        (_template({"env": [{"name": "URL", "value": "http://u:p@db"}]}), _template({"env": [{"name": "URL", "value": "http://db"}]}), ["env URL of app changed"]),
+        (_template({"env": [{"name": "X", "value": "a"}]}), _template({"env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}), ["env X of app a → Secret s/k"]),
+        (_template({"env": [{"name": "X", "value": "1"}]}), _template({"env": [{"name": "X", "value": "eyJhbGciOiJIUzI1NiJ9xyz1"}]}), ["env X of app changed"]),
+        (_template({"args": ["--cache=100", "-v"]}), _template({"args": ["--cache=10", "-v"]}), ["args of app --cache=100 → --cache=10"]),
+        (_template({"args": ["--password=a"]}), _template({"args": ["--password=b"]}), ["args of app changed"]),
+        (_template({"resources": {"limits": {"cpu": "2"}}}), _template({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}}), ["cpu request of app none → 1", "cpu limit of app 2 → 1"]),
+        (_template({"readinessProbe": {"periodSeconds": 5}}), _template(), ["readinessProbe.periodSeconds of app removed: 5"]),
+        (_template(volumes=[{"name": "conf", "configMap": {"name": "a"}}]), _template(volumes=[{"name": "conf", "configMap": {"name": "b"}}]), ["volume conf ConfigMap a → ConfigMap b"]),
+        (_template(nodeSelector={"a": "b"}), _template(), ["nodeSelector.a removed: b"]),
+        (_template(), {"spec": {"containers": [{"name": "app", "image": "app:1"}, {"name": "proxy", "image": "p:1"}]}}, ["container proxy added: image p:1"]),
+        (_template({"envFrom": [{"configMapRef": {"name": "a"}}]}), _template({"envFrom": [{"configMapRef": {"name": "b"}}]}), ["envFrom of app ConfigMap a → ConfigMap b"]),
+        (_template({"env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "x"}}}]}), _template({"env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "d", "key": "x"}}}]}), ["env X of app ConfigMap c/x → ConfigMap d/x"]),
+        (_template(volumes=[{"name": "v", "emptyDir": {}}]), _template(volumes=[{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}]), ["volume v changed"]),
+        (_template(tolerations=[{"key": "a"}]), _template(tolerations=[{"key": "b"}]), ["tolerations changed"]),
+        (_template(terminationGracePeriodSeconds=30), _template(terminationGracePeriodSeconds=5), ["terminationGracePeriodSeconds 30 → 5"]),
+        (_template({"lifecycle": {"preStop": {"httpGet": {"path": "/a", "authToken": "t1"}}}}), _template({"lifecycle": {"preStop": {"httpGet": {"path": "/a", "authToken": "t2"}}}}), ["lifecycle of app changed"]),
         ({"metadata": {"annotations": {"checksum/config": "1"}}, **_template()}, {"metadata": {"annotations": {"checksum/config": "2", "kubectl.kubernetes.io/restartedAt": "now"}}, **_template()}, ["restarted", "annotation checksum/config changed"]),
     ],
 )  # fmt: skip
 def test_templates_differ_in_words(before: dict[str, Any], now: dict[str, Any], expected: list[str]) -> None:
-    assert template_differences(before, now) == expected
+    assert [said(d) for d in differences(before, now)] == expected
+
+
+def test_what_a_template_reads_is_named() -> None:
+    """By volume, projected volume, envFrom and single keys, of init containers too."""
+    projected = {"sources": [{"configMap": {"name": "d"}}, {"secret": {"name": "e"}}]}
+    template = _template(
+        {
+            "envFrom": [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b"}}],
+            "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "c", "key": "k"}}}],
+        },
+        volumes=[{"name": "v", "projected": projected}, {"name": "w", "secret": {"secretName": "f"}}],
+        initContainers=[{"name": "i", "envFrom": [{"configMapRef": {"name": "g"}}]}],
+    )
+    assert config_references(template) == {
+        ("ConfigMap", "a"),
+        ("Secret", "b"),
+        ("Secret", "c"),
+        ("ConfigMap", "d"),
+        ("Secret", "e"),
+        ("Secret", "f"),
+        ("ConfigMap", "g"),
+    }
 
 
 def _config_map(created: str, *writes: tuple[str, str]) -> Object:
