@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "alerts": "Active alerts of the fleet: list, show.",
     "logs": "LogQL over the fleet: query.",
     "traces": "Traces of the fleet: search, show.",
+    "related": "From a Kubernetes object to all signals about it.",
     "anomalies": "Find what is unusual in metrics: detect.",
     "rca": "Ranked, evidenced root causes: analyze, show, list.",
     "report": "Write a report: generate, list, show.",

@@ -10,10 +10,12 @@ Signal = Literal["metric", "alert", "log", "trace", "event", "object"]
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """What a row of any signal is about: a workload, pod or node of a cluster, at a time.
+    """What a row of any signal is about: a workload, pod, node or namespace of a cluster, at a time.
 
     `at` is the row's moment in unix seconds, `start` and `end` the window to look in (unix seconds);
-    what the row does not say is None. `labels` are the row's own, `origin` the signal it came from.
+    what the row does not say is None. `kind` is a Kubernetes kind where the row names one. `names` are
+    what else it is called (service, app, job, container), the surest first. `labels` are the row's own,
+    `origin` the signal it came from and `title` its row in a few words.
     """
 
     cluster: str
@@ -21,12 +23,15 @@ class Subject(Struct, frozen=True, kw_only=True):
     at: float
     start: float
     end: float
+    title: str = ""
     namespace: str | None = None
     workload: str | None = None
-    service: str | None = None
+    kind: str | None = None
+    names: tuple[str, ...] = ()
     pod: str | None = None
     container: str | None = None
     node: str | None = None
+    instance: str | None = None
     trace_id: str | None = None
     labels: dict[str, str] = {}
 
@@ -34,7 +39,9 @@ class Subject(Struct, frozen=True, kw_only=True):
 class RelatedItem(Struct, frozen=True, rename="camel"):
     """An item of `--related`: `count` rows of another signal about the same subject.
 
-    `at` is RFC 3339, the first or most telling one's time; `command` shows them all.
+    `origin` is the row it was asked from, `subject` what that row is about. `at` is RFC 3339, the first
+    or most telling row's time. `command` is a command line that shows them all. `source` says who knew:
+    aiops itself, or the cluster's korrel8r.
     """
 
     cluster: str
@@ -45,3 +52,4 @@ class RelatedItem(Struct, frozen=True, rename="camel"):
     at: str | None
     summary: str
     command: str
+    source: Literal["aiops", "korrel8r"] = "aiops"

@@ -1,30 +1,192 @@
-"""From a row of any signal to the others: same cluster, same workload, same time."""
+"""From a row of any signal to the others: same cluster, same workload, same time.
+
+Each cluster is asked at once: its pods, events, changes and alerts once for all its subjects, metrics,
+logs and traces for each. A source that fails costs its own rows and is told in the cluster's status; one
+that the cluster does not have is a note.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
+from aiops_cli.analysis.subjects import Map, Place, subject_of
+from aiops_cli.errors import AiopsError, ClusterError, NotAvailableError
 from aiops_cli.models.related import RelatedItem, Signal, Subject
-from aiops_cli.models.result import FleetResult
+from aiops_cli.models.result import Answer, FleetResult, Origin
+from aiops_cli.models.signals import Change, KubeEvent, Workload
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
+from aiops_cli.services.metrics import CachePolicy
+from aiops_cli.services.related_alerts import KnownAlerts, alerts_of, known_alerts
+from aiops_cli.services.related_commands import Commands
+from aiops_cli.services.related_found import Found
+from aiops_cli.services.related_korrel8r import neighbours_of
+from aiops_cli.services.related_kube import events_of, objects_of
+from aiops_cli.services.related_logs import logs_of
+from aiops_cli.services.related_metrics import metrics_of
+from aiops_cli.services.related_traces import trace_named, traces_of
+from aiops_cli.services.times import rfc3339
+
+__all__ = ["Scene", "related", "subject_of"]
+
+T = TypeVar("T")
+_SOURCES: dict[Signal, str] = {
+    "metric": "metrics",
+    "alert": "alerts",
+    "log": "logs",
+    "trace": "traces",
+    "event": "events",
+    "object": "objects",
+}
 
 
-def subject_of(
-    cluster: str, origin: Signal, labels: dict[str, str], at: float, start: float, end: float
-) -> Subject:
-    """What a row with these labels (Prometheus, Loki or span attributes) is about. Times in unix seconds."""
-    return Subject(
-        cluster=cluster,
-        origin=origin,
-        at=at,
-        start=start,
-        end=end,
-        namespace=labels.get("namespace"),
-        pod=labels.get("pod"),
-        labels=labels,
-    )
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a look is made with: `step` of ranges in seconds, `now` in unix seconds, the cache, and the
+    shared options (`--bundle FILE`) that the told commands need to ask the same."""
+
+    step: float
+    now: float
+    given: Sequence[str] = ()
+    policy: CachePolicy = field(default_factory=CachePolicy)
 
 
-async def related(members: Sequence[Member], subjects: Sequence[Subject]) -> FleetResult[RelatedItem]:
-    """What the other signals know of each subject."""
-    raise NotImplementedError
+async def related(
+    members: Sequence[Member], subjects: Sequence[Subject], scene: Scene, *, watch: Watcher | None = None
+) -> FleetResult[RelatedItem]:
+    """What the other signals know of each subject, in the order of subjects within a cluster."""
+    wanted: dict[str, list[Subject]] = {}
+    for subject in subjects:
+        wanted.setdefault(subject.cluster, []).append(subject)
+    asked = [m for m in members if m.name in wanted]
+
+    async def ask(member: Member) -> Answer[RelatedItem]:
+        return await _Look(member, wanted[member.name], scene).answer()
+
+    result = await fan_out(asked, ask, watch=watch)
+    return result.with_rows([row for _, row in result.rows])
+
+
+class _Look:
+    """One cluster's subjects, and what is asked once for all of them."""
+
+    def __init__(self, member: Member, subjects: list[Subject], scene: Scene) -> None:
+        self.member, self.subjects, self.scene = member, subjects, scene
+        self.window = TimeRange(min(s.start for s in subjects), max(s.end for s in subjects))
+        self.gaps: dict[str, AiopsError] = {}
+        self.answered: set[str] = set()
+
+    async def answer(self) -> Answer[RelatedItem]:
+        """Raises the first failure if nothing at all was answered."""
+        pods: list[Workload] | None
+        events: list[KubeEvent] | None
+        changes: list[Change] | None
+        alerts: KnownAlerts | None
+        pods, events, changes, alerts = await asyncio.gather(
+            self.read("objects", self._workloads),
+            self.read("events", self._events),
+            self.read("events", self._changes),
+            self.read("alerts", lambda: known_alerts(self.member, self.window, self.scene.step)),
+        )
+        self.map = Map(self.member.name, pods or [])
+        places: dict[tuple[str, str | None], tuple[Subject, Place]] = {}
+        for subject in self.subjects:
+            place = self.map.locate(subject)
+            places.setdefault((place.text, subject.trace_id), (subject, place))
+        parts = await asyncio.gather(
+            *(self._told(s, p, events or [], changes or [], alerts) for s, p in places.values())
+        )
+        real = [e for s, e in self.gaps.items() if s != "korrel8r" and not isinstance(e, NotAvailableError)]
+        if self.gaps and not self.answered - {"korrel8r"}:
+            raise real[0] if real else next(iter(self.gaps.values()))
+        rows = [item for part in parts for item in part]
+        notes = [f"{source}: {error.message}" for source, error in self.gaps.items()]
+        origin: Origin = "bundle" if self.member.origin == "bundle" else "live"
+        return Answer(rows, origin, warnings=notes, partial=bool(real))
+
+    async def read(self, source: str, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """What was asked; None where it failed, which is kept as a gap. Another way is tried once."""
+        try:
+            try:
+                found = await ask()
+            except ClusterError as error:
+                if not await self.member.recover(error):
+                    raise
+                found = await ask()
+        except AiopsError as error:
+            self.gaps.setdefault(source, error)
+            return None
+        self.answered.add(source)
+        return found
+
+    async def _workloads(self) -> list[Workload]:
+        return (await (await self.member.kube()).workloads()).rows
+
+    async def _events(self) -> list[KubeEvent]:
+        return (await (await self.member.kube()).events(self.window)).rows
+
+    async def _changes(self) -> list[Change]:
+        return (await (await self.member.kube()).changes(self.window)).rows
+
+    async def _told(
+        self,
+        subject: Subject,
+        place: Place,
+        events: Sequence[KubeEvent],
+        changes: Sequence[Change],
+        alerts: KnownAlerts | None,
+    ) -> list[RelatedItem]:
+        window = TimeRange(subject.start, subject.end)
+        commands = Commands(self.member.name, window, self.scene.given)
+        scene = self.scene
+
+        async def metrics() -> list[Found]:
+            return await metrics_of(
+                self.member, place, subject, scene.step, scene.now, scene.policy, commands
+            )
+
+        async def logs() -> list[Found]:
+            return await logs_of(await self.member.logs(), place, window, commands)
+
+        async def traces() -> list[Found]:
+            source = await self.member.traces()
+            named = await trace_named(source, subject.trace_id, commands) if subject.trace_id else []
+            return [*named, *await traces_of(source, place, window, commands)]
+
+        moved, lines, spans, neighbours = await asyncio.gather(
+            self.read("metrics", metrics),
+            self.read("logs", logs),
+            self.read("traces", traces),
+            self.read("korrel8r", lambda: neighbours_of(self.member, place, subject, commands)),
+        )
+        found: dict[Signal, list[Found]] = {
+            "metric": moved or [],
+            "alert": alerts_of(alerts, place, subject, self.map, commands) if alerts else [],
+            "log": lines or [],
+            "trace": spans or [],
+            "event": events_of(events, changes, place, subject, commands),
+            "object": objects_of(place, subject, commands),
+        }
+        items = [self._item(subject, place, signal, f) for signal, rows in found.items() for f in rows]
+        return items + [
+            self._item(subject, place, signal, f, korrel8r=True) for signal, f in neighbours or []
+        ]
+
+    def _item(
+        self, subject: Subject, place: Place, signal: Signal, found: Found, *, korrel8r: bool = False
+    ) -> RelatedItem:
+        return RelatedItem(
+            self.member.name,
+            subject.title,
+            place.text,
+            signal,
+            found.count,
+            None if found.at is None else rfc3339(found.at),
+            found.summary,
+            found.command,
+            "korrel8r" if korrel8r else "aiops",
+        )

@@ -1,0 +1,107 @@
+"""`--related` of other commands, and `aiops related KIND/NAME`: from one thing to all signals about it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aiops_cli.cli.runtime import Session, execute
+
+if TYPE_CHECKING:
+    from aiops_cli.models.related import Subject
+    from aiops_cli.models.result import FleetResult
+    from aiops_cli.services.related_subjects import Horizon
+
+app = typer.Typer(add_completion=False)
+
+RelatedFlag = Annotated[
+    bool,
+    typer.Option("--related", help="Show what the other signals know of these, each with its command."),
+]
+SUBJECTS = 5
+"""Distinct things that one `--related` follows."""
+
+
+@app.command()
+def related(
+    ctx: typer.Context,
+    thing: Annotated[
+        str,
+        typer.Argument(help="deployment/checkout, pod/NAME, node/NAME, namespace/NAME.", metavar="KIND/NAME"),
+    ],
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Its namespace; without one, wherever it is.")
+    ] = None,
+    at: Annotated[str | None, typer.Option("--at", help="The moment in question; default: now.")] = None,
+) -> None:
+    """What metrics, alerts, logs, traces and events know of a Kubernetes object."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.services import times
+        from aiops_cli.services.related_objects import find, parse_thing
+
+        kind, name = parse_thing(thing)
+        moment = times.parse_time(at, session.now, session.zone) if at else session.now
+        found = await find(
+            session.members, kind, name, namespace, moment, horizon(session), watch=session.watcher()
+        )
+        return await emit_related(session, found.rows, found)
+
+    execute(ctx, body)
+
+
+async def emit_related(session: Session, subjects: Sequence[Subject], asked: FleetResult[Any]) -> int:
+    """Print what the other signals know of these subjects, and return the exit code. `asked` is the
+    answer that they come from: what failed there is told too."""
+    from aiops_cli.cli.related_view import related_text, related_view
+    from aiops_cli.models.result import FleetResult
+    from aiops_cli.models.timerange import TimeRange
+    from aiops_cli.services.related import Scene
+    from aiops_cli.services.related import related as look
+    from aiops_cli.services.related_subjects import distinct
+
+    chosen, there = distinct(subjects, SUBJECTS)
+    if not chosen:
+        session.explain(asked)
+        if not asked.failed and not session.options.quiet:
+            print("nothing found to start from", file=sys.stderr)
+        return int(session.exit_code(asked))
+    window = TimeRange(min(s.start for s in chosen), max(s.end for s in chosen))
+    scene = Scene(session.step(window), session.now, _given(session), session.cache_policy())
+    found = await look(session.members, chosen, scene, watch=session.watcher())
+    names = {status.name for status in found.clusters}
+    found = FleetResult(found.rows, [*found.clusters, *(s for s in asked.failed if s.name not in names)])
+    if there > len(chosen) and not session.options.quiet:
+        print(
+            f"note: the first {len(chosen)} of {there} things these rows are about; narrow the query for others",
+            file=sys.stderr,
+        )
+    if session.format != "table" or session.options.columns or session.options.sort:
+        return session.emit(related_view(session.zone), found)
+    sys.stdout.write(related_text(found.rows, chosen, session.zone, session.style().width))
+    if not found.rows and not found.failed and not session.options.quiet:
+        print("no other signal knows anything of it in this window", file=sys.stderr)
+    session.explain(found)
+    return int(session.exit_code(found))
+
+
+def horizon(session: Session) -> Horizon:
+    """The times to look at: the window that was asked for, else a quarter of an hour around each row."""
+    from aiops_cli.models.timerange import TimeRange
+    from aiops_cli.services.related_subjects import Horizon
+
+    o = session.options
+    limits = TimeRange(0.0, session.now)
+    if session.bundle is not None:
+        limits = TimeRange(session.bundle.manifest.start, session.bundle.manifest.end)
+    return Horizon(limits, session.window() if o.since or o.start or o.end else None)
+
+
+def _given(session: Session) -> list[str]:
+    """The options of this run without which its commands would ask something else."""
+    o = session.options
+    said = (("--bundle", o.bundle), ("--config", o.config), ("--kubeconfig", o.kubeconfig))
+    return [word for name, value in said if value for word in (name, value)]

@@ -1,0 +1,116 @@
+"""What Kubernetes says of a place: its events and changes, and the objects themselves."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from aiops_cli.analysis.subjects import Place, literal
+from aiops_cli.models.related import Subject
+from aiops_cli.models.signals import Change, KubeEvent, Workload
+from aiops_cli.services.related_commands import Commands, option, second
+from aiops_cli.services.related_found import Found, counted
+
+_CHANGES = 3
+_PODS = 3
+
+
+def concerns(place: Place, kind: str, name: str, namespace: str) -> bool:
+    """Whether an event or change of this object is one of the place: of the workload, what it makes (its
+    ReplicaSets, Jobs and pods), or a node it runs on."""
+    if kind == "Node":
+        return name in place.nodes
+    if place.about == "cluster":
+        return False
+    if place.about == "namespace":
+        return namespace == place.name
+    if kind == "Pod":
+        return place.has_pod(name, namespace or None)
+    if place.about != "workload" or (place.namespace and namespace and namespace != place.namespace):
+        return False
+    made = kind in ("ReplicaSet", "Job") and re.fullmatch(f"{literal(place.name)}-[a-z0-9]{{5,10}}", name)
+    return name == place.name or bool(made)
+
+
+def events_of(
+    events: Sequence[KubeEvent], changes: Sequence[Change], place: Place, subject: Subject, commands: Commands
+) -> list[Found]:
+    """Each change, then the events in one line."""
+    ours = [e for e in events if concerns(place, e.kind, e.name, e.namespace) and _inside(e.at, subject)]
+    changed = [c for c in changes if concerns(place, c.kind, c.name, c.namespace) and _inside(c.at, subject)]
+    space = (option("--namespace", place.namespace),) if place.namespace and place.about != "node" else ()
+    command = commands.timed("events", *space)
+    found = [
+        Found(1, c.at, _cut(f"{c.what} of {c.kind} {c.name}: {c.detail}".rstrip(": ")), command)
+        for c in sorted(changed, key=lambda c: abs(c.at - subject.at))[:_CHANGES]
+    ]
+    if len(changed) > _CHANGES:
+        found.append(Found(len(changed) - _CHANGES, None, f"{len(changed) - _CHANGES} more changes", command))
+    if ours:
+        warnings = [e for e in ours if e.type == "Warning"]
+        reasons = Counter(e.reason for e in warnings or ours)
+        telling = next(e for e in warnings or ours if e.reason == reasons.most_common(1)[0][0])
+        bad = f", {len(warnings)} of them warnings" if warnings else ""
+        summary = (
+            f"{counted(len(ours), 'event')}{bad}; {telling.reason} of {telling.kind} {telling.name}: "
+            f"{telling.message}"
+        )
+        found.append(Found(len(ours), telling.at, _cut(summary), command))
+    return found
+
+
+def objects_of(place: Place, subject: Subject, commands: Commands) -> list[Found]:
+    """The workload, its pods that are not well (else one), its nodes; not the object that was asked about."""
+    found: list[Found] = []
+
+    def add(kind: str, name: str, namespace: str | None, summary: str, count: int | None = None) -> None:
+        if subject.origin == "object" and (place.kind, place.name) == (kind, name):
+            return
+        space = (option("--namespace", namespace),) if namespace else ()
+        at = option("--at", second(subject.at))
+        found.append(Found(count, None, summary, commands.timed("related", f"{kind}/{name}", *space, at)))
+
+    if place.about == "workload" and place.pods and place.kind not in (None, "Pod"):
+        summary = f"{place.kind} {place.text}: {_pods_in_short(place.pods)}"
+        add(str(place.kind), place.name, place.namespace, summary, len(place.pods))
+    if place.about == "pod" and place.pods and place.names[0] != place.name:
+        pod = place.pods[0]
+        kind = "Deployment" if pod.owner_kind == "ReplicaSet" else pod.owner_kind or "Pod"
+        add(kind, place.names[0], place.namespace, f"{kind} {place.names[0]}, which owns it")
+    pods = sorted(place.pods, key=lambda p: (_well(p), -p.restarts, p.pod))
+    shown = [p for p in pods if not _well(p)][:_PODS] or pods[:1]
+    for pod in shown if place.about in ("workload", "pod", "node", "namespace") else []:
+        where = f" on {pod.node}" if pod.node else ""
+        add(
+            "Pod",
+            pod.pod,
+            pod.namespace,
+            f"Pod {pod.pod}: {pod.phase}{where}, {counted(pod.restarts, 'restart')}",
+        )
+    for node in place.nodes[:_PODS]:
+        add("Node", node, None, f"Node {node}")
+    return found
+
+
+def _well(pod: Workload) -> bool:
+    return pod.phase in ("Running", "Succeeded") and pod.restarts == 0
+
+
+def _pods_in_short(pods: Iterable[Workload]) -> str:
+    listed = list(pods)
+    phases = Counter(p.phase for p in listed)
+    nodes = sorted({p.node for p in listed if p.node})
+    on = f" on {', '.join(nodes[:3])}{' …' if len(nodes) > 3 else ''}" if nodes else ""
+    states = ", ".join(f"{n} {phase}" for phase, n in phases.most_common())
+    return (
+        f"{counted(len(listed), 'pod')} ({states}){on}, {counted(sum(p.restarts for p in listed), 'restart')}"
+    )
+
+
+def _inside(at: float, subject: Subject) -> bool:
+    return subject.start <= at <= subject.end
+
+
+def _cut(text: str, length: int = 240) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

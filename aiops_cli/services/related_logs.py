@@ -1,0 +1,139 @@
+"""The log lines of a place: how many, how many of them errors, and which error is the most frequent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+
+from aiops_cli.analysis.logs import Templates
+from aiops_cli.analysis.subjects import Place, literal
+from aiops_cli.models.signals import LogEntry
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.related_commands import Commands, matcher, one_of, quoted, selector
+from aiops_cli.services.related_found import Found, counted
+from aiops_cli.sources.base import LogsSource
+
+LINES = 1000
+"""Lines read of each kind; more are told as so many and more."""
+ERRORS = r"(?i)(error|exception|fatal|panic|critical|fail|refused|timed out|exhausted|denied|oom|killed)"
+_LEVELS = "(?i)(error|err|fatal|critical|crit|panic|severe|emerg|alert)"
+_PODS = (
+    ("namespace", "pod"),
+    ("kubernetes_namespace_name", "kubernetes_pod_name"),
+    ("k8s_namespace_name", "k8s_pod_name"),
+)
+_NAMED = (
+    "service_name",
+    "k8s_deployment_name",
+    "app",
+    "job",
+    "container",
+    "kubernetes_container_name",
+    "k8s_container_name",
+)
+_GIST = 140
+
+
+def selectors(place: Place, names: set[str]) -> list[list[str]]:
+    """Matchers of stream selectors for a place, the surest first; `names` are the stream labels there are."""
+    found: list[list[str]] = []
+    space_label = next((s for s, _ in _PODS if s in names), None)
+    space = [matcher(space_label, place.namespace)] if space_label and place.namespace else []
+    if pattern := place.pod_pattern:
+        pod_label = next((p for _, p in _PODS if p in names), None)
+        if pod_label:
+            found.append([*space, _matched(pod_label, [pattern], exact=place.about == "pod")])
+        called = [literal(n) for n in place.names]
+        if called and place.about == "workload":
+            found += [[*space, _matched(label, called)] for label in _NAMED if label in names]
+    elif place.about == "node":
+        for label in ("node", "node_name", "kubernetes_host", "k8s_node_name", "hostname", "host"):
+            if label in names:
+                found.append([matcher(label, place.name)])
+    elif place.about == "namespace" and space:
+        found.append(space)
+    return found
+
+
+def _matched(label: str, patterns: list[str], *, exact: bool = False) -> str:
+    plain = exact or (len(patterns) == 1 and patterns[0].replace("-", "").isalnum())
+    if plain:
+        return matcher(label, patterns[0].replace("[.]", "."))
+    return one_of(label, patterns)
+
+
+async def logs_of(source: LogsSource, place: Place, window: TimeRange, commands: Commands) -> list[Found]:
+    """Errors first, then all lines; nothing where the place wrote none."""
+    names = set((await source.labels(window)).rows)
+    for matchers in selectors(place, names)[:3]:
+        every = selector("", matchers)
+        lines = (await source.query_range(every, window, LINES)).rows
+        if lines:
+            return await _told(source, matchers, lines, window, commands)
+    return []
+
+
+async def _told(
+    source: LogsSource, matchers: list[str], lines: list[LogEntry], window: TimeRange, commands: Commands
+) -> list[Found]:
+    every = selector("", matchers)
+    if sum("level" in line.labels for line in lines) * 2 > len(lines):
+        bad = sorted({v for line in lines if re.fullmatch(_LEVELS, v := line.labels.get("level", ""))})
+        known = bad if bad and len(lines) < LINES else [_LEVELS]
+        failing = selector("", [*matchers, _matched("level", known)])
+    else:
+        failing = f"{every} |~ {quoted(ERRORS)}"
+    errors = (await source.query_range(failing, window, LINES)).rows
+    found: list[Found] = []
+    if errors:
+        text, often = await asyncio.to_thread(most_frequent, errors)
+        first = min(e.ns for e in errors) / 1e9
+        summary = f"{counted(len(errors), 'error line', LINES)}; {often} like: {text}"
+        limit = str(max(100, len(errors)))
+        found.append(
+            Found(len(errors), first, summary, commands.timed("logs", "query", failing, "--limit", limit))
+        )
+    limit = str(max(100, len(lines)))
+    found.append(
+        Found(
+            len(lines),
+            min(e.ns for e in lines) / 1e9,
+            f"{counted(len(lines), 'line', LINES)} in all",
+            commands.timed("logs", "query", every, "--limit", limit),
+        )
+    )
+    return found
+
+
+def most_frequent(entries: list[LogEntry]) -> tuple[str, int]:
+    """The newest line of the template that most lines have, in short, and how many have it."""
+    templates = Templates()
+    counts: Counter[int] = Counter()
+    newest: dict[int, LogEntry] = {}
+    for entry in entries:
+        index, _ = templates.add(entry.line, error=True)
+        counts[index] += 1
+        if index not in newest or entry.ns > newest[index].ns:
+            newest[index] = entry
+    index, often = counts.most_common(1)[0]
+    return gist(newest[index].line), often
+
+
+def gist(line: str) -> str:
+    """What a line says, without the frame that structured lines have around it."""
+    text = line.strip()
+    if text.startswith("{"):
+        try:
+            fields = json.loads(text)
+        except ValueError:
+            fields = None
+        if isinstance(fields, dict):
+            said = [
+                next((str(fields[k]) for k in keys if fields.get(k)), "")
+                for keys in (("msg", "message", "event", "body"), ("error", "err", "exception", "cause"))
+            ]
+            text = ": ".join(s for s in said if s) or text
+    text = " ".join(text.split())
+    return text if len(text) <= _GIST else text[: _GIST - 1] + "…"
