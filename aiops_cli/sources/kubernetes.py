@@ -7,7 +7,7 @@ and the answer says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
 
 import msgspec
@@ -67,20 +67,7 @@ class KubernetesSource:
     async def events(self, window: TimeRange) -> Answer[KubeEvent]:
         """Events whose effective time lies in the window, in order of time. Servers keep 1 to 3 hours."""
         found = await self.everywhere(_CORE, "events", k8s.Event)
-        rows = [
-            KubeEvent(
-                at=event.at,
-                type=event.type,
-                reason=event.reason,
-                kind=event.involved_object.kind,
-                name=event.involved_object.name,
-                namespace=event.involved_object.namespace or event.metadata.namespace,
-                message=event.message,
-                count=event.seen,
-            )
-            for event in found.rows
-            if window.start <= event.at <= window.end
-        ]
+        rows = [diff.kube_event(event) for event in found.rows if window.start <= event.at <= window.end]
         rows.sort(key=lambda row: row.at)
         return Answer(rows, warnings=found.warnings, partial=found.partial)
 
@@ -110,7 +97,8 @@ class KubernetesSource:
         )
         if len(failed) == 5:
             raise failed[0]
-        rollouts = diff.rollouts(deployments, replica_sets, revisions)
+        since = window.start - diff.ROLLOUT_SECONDS
+        rollouts = diff.rollouts(deployments, replica_sets, revisions, since)
         rows = [
             *rollouts,
             *diff.scalings(events, rollouts),
@@ -121,6 +109,17 @@ class KubernetesSource:
         rows.sort(key=lambda row: (row.at, row.namespace, row.name))
         notes.update(dict.fromkeys(error.message for error in failed))
         return Answer(rows, warnings=list(notes), partial=bool(notes))
+
+    async def timeline(
+        self, window: TimeRange, types: Collection[str], namespace: str | None = None
+    ) -> Answer[KubeEvent | Change]:
+        """Events, changes and states of these types (see models/events.py) in the window, in no order.
+
+        Of one namespace, or all. What may not be listed is left out with a warning.
+        """
+        from aiops_cli.sources.kubernetes_timeline import timeline
+
+        return await timeline(self, window, types, namespace)
 
     async def workloads(self) -> Answer[Workload]:
         """All pods with their top owner: ReplicaSets and Jobs are followed to what made them, by uid."""
@@ -192,8 +191,7 @@ class KubernetesSource:
             if error.code in (ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND):
                 return {}
             raise
-        metas = (row.metadata for row in found.rows)
-        return {meta.uid: owner for meta in metas if (owner := meta.controller) is not None}
+        return k8s.owners(found.rows)
 
     async def _ask(self, path: str, params: Params, *, metadata_only: bool = False) -> Reply:
         reply = await self.client.get(path, params, headers=_METADATA if metadata_only else None)
@@ -225,14 +223,7 @@ def _more(body: dict[str, Any]) -> bool:
 
 def _workload(pod: k8s.Pod, above: dict[str, k8s.Owner]) -> Workload:
     meta = pod.metadata
-    owner = meta.controller
-    kind, name = (owner.kind, owner.name) if owner else (None, None)
-    if owner is not None and owner.uid in above:
-        kind, name = above[owner.uid].kind, above[owner.uid].name
-    elif owner is not None and owner.kind == "ReplicaSet":
-        suffix = "-" + meta.labels.get("pod-template-hash", "")
-        if suffix != "-" and owner.name.endswith(suffix):
-            kind, name = "Deployment", owner.name.removesuffix(suffix)
+    kind, name = k8s.top_owner(pod, above)
     return Workload(
         pod=meta.name,
         namespace=meta.namespace,

@@ -18,6 +18,7 @@ from aiops_cli.models.signals import Change, Difference, KubeEvent
 from aiops_cli.sources.kubernetes_objects import (
     ControllerRevision,
     Deployment,
+    Event,
     Meta,
     Object,
     ReplicaSet,
@@ -33,7 +34,21 @@ _SERVICE_ACCOUNT = "kubernetes.io/service-account.name"
 _LEADER = "control-plane.alpha.kubernetes.io/leader"
 _SCALED = ("ScalingReplicaSet", "SuccessfulRescale")
 _PUBLISHED = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
-_ROLLOUT_SECONDS = 600.0
+ROLLOUT_SECONDS = 600.0
+
+
+def kube_event(event: Event) -> KubeEvent:
+    about = event.involved_object
+    return KubeEvent(
+        at=event.at,
+        type=event.type,
+        reason=event.reason,
+        kind=about.kind,
+        name=about.name,
+        namespace=about.namespace or event.metadata.namespace,
+        message=event.message,
+        count=event.seen,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +142,13 @@ def scalings(events: Iterable[KubeEvent], rollouts: Iterable[Change]) -> list[Ch
         """A rollout starts a ReplicaSet from none and moves replicas between two of them."""
         owner = event.namespace, event.name
         for at in rolled.get(owner, []):
-            if event.reason != "ScalingReplicaSet" or not at - 5 <= event.at <= at + _ROLLOUT_SECONDS:
+            if event.reason != "ScalingReplicaSet" or not at - 5 <= event.at <= at + ROLLOUT_SECONDS:
                 continue
             if " from 0 to " in event.message or " from " not in event.message:
                 return True
             if any(
                 (other.namespace, other.name) == owner
-                and at - 5 <= other.at <= at + _ROLLOUT_SECONDS
+                and at - 5 <= other.at <= at + ROLLOUT_SECONDS
                 and _replica_set(other) not in ("", _replica_set(event))
                 for other in scaled
             ):

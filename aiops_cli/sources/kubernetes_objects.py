@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -113,16 +114,50 @@ class Event(msgspec.Struct, rename="camel"):
         return (self.series.count if self.series else 0) or self.count or 1
 
 
+class Condition(msgspec.Struct, rename="camel"):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+    last_update_time: datetime | None = None
+
+
 class PodSpec(msgspec.Struct, rename="camel"):
     node_name: str | None = None
 
 
+class Terminated(msgspec.Struct, rename="camel"):
+    """How a container ended."""
+
+    exit_code: int = 0
+    reason: str = ""
+    finished_at: datetime | None = None
+
+
+class Waiting(msgspec.Struct):
+    reason: str = ""
+
+
+class ContainerState(msgspec.Struct):
+    terminated: Terminated | None = None
+    waiting: Waiting | None = None
+
+
 class ContainerStatus(msgspec.Struct, rename="camel"):
+    name: str = ""
     restart_count: int = 0
+    state: ContainerState = msgspec.field(default_factory=ContainerState)
+    last_state: ContainerState = msgspec.field(default_factory=ContainerState)
 
 
 class PodStatus(msgspec.Struct, rename="camel"):
     phase: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+    start_time: datetime | None = None
+    conditions: list[Condition] = []
+    init_container_statuses: list[ContainerStatus] = []
     container_statuses: list[ContainerStatus] = []
 
 
@@ -155,15 +190,6 @@ class ControllerRevision(msgspec.Struct):
     data: RevisionData = msgspec.field(default_factory=RevisionData)
 
 
-class Condition(msgspec.Struct, rename="camel"):
-    type: str = ""
-    status: str = ""
-    reason: str = ""
-    message: str = ""
-    last_transition_time: datetime | None = None
-    last_update_time: datetime | None = None
-
-
 class DeploymentStatus(msgspec.Struct):
     conditions: list[Condition] = []
 
@@ -171,6 +197,116 @@ class DeploymentStatus(msgspec.Struct):
 class Deployment(msgspec.Struct):
     metadata: Meta
     status: DeploymentStatus = msgspec.field(default_factory=DeploymentStatus)
+
+
+class Taint(msgspec.Struct, rename="camel"):
+    key: str = ""
+    time_added: datetime | None = None
+
+
+class NodeSpec(msgspec.Struct):
+    unschedulable: bool = False
+    taints: list[Taint] = []
+
+
+class NodeStatus(msgspec.Struct):
+    conditions: list[Condition] = []
+
+
+class OwnedFields(msgspec.Struct, rename="camel"):
+    """A write with the fields that it is the last one of, undecoded."""
+
+    time: datetime | None = None
+    fields: msgspec.Raw = msgspec.field(name="fieldsV1", default=msgspec.Raw(b"{}"))
+
+
+class NodeMeta(msgspec.Struct, rename="camel"):
+    name: str = ""
+    creation_timestamp: datetime | None = None
+    managed_fields: list[OwnedFields] = []
+
+
+class Node(msgspec.Struct):
+    metadata: NodeMeta
+    spec: NodeSpec = msgspec.field(default_factory=NodeSpec)
+    status: NodeStatus = msgspec.field(default_factory=NodeStatus)
+
+
+class QuotaStatus(msgspec.Struct):
+    """Quantities as Kubernetes writes them, such as 500m and 4Gi."""
+
+    hard: dict[str, str] = {}
+    used: dict[str, str] = {}
+
+
+class ResourceQuota(msgspec.Struct):
+    metadata: Meta
+    status: QuotaStatus = msgspec.field(default_factory=QuotaStatus)
+
+
+class MetricName(msgspec.Struct):
+    name: str = ""
+
+
+class MetricValue(msgspec.Struct, rename="camel"):
+    """What a metric is or should be: one of the three."""
+
+    value: str | None = None
+    average_value: str | None = None
+    average_utilization: int | None = None
+
+    @property
+    def text(self) -> str | None:
+        if self.average_utilization is not None:
+            return f"{self.average_utilization}%"
+        return self.average_value or self.value
+
+
+class MetricPart(msgspec.Struct):
+    """The part of an autoscaler's metric that its type names; a resource's name stands in `name`."""
+
+    name: str = ""
+    metric: MetricName = msgspec.field(default_factory=MetricName)
+    target: MetricValue | None = None
+    current: MetricValue | None = None
+
+
+class AutoscalerMetric(msgspec.Struct, rename="camel"):
+    """A metric of an autoscaler, as wanted in its spec or as it is in its status."""
+
+    resource: MetricPart | None = None
+    container_resource: MetricPart | None = None
+    pods: MetricPart | None = None
+    object: MetricPart | None = None
+    external: MetricPart | None = None
+
+    @property
+    def part(self) -> MetricPart:
+        parts = (self.resource, self.container_resource, self.pods, self.object, self.external)
+        return next((p for p in parts if p is not None), MetricPart())
+
+
+class AutoscalerSpec(msgspec.Struct, rename="camel"):
+    scale_target_ref: Reference = msgspec.field(default_factory=Reference)
+    min_replicas: int = 1
+    max_replicas: int = 0
+    metrics: list[AutoscalerMetric] = []
+
+
+class AutoscalerStatus(msgspec.Struct, rename="camel"):
+    current_replicas: int = 0
+    desired_replicas: int = 0
+    last_scale_time: datetime | None = None
+    current_metrics: list[AutoscalerMetric] | None = None
+    conditions: list[Condition] = []
+
+
+class Autoscaler(msgspec.Struct):
+    """A HorizontalPodAutoscaler of autoscaling/v2."""
+
+    metadata: Meta
+    spec: AutoscalerSpec = msgspec.field(default_factory=AutoscalerSpec)
+    status: AutoscalerStatus = msgspec.field(default_factory=AutoscalerStatus)
 
 
 class ServicePort(msgspec.Struct, rename="camel"):
@@ -193,3 +329,23 @@ class Service(msgspec.Struct):
 
 def unix(time: datetime | None) -> float:
     return time.timestamp() if time is not None else 0.0
+
+
+def owners(rows: Iterable[Object | ReplicaSet]) -> dict[str, Owner]:
+    """What controls each object, by the object's uid."""
+    metas = (row.metadata for row in rows)
+    return {meta.uid: owner for meta in metas if (owner := meta.controller) is not None}
+
+
+def top_owner(pod: Pod, above: Mapping[str, Owner]) -> tuple[str | None, str | None]:
+    """Kind and name of what made a pod: ReplicaSets and Jobs are followed by uid (see `owners`), a
+    ReplicaSet that may not be listed by its name."""
+    owner = pod.metadata.controller
+    if owner is None:
+        return None, None
+    if owner.uid in above:
+        return above[owner.uid].kind, above[owner.uid].name
+    suffix = "-" + pod.metadata.labels.get("pod-template-hash", "")
+    if owner.kind == "ReplicaSet" and suffix != "-" and owner.name.endswith(suffix):
+        return "Deployment", owner.name.removesuffix(suffix)
+    return owner.kind, owner.name
