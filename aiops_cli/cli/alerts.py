@@ -1,44 +1,82 @@
-"""`aiops alerts`: active alerts of the fleet."""
+"""`aiops alerts`: alerts of the fleet, their past, their changes, and silences."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aiops_cli.cli.runtime import Session, execute
+from aiops_cli.cli.silence import app as silence_app
 
-app = typer.Typer(add_completion=False, help="Active alerts of the fleet.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from aiops_cli.models.result import FleetResult
+    from aiops_cli.models.signals import AlertItem
+    from aiops_cli.services.alerts import AlertFilter
+
+app = typer.Typer(
+    add_completion=False,
+    help="Alerts of the fleet: active and past ones, their changes, silences.",
+    no_args_is_help=True,
+)
+app.add_typer(silence_app, name="silence")
+
+_DAY = 86400.0
+
+Matchers = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MATCHER]...",
+        help="Matchers as amtool's: severity=critical 'instance=~\"a.*\"'. A first one without an operator is an alertname.",
+    ),
+]
+Severity = Annotated[str | None, typer.Option("--severity", help="critical, warning, info, or any other.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Only alerts of this namespace.")
+]
+Name = Annotated[str | None, typer.Option("--name", help="Only this alertname.")]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    state: Annotated[str | None, typer.Option("--state", help="FIRING, PENDING or SUPPRESSED.")] = None,
-    severity: Annotated[str | None, typer.Option("--severity", help="critical, warning, info.")] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Only alerts of this namespace.")
+    matchers: Matchers = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="FIRING, PENDING, SUPPRESSED or RESOLVED.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Only this alertname.")] = None,
+    severity: Severity = None,
+    namespace: Namespace = None,
+    name: Name = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Those too that were resolved within --since (1h).")
+    ] = False,
+    group_by: Annotated[
+        list[str] | None,
+        typer.Option("--group-by", help="Count by this label, over all clusters. Repeatable."),
+    ] = None,
 ) -> None:
-    """Active alerts of every chosen cluster, worst first."""
+    """Alerts of every chosen cluster, worst first."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.alert_views import alert_view
-        from aiops_cli.errors import UsageError
+        from aiops_cli.cli.alert_views import alert_view, group_view
         from aiops_cli.services import alerts
 
-        if state is not None and state.upper() not in ("FIRING", "PENDING", "SUPPRESSED", "RESOLVED"):
-            raise UsageError(f"unknown state {state!r}", hint="FIRING, PENDING, SUPPRESSED or RESOLVED")
-        found = await alerts.list_alerts(
-            session.members,
-            state=state,
-            severity=severity,
-            namespace=namespace,
-            name=name,
-            watch=session.watcher(),
+        chosen = _filter(matchers, state, severity, namespace, name)
+        wanted = (chosen.state or "").upper()
+        past = all_ or wanted == "RESOLVED"
+        found = await alerts.active(
+            session.members, pending=wanted == "PENDING", watch=session.watcher()
         )
-        return session.emit(alert_view(session.now), found)
+        _remember(session, found)
+        everything = await _with_resolved(session, found) if past else found
+        rows = [a for a in everything.rows if chosen(a)]
+        if not rows and severity and not session.options.quiet:
+            _tell_severities(severity, found)
+        result = everything.with_rows(rows)
+        if not group_by:
+            return session.emit(alert_view(session.now), result)
+        groups = alerts.grouped(rows, group_by)
+        return session.emit(group_view(group_by, session.now), result.with_rows(groups))
 
     execute(ctx, body)
 
@@ -48,24 +86,153 @@ def show(
     ctx: typer.Context,
     fingerprint: Annotated[str, typer.Argument(help="A fingerprint, or the start of one.")],
 ) -> None:
-    """One alert with its labels and annotations."""
+    """One alert in full: its rule, runbook and series, and what keeps it quiet."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.alert_views import alert_text, alert_view
+        from aiops_cli.cli.alert_views import detail_text, detail_view
         from aiops_cli.errors import UsageError
-        from aiops_cli.services import alerts
+        from aiops_cli.services.alert_detail import details
 
-        found = await alerts.list_alerts(session.members)
-        rows = [a for a in found.rows if a.fingerprint.startswith(fingerprint)]
-        if not rows and not found.failed:
+        found = await details(session.members, fingerprint, watch=session.watcher())
+        if not found.rows and not found.failed:
             raise UsageError(
                 f"no active alert has fingerprint {fingerprint!r}",
                 hint="aiops alerts list -o wide shows them",
             )
         if session.format != "table":
-            return session.emit(alert_view(session.now), found.with_rows(rows))
-        print("\n".join(alert_text(a, session.now, session.zone) for a in rows), end="")
+            return session.emit(detail_view(session.now), found)
+        print("\n".join(detail_text(a, session.now, session.zone) for a in found.rows), end="")
         session.explain(found)
         return int(session.exit_code(found))
 
     execute(ctx, body)
+
+
+@app.command()
+def history(ctx: typer.Context, matchers: Matchers = None) -> None:
+    """When alerts fired within --since (1d): since when, how long, and how long pending before."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.alert_views import history_view
+        from aiops_cli.services.alert_history import history as ask
+        from aiops_cli.services.alert_memory import seen
+        from aiops_cli.services.matchers import parse_matchers
+
+        remembered = [] if session.bundle else seen(session.state, [m.name for m in session.members])
+        found = await ask(
+            session.members,
+            session.window(_DAY),
+            matchers=parse_matchers(matchers or []),
+            remembered=remembered,
+            step=session.bundle.step if session.bundle else 0.0,
+            watch=session.watcher(),
+        )
+        return session.emit(history_view(session.zone), found)
+
+    execute(ctx, body)
+
+
+@app.command()
+def watch(
+    ctx: typer.Context,
+    matchers: Matchers = None,
+    severity: Severity = None,
+    namespace: Namespace = None,
+    interval: Annotated[
+        str, typer.Option("--interval", help="How often to ask each cluster.")
+    ] = "5s",
+) -> None:
+    """Changes as they happen: lines on a terminal, NDJSON in a pipe or with -o ndjson."""
+
+    async def body(session: Session) -> int:
+        import sys
+        from contextlib import aclosing
+
+        import msgspec
+
+        from aiops_cli.cli.alert_views import event_line
+        from aiops_cli.errors import AiopsError, UsageError
+        from aiops_cli.render.output import escaped
+        from aiops_cli.render.text import one_line
+        from aiops_cli.services import times
+        from aiops_cli.services.alert_watch import watch_alerts
+
+        members = session.live
+        if session.options.output not in (None, "table", "ndjson"):
+            raise UsageError("changes come as lines or as NDJSON", hint="-o table or -o ndjson")
+        seconds = times.parse_duration(interval, "--interval")
+        if seconds < 1:
+            raise UsageError("--interval must be 1s or more", hint="--interval 5s")
+        chosen = _filter(matchers, None, severity, namespace, None)
+        lines = session.options.output == "table" or (
+            session.options.output is None and sys.stdout.isatty()
+        )
+
+        def report(cluster: str, trouble: AiopsError | str | None) -> None:
+            if session.options.quiet:
+                return
+            why = trouble.message if isinstance(trouble, AiopsError) else trouble
+            told = f"does not answer fully, trying on: {why}" if trouble else "answers again"
+            print(one_line(f"{cluster}: {told}"), file=sys.stderr, flush=True)
+
+        async with aclosing(watch_alerts(members, chosen, seconds, report)) as events:
+            async for event in events:
+                text = (
+                    event_line(event, session.zone)
+                    if lines
+                    else escaped(msgspec.json.encode(event).decode())
+                )
+                print(text, flush=True)
+        return 0
+
+    execute(ctx, body)
+
+
+def _filter(
+    matchers: list[str] | None,
+    state: str | None,
+    severity: str | None,
+    namespace: str | None,
+    name: str | None,
+) -> AlertFilter:
+    from aiops_cli.errors import UsageError
+    from aiops_cli.services.alerts import STATES, AlertFilter
+    from aiops_cli.services.matchers import parse_matchers
+
+    if state is not None and state.upper() not in STATES:
+        raise UsageError(f"unknown state {state!r}", hint="FIRING, PENDING, SUPPRESSED or RESOLVED")
+    return AlertFilter(state, severity, namespace, name, parse_matchers(matchers or []))
+
+
+def _remember(session: Session, found: FleetResult[AlertItem]) -> None:
+    from aiops_cli.services.alert_memory import remember
+
+    if session.bundle is None:
+        remember(session.state, found, session.now)
+
+
+async def _with_resolved(
+    session: Session, found: FleetResult[AlertItem]
+) -> FleetResult[AlertItem]:
+    from aiops_cli.services import alerts
+    from aiops_cli.services.alert_history import history
+    from aiops_cli.services.alert_memory import seen
+
+    past = await history(
+        session.members,
+        session.window(),
+        remembered=[] if session.bundle else seen(session.state, [m.name for m in session.members]),
+        step=session.bundle.step if session.bundle else 0.0,
+        watch=session.watcher(),
+    )
+    return alerts.with_resolved(found, past)
+
+
+def _tell_severities(severity: str, found: FleetResult[AlertItem]) -> None:
+    import sys
+
+    from aiops_cli.render.text import one_line
+
+    there = sorted({a.severity for a in found.rows if a.severity})
+    if there and severity.lower() not in (s.lower() for s in there):
+        print(one_line(f"no alert has severity {severity!r}; there are: {', '.join(there)}"), file=sys.stderr)
