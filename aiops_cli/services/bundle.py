@@ -81,6 +81,8 @@ class RecordedSpan(msgspec.Struct, array_like=True):
     attributes: dict[str, Any]
     resource: dict[str, Any]
     events: list[dict[str, Any]]
+    links: list[dict[str, Any]] = []
+    follows: bool = False
 
 
 class RecordedKube(msgspec.Struct):

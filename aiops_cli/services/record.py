@@ -262,6 +262,8 @@ async def _traces(member: Member, recording: Recording, parts: ClusterParts) -> 
             scrub_attributes(s.attributes),
             scrub_attributes(s.resource),
             [scrub_attributes(e) for e in s.events],
+            [scrub_attributes(link) for link in s.links],
+            s.follows,
         )
         for s in spans
         if _storable(s.start_ns) and _storable(s.duration_ns) and s.duration_ns >= 0
@@ -327,7 +329,7 @@ def _redact(parts: ClusterParts, names: list[str]) -> None:
     for span in parts.spans:
         hide(span.attributes)
         hide(span.resource)
-        for event in span.events:
+        for event in [*span.events, *span.links]:
             hide(event)
         if hidden & {"service", "service.name", "service_name"}:
             span.service = REDACTED

@@ -189,10 +189,28 @@ class LiveLines:
 
     entries: list[LogEntry]
     dropped: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+class LiveLogs(Protocol):
+    """Log lines as they come in. `leaves_out` says that some may be missing, to be read again by pages."""
+
+    @property
+    def leaves_out(self) -> bool: ...
+
+    def follow(
+        self, expr: str, delay_for: int = 0, since: int = 0
+    ) -> AbstractAsyncContextManager[AsyncIterator[LiveLines]]:
+        """Lines from now on, held back for `delay_for` seconds where the server can; some sources begin at
+        `since` (ns). Ends by ClusterError alone; raises UsageError for a query that is refused."""
+        ...
 
 
 class TracesSource(Protocol):
-    """Tempo or Jaeger."""
+    """Tempo or Jaeger. `newest_first` says that a search which finds more than its limit gives the newest."""
+
+    @property
+    def newest_first(self) -> bool: ...
 
     async def search(self, query: TraceQuery, window: TimeRange) -> Answer[TraceSummary]: ...
 

@@ -20,45 +20,51 @@ _STATUSES = ("unset", "ok", "error")
 _HEX = frozenset(string.hexdigits)
 
 
-class _Array(msgspec.Struct):
-    values: list[_Value] = []
+class Array(msgspec.Struct):
+    values: list[Value] = []
 
 
-class _Pairs(msgspec.Struct):
-    values: list[_Pair] = []
+class Pairs(msgspec.Struct):
+    values: list[Pair] = []
 
 
-class _Value(msgspec.Struct, rename="camel"):
+class Value(msgspec.Struct, rename="camel"):
     string_value: str | None = None
     int_value: str | int | None = None
     double_value: float | str | None = None
     bool_value: bool | None = None
     bytes_value: str | None = None
-    array_value: _Array | None = None
-    kvlist_value: _Pairs | None = None
+    array_value: Array | None = None
+    kvlist_value: Pairs | None = None
 
 
-class _Pair(msgspec.Struct):
+class Pair(msgspec.Struct):
     key: str
-    value: _Value | None = None
+    value: Value | None = None
 
 
-class _Attributes(msgspec.Struct):
-    attributes: list[_Pair] = []
+class Attributes(msgspec.Struct):
+    attributes: list[Pair] = []
 
 
-class _Event(msgspec.Struct, rename="camel"):
+class Event(msgspec.Struct, rename="camel"):
     time_unix_nano: str | int = 0
     name: str = ""
-    attributes: list[_Pair] = []
+    attributes: list[Pair] = []
 
 
-class _Status(msgspec.Struct):
+class Link(msgspec.Struct, rename="camel"):
+    trace_id: str = ""
+    span_id: str = ""
+    attributes: list[Pair] = []
+
+
+class Status(msgspec.Struct):
     code: str | int = 0
     message: str = ""
 
 
-class _Span(msgspec.Struct, rename="camel"):
+class OtlpSpan(msgspec.Struct, rename="camel"):
     trace_id: str = ""
     span_id: str = ""
     parent_span_id: str = ""
@@ -66,21 +72,22 @@ class _Span(msgspec.Struct, rename="camel"):
     kind: str | int = 0
     start_time_unix_nano: str | int = 0
     end_time_unix_nano: str | int = 0
-    attributes: list[_Pair] = []
-    events: list[_Event] = []
-    status: _Status | None = None
+    attributes: list[Pair] = []
+    events: list[Event] = []
+    links: list[Link] = []
+    status: Status | None = None
 
 
-class _Scope(msgspec.Struct):
-    spans: list[_Span] = []
+class Scope(msgspec.Struct):
+    spans: list[OtlpSpan] = []
 
 
 class ResourceSpans(msgspec.Struct, rename="camel"):
     """The spans of one resource; `instrumentationLibrarySpans` is how OTLP before 0.15 called scopes."""
 
-    resource: _Attributes | None = None
-    scope_spans: list[_Scope] = []
-    instrumentation_library_spans: list[_Scope] = []
+    resource: Attributes | None = None
+    scope_spans: list[Scope] = []
+    instrumentation_library_spans: list[Scope] = []
 
 
 class Trace(msgspec.Struct, rename="camel"):
@@ -93,7 +100,7 @@ class Trace(msgspec.Struct, rename="camel"):
         """All spans, by start time. A status' message becomes the attribute `status.message`."""
         found = []
         for group in [*self.resource_spans, *self.batches]:
-            resource = _mapping(group.resource.attributes) if group.resource else {}
+            resource = mapping(group.resource.attributes) if group.resource else {}
             for scope in [*group.scope_spans, *group.instrumentation_library_spans]:
                 found += [_to_span(span, resource) for span in scope.spans]
         found.sort(key=lambda span: (span.start_ns, span.span_id))
@@ -114,9 +121,9 @@ def hex_id(text: str, size: int) -> str:
     return text.lower().zfill(2 * size)
 
 
-def _to_span(span: _Span, resource: dict[str, Any]) -> Span:
-    attributes = _mapping(span.attributes)
-    status = span.status or _Status()
+def _to_span(span: OtlpSpan, resource: dict[str, Any]) -> Span:
+    attributes = mapping(span.attributes)
+    status = span.status or Status()
     if status.message:
         attributes["status.message"] = status.message
     start, end = int(span.start_time_unix_nano), int(span.end_time_unix_nano)
@@ -134,8 +141,16 @@ def _to_span(span: _Span, resource: dict[str, Any]) -> Span:
         attributes=attributes,
         resource=resource,
         events=tuple(
-            {"ns": int(e.time_unix_nano), "name": e.name, "attributes": _mapping(e.attributes)}
+            {"ns": int(e.time_unix_nano), "name": e.name, "attributes": mapping(e.attributes)}
             for e in span.events
+        ),
+        links=tuple(
+            {
+                "traceId": hex_id(link.trace_id, 16),
+                "spanId": hex_id(link.span_id, 8),
+                "attributes": mapping(link.attributes),
+            }
+            for link in span.links
         ),
     )
 
@@ -147,11 +162,12 @@ def _enum(value: str | int, names: tuple[str, ...], prefix: str) -> str:
     return name if name in names else names[0]
 
 
-def _mapping(pairs: list[_Pair]) -> dict[str, Any]:
+def mapping(pairs: list[Pair]) -> dict[str, Any]:
+    """Attributes as plain values by their keys."""
     return {pair.key: _plain(pair.value) for pair in pairs}
 
 
-def _plain(value: _Value | None) -> Any:
+def _plain(value: Value | None) -> Any:
     if value is None:
         return None
     if value.int_value is not None:
@@ -161,7 +177,7 @@ def _plain(value: _Value | None) -> Any:
     if value.array_value is not None:
         return [_plain(v) for v in value.array_value.values]
     if value.kvlist_value is not None:
-        return _mapping(value.kvlist_value.values)
+        return mapping(value.kvlist_value.values)
     if value.bool_value is not None:
         return value.bool_value
     return value.string_value if value.string_value is not None else value.bytes_value

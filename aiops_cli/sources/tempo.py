@@ -1,25 +1,33 @@
-"""Tempo's HTTP API. A search without start and end would look at recent data alone: both always go."""
+"""Tempo's HTTP API. A search without start and end would look at recent data alone: both always go.
+
+JSON is asked for. A trace that comes as protobuf all the same (some gateways choose it) is read too.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import math
 import re
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
 from aiops_cli.errors import ClusterError, ErrorCode, UsageError
 from aiops_cli.models.result import Answer
-from aiops_cli.models.signals import Span
+from aiops_cli.models.signals import Series, Span
 from aiops_cli.models.timerange import TimeRange
-from aiops_cli.sources import otlp, traceql
-from aiops_cli.sources.base import TraceQuery, TraceSummary
+from aiops_cli.sources import otlp, otlp_proto, tempo_metrics, traceql
+from aiops_cli.sources.base import TraceOperation, TraceQuery, TraceService, TraceSummary
 from aiops_cli.sources.replies import error_text, failure, query_failed, says_ready
+from aiops_cli.sources.slowest import slowest
 from aiops_cli.transport.client import HttpClient, Params, Reply, not_json
 
 _WHAT = "Tempo"
 _WIDTH = 8
+T = TypeVar("T")
 _NO_ROOT = "<root span not yet received>"
 
 
@@ -51,6 +59,20 @@ class _TraceAnswer(otlp.Trace):
 
 _search = msgspec.json.Decoder(_Search)
 _trace = msgspec.json.Decoder(_TraceAnswer)
+_PROTOBUF = ("application/protobuf", "application/x-protobuf")
+_NEWEST = " with (most_recent=true)"
+_VALUES = 10_000
+
+
+class _Value(msgspec.Struct):
+    value: str = ""
+
+
+class _Values(msgspec.Struct, rename="camel"):
+    tag_values: list[_Value | str] | None = None
+
+
+_values = msgspec.json.Decoder(_Values)
 
 
 def decode_search(body: bytes | bytearray) -> list[TraceSummary]:
@@ -71,21 +93,29 @@ def decode_search(body: bytes | bytearray) -> list[TraceSummary]:
                 duration_ms=float(found.duration_ms),
                 span_count=sum(s.span_count for s in stats) if stats else None,
                 error_count=sum(s.error_count for s in stats) if stats else None,
+                rooted=root != _NO_ROOT,
             )
         )
     rows.sort(key=lambda row: (-row.start_ns, row.trace_id))
     return rows
 
 
-def decode_trace(body: bytes | bytearray) -> Answer[Span]:
+def decode_trace(body: bytes | bytearray, kind: str = "", *, wrapped: bool = True) -> Answer[Span]:
     """An answer of either trace endpoint; a trace too large for the server comes as far as it goes.
 
+    `kind` is the content type; protobuf is `wrapped` in v2 and bare in v1, JSON says it by itself.
     Raises msgspec.MsgspecError or ValueError if the body is none.
     """
-    answer = _trace.decode(body)
-    spans = (answer.trace or answer).spans()
-    cut = answer.status in ("PARTIAL", 1)
-    return Answer(spans, warnings=[answer.message or "the trace is incomplete"] if cut else [], partial=cut)
+    status: str | int
+    if kind.partition(";")[0].strip().lower() in _PROTOBUF:
+        trace, status, message = (
+            otlp_proto.decode_answer(body) if wrapped else (otlp_proto.decode(body), 0, "")
+        )
+    else:
+        answer = _trace.decode(body)
+        trace, status, message = answer.trace or answer, answer.status, answer.message
+    cut = status in ("PARTIAL", 1)
+    return Answer(trace.spans(), warnings=[message or "the trace is incomplete"] if cut else [], partial=cut)
 
 
 class TempoSource:
@@ -93,10 +123,15 @@ class TempoSource:
 
     def __init__(self, client: HttpClient) -> None:
         self.client = client
+        self._hints = True
 
     @property
     def endpoint(self) -> str:
         return self.client.endpoint
+
+    @property
+    def newest_first(self) -> bool:
+        return self._hints
 
     async def ready(self) -> None:
         """Raises ClusterError unless Tempo is ready; where a gateway hides /ready, runs a search."""
@@ -105,32 +140,83 @@ class TempoSource:
             await self.search(TraceQuery(limit=1), TimeRange(now - 60, now))
 
     async def search(self, query: TraceQuery, window: TimeRange) -> Answer[TraceSummary]:
-        """Up to `query.limit` traces, newest first; Tempo gives the first it finds, not the newest."""
+        """Up to `query.limit` traces: the newest, or the slowest.
+
+        Tempo gives the first traces it finds. Since 2.8 a hint asks for the newest; older ones refuse it
+        and are asked without. The slowest are asked for by ever longer durations of the whole trace.
+        """
         expr = traceql.build(query)
-        params = [
-            ("q", expr),
-            ("limit", str(query.limit)),
-            ("start", str(math.floor(window.start))),
-            ("end", str(math.ceil(window.end))),
-        ]
+        if query.slowest:
+
+            async def longer(least: float | None, size: int) -> list[TraceSummary]:
+                return await self._search(traceql.lasting(expr, least), size, window)
+
+            rows, sure = await slowest(longer, lambda t: (t.duration_ms, t.trace_id), query.limit)
+            return Answer(rows, warnings=[] if sure else ["there may be slower traces: shorten the window"])
+        if self._hints and not traceql.has_hints(expr):
+            try:
+                return Answer(await self._search(expr + _NEWEST, query.limit, window))
+            except UsageError:
+                rows = await self._search(expr, query.limit, window)
+                self._hints = False
+                return Answer(rows)
+        return Answer(await self._search(expr, query.limit, window))
+
+    async def _search(self, expr: str, limit: int, window: TimeRange) -> list[TraceSummary]:
+        params = [("q", expr), ("limit", str(limit)), *_seconds(window)]
         reply = await self._ask("/api/search", params, expr)
-        try:
-            return Answer(decode_search(reply.body))
-        except (msgspec.MsgspecError, ValueError):
-            raise not_json(reply, _WHAT, self.endpoint) from None
+        return self._read(reply, decode_search)
 
     async def trace(self, trace_id: str) -> Answer[Span]:
         """A 404 of v2 is asked of v1 too: older servers have no v2. Neither has it: no rows."""
         wanted = traceql.valid_trace_id(trace_id)
         reply = await self.client.get(f"/api/v2/traces/{wanted}")
-        if reply.status == 404:
+        newer = reply.status != 404
+        if not newer:
             reply = await self.client.get(f"/api/traces/{wanted}")
             if reply.status == 404:
                 return Answer([])
         if reply.status != 200:
             raise failure(reply, _WHAT, self.endpoint)
+        kind = reply.headers.get("content-type", "")
+        return self._read(reply, lambda body: decode_trace(body, kind, wrapped=newer))
+
+    async def trace_services(self, window: TimeRange) -> Answer[TraceService]:
+        values = await self._tag_values("resource.service.name", "service.name", "{ }", window)
+        return Answer([TraceService(name) for name in values])
+
+    async def operations(self, service: str, window: TimeRange) -> Answer[TraceOperation]:
+        """The span names that Tempo lists for the service; it does not say their kinds."""
+        names = [service]
+        if traceql.is_glob(service):
+            known = (await self.trace_services(window)).rows
+            names = fnmatch.filter([s.name for s in known], service)
+        rows = []
+        for name in names:
+            only = traceql.build(TraceQuery(service=name))
+            rows += [TraceOperation(name, v) for v in await self._tag_values("name", None, only, window)]
+        return Answer(rows)
+
+    async def trace_metrics(self, expr: str, window: TimeRange, step: float) -> Answer[Series]:
+        params = [("q", expr), *_seconds(window), ("step", f"{step:g}s")]
+        reply = await self._ask("/api/metrics/query_range", params, expr)
+        return self._read(reply, tempo_metrics.decode)
+
+    async def _tag_values(self, tag: str, old: str | None, only: str, window: TimeRange) -> list[str]:
+        """Values of a tag among the spans that `only` selects; from the v1 endpoint, where `old` names the
+        tag, if the server has no v2. Sorted."""
+        params = [("q", only), ("limit", str(_VALUES)), *_seconds(window)]
+        reply = await self.client.get(f"/api/v2/search/tag/{tag}/values", params)
+        if reply.status == 404 and old is not None:
+            reply = await self.client.get(f"/api/search/tag/{old}/values", _seconds(window))
+        if reply.status != 200:
+            raise failure(reply, _WHAT, self.endpoint)
+        found = self._read(reply, _values.decode).tag_values or []
+        return sorted({v if isinstance(v, str) else v.value for v in found})
+
+    def _read(self, reply: Reply, decode: Callable[[bytes | bytearray], T]) -> T:
         try:
-            return decode_trace(reply.body)
+            return decode(reply.body)
         except (msgspec.MsgspecError, ValueError):
             raise not_json(reply, _WHAT, self.endpoint) from None
 
@@ -173,6 +259,11 @@ class TempoSource:
         if reply.status in (400, 422):
             raise query_failed(text, self.endpoint)
         raise failure(reply, _WHAT, self.endpoint)
+
+
+def _seconds(window: TimeRange) -> list[tuple[str, str]]:
+    """Whole seconds: Tempo takes no finer ones in a search."""
+    return [("start", str(math.floor(window.start))), ("end", str(math.ceil(window.end)))]
 
 
 def invalid_traceql(expr: str, text: str, endpoint: str | None = None) -> UsageError:
