@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aiops_cli.cli.related import RelatedFlag, emit_related, horizon
 from aiops_cli.cli.runtime import Session, execute
 from aiops_cli.cli.silence import app as silence_app
 
@@ -31,9 +32,7 @@ Matchers = Annotated[
     ),
 ]
 Severity = Annotated[str | None, typer.Option("--severity", help="critical, warning, info, or any other.")]
-Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Only alerts of this namespace.")
-]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Only alerts of this namespace.")]
 Name = Annotated[str | None, typer.Option("--name", help="Only this alertname.")]
 
 
@@ -54,6 +53,7 @@ def list_(
         list[str] | None,
         typer.Option("--group-by", help="Count by this label, over all clusters. Repeatable."),
     ] = None,
+    related: RelatedFlag = False,
 ) -> None:
     """Alerts of every chosen cluster, worst first."""
 
@@ -64,15 +64,15 @@ def list_(
         chosen = _filter(matchers, state, severity, namespace, name)
         wanted = (chosen.state or "").upper()
         past = all_ or wanted == "RESOLVED"
-        found = await alerts.active(
-            session.members, pending=wanted == "PENDING", watch=session.watcher()
-        )
+        found = await alerts.active(session.members, pending=wanted == "PENDING", watch=session.watcher())
         _remember(session, found)
         everything = await _with_resolved(session, found) if past else found
         rows = [a for a in everything.rows if chosen(a)]
         if not rows and severity and not session.options.quiet:
             _tell_severities(severity, found)
         result = everything.with_rows(rows)
+        if related:
+            return await _related(session, result)
         if not group_by:
             return session.emit(alert_view(session.now), result)
         groups = alerts.grouped(rows, group_by)
@@ -85,6 +85,7 @@ def list_(
 def show(
     ctx: typer.Context,
     fingerprint: Annotated[str, typer.Argument(help="A fingerprint, or the start of one.")],
+    related: RelatedFlag = False,
 ) -> None:
     """One alert in full: its rule, runbook and series, and what keeps it quiet."""
 
@@ -92,7 +93,12 @@ def show(
         from aiops_cli.cli.alert_views import detail_text, detail_view
         from aiops_cli.errors import UsageError
         from aiops_cli.services.alert_detail import details
+        from aiops_cli.services.alerts import active
 
+        if related:
+            there = await active(session.members)
+            rows = [a for a in there.rows if a.fingerprint.startswith(fingerprint)]
+            return await _related(session, there.with_rows(rows))
         found = await details(session.members, fingerprint, watch=session.watcher())
         if not found.rows and not found.failed:
             raise UsageError(
@@ -138,9 +144,7 @@ def watch(
     matchers: Matchers = None,
     severity: Severity = None,
     namespace: Namespace = None,
-    interval: Annotated[
-        str, typer.Option("--interval", help="How often to ask each cluster.")
-    ] = "5s",
+    interval: Annotated[str, typer.Option("--interval", help="How often to ask each cluster.")] = "5s",
 ) -> None:
     """Changes as they happen: lines on a terminal, NDJSON in a pipe or with -o ndjson."""
 
@@ -148,11 +152,10 @@ def watch(
         import sys
         from contextlib import aclosing
 
-        import msgspec
-
-        from aiops_cli.cli.alert_views import event_line
+        from aiops_cli.cli.alert_views import event_line, event_view
         from aiops_cli.errors import AiopsError, UsageError
-        from aiops_cli.render.output import escaped
+        from aiops_cli.models.result import FleetResult
+        from aiops_cli.render.output import Style, render
         from aiops_cli.render.text import one_line
         from aiops_cli.services import times
         from aiops_cli.services.alert_watch import watch_alerts
@@ -164,9 +167,9 @@ def watch(
         if seconds < 1:
             raise UsageError("--interval must be 1s or more", hint="--interval 5s")
         chosen = _filter(matchers, None, severity, namespace, None)
-        lines = session.options.output == "table" or (
-            session.options.output is None and sys.stdout.isatty()
-        )
+        lines = session.options.output == "table" or (session.options.output is None and sys.stdout.isatty())
+
+        machine = Style("ndjson", fields=session.style().fields)
 
         def report(cluster: str, trouble: AiopsError | str | None) -> None:
             if session.options.quiet:
@@ -177,12 +180,11 @@ def watch(
 
         async with aclosing(watch_alerts(members, chosen, seconds, report)) as events:
             async for event in events:
-                text = (
-                    event_line(event, session.zone)
-                    if lines
-                    else escaped(msgspec.json.encode(event).decode())
-                )
-                print(text, flush=True)
+                if lines:
+                    print(event_line(event, session.zone), flush=True)
+                else:
+                    text = render(event_view(), FleetResult([event], []), machine)
+                    print(text, end="", flush=True)
         return 0
 
     execute(ctx, body)
@@ -204,6 +206,12 @@ def _filter(
     return AlertFilter(state, severity, namespace, name, parse_matchers(matchers or []))
 
 
+async def _related(session: Session, found: FleetResult[AlertItem]) -> int:
+    from aiops_cli.services import related_subjects
+
+    return await emit_related(session, related_subjects.of_alerts(found.rows, horizon(session)), found)
+
+
 def _remember(session: Session, found: FleetResult[AlertItem]) -> None:
     from aiops_cli.services.alert_memory import remember
 
@@ -211,9 +219,7 @@ def _remember(session: Session, found: FleetResult[AlertItem]) -> None:
         remember(session.state, found, session.now)
 
 
-async def _with_resolved(
-    session: Session, found: FleetResult[AlertItem]
-) -> FleetResult[AlertItem]:
+async def _with_resolved(session: Session, found: FleetResult[AlertItem]) -> FleetResult[AlertItem]:
     from aiops_cli.services import alerts
     from aiops_cli.services.alert_history import history
     from aiops_cli.services.alert_memory import seen

@@ -35,13 +35,13 @@ class LiveAlerts:
 
         Raises why Alertmanager failed where Prometheus does not answer either.
         """
-        ruled_task = asyncio.ensure_future(_attempt(self._ruled(pending)))
+        ruled_task = asyncio.ensure_future(attempt(self._ruled(pending)))
         try:
-            managed = await _attempt(self._managed())
+            managed = await attempt(self._managed())
             if isinstance(managed, AiopsError):
                 ruled = await ruled_task
                 if not isinstance(managed, NotAvailableError) and await self._member.recover(managed):
-                    managed = await _attempt(self._managed())
+                    managed = await attempt(self._managed())
             else:
                 await asyncio.wait({ruled_task}, timeout=_PATIENCE)
                 ruled = ruled_task.result() if ruled_task.done() else _late()
@@ -58,14 +58,14 @@ class LiveAlerts:
 
     async def started(self) -> float | None:
         """Unix seconds since when the youngest Alertmanager runs; None where none says it."""
-        asked = [_attempt(s.instance()) for s in await self._member.alertmanagers()]
+        asked = [attempt(s.instance()) for s in await self._member.alertmanagers()]
         known = [i.started for i in await asyncio.gather(*asked) if not isinstance(i, AiopsError)]
         return max((s for s in known if s is not None), default=None)
 
     async def _managed(self) -> Answer[AlertItem]:
         """The alerts of every Alertmanager. One of a gossiping pair may be down: the other knows all."""
         sources = await self._member.alertmanagers()
-        answers = await asyncio.gather(*(_attempt(s.alerts()) for s in sources))
+        answers = await asyncio.gather(*(attempt(s.alerts()) for s in sources))
         found = [a for a in answers if isinstance(a, Answer)]
         failed = [(s, a) for s, a in zip(sources, answers, strict=True) if isinstance(a, AiopsError)]
         if not found:
@@ -124,11 +124,12 @@ def _late() -> AiopsError:
 
 
 async def _gossips(source: AlertmanagerSource, least: int) -> bool:
-    instance = await _attempt(source.instance())
+    instance = await attempt(source.instance())
     return not isinstance(instance, AiopsError) and len(instance.peers) >= least
 
 
-async def _attempt(asked: Awaitable[T]) -> T | AiopsError:
+async def attempt(asked: Awaitable[T]) -> T | AiopsError:
+    """What is asked for, or why it failed."""
     try:
         return await asked
     except AiopsError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 
 from aiops_cli.errors import AiopsError
@@ -32,7 +32,7 @@ Report = Callable[[str, AiopsError | str | None], None]
 
 async def watch_alerts(
     members: Sequence[LiveMember], wanted: AlertFilter, interval: float, report: Report
-) -> AsyncIterator[AlertEvent]:
+) -> AsyncGenerator[AlertEvent]:
     """What is there at first (PRESENT), then each change. Goes on until it is closed."""
     queue: asyncio.Queue[AlertEvent] = asyncio.Queue()
     tasks = [asyncio.ensure_future(_follow(m, wanted, interval, report, queue)) for m in members]
@@ -104,9 +104,7 @@ async def _restarted(source: LiveAlerts, known: dict[str, AlertItem], now: dict[
     return started is not None and time.time() - started < _RESENT
 
 
-def _changes(
-    cluster: str, known: dict[str, AlertItem] | None, now: dict[str, AlertItem]
-) -> list[AlertEvent]:
+def _changes(cluster: str, known: dict[str, AlertItem] | None, now: dict[str, AlertItem]) -> list[AlertEvent]:
     at = rfc3339(time.time())
 
     def event(kind: str, a: AlertItem, state: str | None = None, was: str | None = None) -> AlertEvent:

@@ -96,6 +96,20 @@ def resolved(periods: Sequence[AlertPeriod], present: Sequence[AlertItem]) -> li
     ]
 
 
+def with_resolved(found: FleetResult[AlertItem], past: FleetResult[AlertPeriod]) -> FleetResult[AlertItem]:
+    """Active alerts and resolved ones. Where the past can't be read, the cluster's answer is partial."""
+    lacking = {c.name: c for c in past.clusters if c.status != "SUCCESS"}
+    statuses = []
+    for status in found.clusters:
+        lost = lacking.get(status.name)
+        if lost is not None and status.error is None:
+            told = [lost.error.message] if lost.error else lost.warnings
+            warnings = [*status.warnings, *(f"resolved alerts: {w}" for w in told)]
+            status = msgspec.structs.replace(status, status="PARTIAL", warnings=warnings)
+        statuses.append(status)
+    return FleetResult(in_order([*found.rows, *resolved(past.rows, found.rows)]), statuses)
+
+
 def in_order(rows: Sequence[AlertItem]) -> list[AlertItem]:
     """Active before resolved, worst first, then oldest."""
     return sorted(
