@@ -20,7 +20,7 @@ from aiops_cli.errors import AiopsError, ExitCode
 COMMANDS: dict[str, str] = {
     "clusters": "The fleet: list, show, discover, health, label.",
     "metrics": "PromQL over the fleet: query, range, series, labels, values.",
-    "alerts": "Active alerts of the fleet: list, show.",
+    "alerts": "Alerts of the fleet: list, show, history, watch, silence.",
     "logs": "LogQL over the fleet: query.",
     "traces": "Traces of the fleet: search, show.",
     "related": "From a Kubernetes object to all signals about it.",
