@@ -61,12 +61,12 @@ class Loki(Server):
                 "max_transfer_retries": 0,
                 "wal": {"enabled": True, "dir": str(data / "wal"), "flush_on_shutdown": True},
             },
-            "compactor": {"working_directory": str(data / "compactor"), "shared_store": "filesystem"},
             "schema_config": {
                 "configs": [
                     {
                         "from": "2020-01-01",
-                        "store": "boltdb-shipper",
+                        # The shipper shows lines older than some 90 minutes only once it has uploaded.
+                        "store": "boltdb",
                         "object_store": "filesystem",
                         "schema": "v11",
                         "index": {"prefix": "index_", "period": "24h"},
@@ -74,11 +74,7 @@ class Loki(Server):
                 ]
             },
             "storage_config": {
-                "boltdb_shipper": {
-                    "active_index_directory": str(data / "index"),
-                    "cache_location": str(data / "cache"),
-                    "shared_store": "filesystem",
-                },
+                "boltdb": {"directory": str(data / "index")},
                 "filesystem": {"directory": str(data / "chunks")},
             },
             # Tests push hours of lines at once, old ones too. What one query may return stays as Loki
