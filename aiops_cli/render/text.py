@@ -32,6 +32,8 @@ def sanitize(text: str) -> str:
 
 
 def one_line(text: str) -> str:
+    if text.isprintable():  # which nothing that a terminal obeys is
+        return text
     return sanitize(text.replace("\r\n", "⏎").replace("\n", "⏎"))
 
 
