@@ -35,17 +35,23 @@ class Known:
         self.floor = 0
         """Lines before this may have been forgotten: reading again from earlier may show some twice."""
 
-    def again(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
-        """The lines of a complete read of some span of time that were not shown yet; they count as shown."""
-        left: Counter[int] = Counter()
+    def again(self, entries: Sequence[LogEntry], seen: Counter[int]) -> list[LogEntry]:
+        """The lines of a complete read of some span of time that were not shown yet; they count as shown.
+
+        A read of several pages passes the same `seen`, empty at first, with each of them in order.
+        """
         fresh = []
         for entry, key in keyed(entries):
-            left[key] += 1
+            seen[key] += 1
             shown = self._shown.get(entry.ns // _BUCKET)
-            if shown is None or left[key] > shown[key]:
+            if shown is None or seen[key] > shown[key]:
                 self._show(entry.ns, key)
                 self._owed[key] += 1
                 fresh.append(entry)
+        if entries and entries[0].ns != entries[-1].ns:  # only those of its edge may go on in the next page
+            edge = Counter(key for _, key in keyed([e for e in entries if e.ns == entries[-1].ns]))
+            seen.clear()
+            seen.update(edge)
         return fresh
 
     def live(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
@@ -68,7 +74,8 @@ class Known:
             self._owed.update(bucket)
 
     def forget(self, before: int) -> None:
-        """Nobody will read again from before this time."""
+        """Nobody may read again from before this time."""
+        self.floor = max(self.floor, before // _BUCKET * _BUCKET)
         for bucket in [b for b in self._shown if (b + 1) * _BUCKET <= before]:
             self._drop(bucket)
 

@@ -27,11 +27,20 @@ if TYPE_CHECKING:
     from aiops_cli.services.alert_sources import LiveAlerts
     from aiops_cli.services.discovery import Discovery
     from aiops_cli.sources.alertmanager import AlertmanagerSource
-    from aiops_cli.sources.base import AlertsSource, KubeSource, LogsSource, MetricsSource, TracesSource
+    from aiops_cli.sources.base import (
+        AlertsSource,
+        KubeSource,
+        LogsSource,
+        MetricsSource,
+        PagedLines,
+        TracesSource,
+    )
     from aiops_cli.sources.jaeger import JaegerSource
     from aiops_cli.sources.korrel8r import Korrel8rSource
     from aiops_cli.sources.kubernetes import KubernetesSource
     from aiops_cli.sources.loki import LokiSource
+    from aiops_cli.sources.loki_tail import LokiTail
+    from aiops_cli.sources.pod_logs import PodLogSource
     from aiops_cli.sources.prometheus import PrometheusSource
     from aiops_cli.sources.rules import RulesSource
     from aiops_cli.sources.tempo import TempoSource
@@ -83,6 +92,10 @@ class Member(Protocol):
     async def alerts(self) -> AlertsSource: ...
 
     async def logs(self) -> LogsSource: ...
+
+    async def log_lines(self) -> PagedLines:
+        """What gives log lines: a Loki, or where there is none, the Kubernetes API."""
+        ...
 
     async def traces(self) -> TracesSource: ...
 
@@ -160,6 +173,46 @@ class LiveMember:
         from aiops_cli.sources.loki import LokiSource
 
         return LokiSource(await self.client("loki"))
+
+    async def log_lines(self) -> LokiSource | PodLogSource:
+        try:
+            return await self.logs()
+        except NotAvailableError:
+            if self.context is None:
+                raise
+        return await self._pod_logs()
+
+    async def log_tail(self) -> LokiTail | PodLogSource:
+        """Lines as they come, from where `log_lines` has them. A tail's connection is its own."""
+        from aiops_cli.sources.loki import LokiSource
+        from aiops_cli.sources.loki_tail import LokiTail
+
+        source = await self.log_lines()
+        if not isinstance(source, LokiSource):
+            return source
+        known = self._clients.get("loki tail")
+        if known is None or known.endpoint != source.endpoint:
+            if known is not None:
+                await known.aclose()
+            known = HttpClient(source.client.target, timeout=self._timeout, max_in_flight=1)
+            self._clients["loki tail"] = known
+        return LokiTail(known)
+
+    async def _pod_logs(self) -> PodLogSource:
+        from aiops_cli.sources.pod_logs import MOST_CONTAINERS, PodLogSource
+
+        kube = await self.kube()
+        if "pod logs" not in self._clients:
+            self._clients["pod logs"] = HttpClient(
+                kube.client.target, timeout=self._timeout, max_in_flight=MOST_CONTAINERS
+            )
+        return PodLogSource(kube, self._clients["pod logs"])
+
+    async def start_over(self, error: AiopsError) -> None:
+        """For commands that ask again and again: what failed in this run may be there next time."""
+        await self.recover(error)
+        if self._discovery is not None and self._discovery.done():
+            self._discovery = None
 
     async def traces(self) -> TempoSource | JaegerSource:
         """Tempo, or where there is none, Jaeger."""

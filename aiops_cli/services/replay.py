@@ -57,6 +57,9 @@ class RecordedMember:
     async def logs(self) -> RecordedLogSource:
         return RecordedLogSource(self._parts().logs)
 
+    async def log_lines(self) -> RecordedLogSource:
+        return await self.logs()
+
     async def traces(self) -> RecordedTraces:
         return RecordedTraces(self._parts().spans)
 

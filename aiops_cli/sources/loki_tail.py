@@ -63,12 +63,16 @@ def decode_message(body: bytes) -> LiveLines:
 class LokiTail:
     """The tails of one Loki. `client` should be one of its own: a tail holds its connection."""
 
+    leaves_out = True
+
     def __init__(self, client: HttpClient, *, idle: float = IDLE_SECONDS) -> None:
         self.client = client
         self._idle = idle
 
     @asynccontextmanager
-    async def follow(self, expr: str, delay_for: int = 0) -> AsyncIterator[AsyncIterator[LiveLines]]:
+    async def follow(
+        self, expr: str, delay_for: int = 0, since: int = 0
+    ) -> AsyncIterator[AsyncIterator[LiveLines]]:
         """Lines from now on, held back by the server for `delay_for` seconds (0 to 5), until it ends the
         tail (ClusterError). The first one may be the newest of before.
 
