@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from aiops_cli.models.signals import LogEntry
-
-Line = tuple[str, LogEntry]
+Labels = dict[str, str]
+Row = tuple[int, str, Labels, Labels]
+"""A log line: unix nanoseconds, text, the stream's labels, structured metadata."""
+Line = tuple[str, Row]
+"""A source's name, and a line of it."""
 _BUCKET = 10**8  # ns: what is forgotten is forgotten by the tenth of a second
 
 
@@ -35,36 +37,36 @@ class Known:
         self.floor = 0
         """Lines before this may have been forgotten: reading again from earlier may show some twice."""
 
-    def again(self, entries: Sequence[LogEntry], seen: Counter[int]) -> list[LogEntry]:
+    def again(self, rows: Sequence[Row], seen: Counter[int]) -> list[Row]:
         """The lines of a complete read of some span of time that were not shown yet; they count as shown.
 
         A read of several pages passes the same `seen`, empty at first, with each of them in order.
         """
         fresh = []
-        for entry, key in keyed(entries):
+        for row, key in keyed(rows):
             seen[key] += 1
-            shown = self._shown.get(entry.ns // _BUCKET)
+            shown = self._shown.get(row[0] // _BUCKET)
             if shown is None or seen[key] > shown[key]:
-                self._show(entry.ns, key)
+                self._show(row[0], key)
                 self._owed[key] += 1
-                fresh.append(entry)
-        if entries and entries[0].ns != entries[-1].ns:  # only those of its edge may go on in the next page
-            edge = Counter(key for _, key in keyed([e for e in entries if e.ns == entries[-1].ns]))
+                fresh.append(row)
+        if rows and rows[0][0] != rows[-1][0]:  # only those of its edge may go on in the next page
+            edge = Counter(key for _, key in keyed([r for r in rows if r[0] == rows[-1][0]]))
             seen.clear()
             seen.update(edge)
         return fresh
 
-    def live(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
+    def live(self, rows: Sequence[Row]) -> list[Row]:
         """The lines of the live stream that were not read before; they count as shown."""
         fresh = []
-        for entry, key in keyed(entries):
+        for row, key in keyed(rows):
             if self._owed.get(key, 0) > 0:
                 self._owed[key] -= 1
                 if not self._owed[key]:
                     del self._owed[key]
                 continue
-            self._show(entry.ns, key)
-            fresh.append(entry)
+            self._show(row[0], key)
+            fresh.append(row)
         return fresh
 
     def reconnected(self) -> None:
@@ -95,14 +97,15 @@ class Known:
             self._owed.pop(key, None)
 
 
-def keyed(entries: Sequence[LogEntry]) -> Iterable[tuple[LogEntry, int]]:
+def keyed(rows: Sequence[Row]) -> Iterator[tuple[Row, int]]:
     """Each line with a hash of what it is. The labels of a stream are hashed once."""
     hashes: dict[tuple[int, int], int] = {}
-    for entry in entries:
-        at = (id(entry.labels), id(entry.metadata) if entry.metadata else 0)
+    for row in rows:
+        ns, line, labels, metadata = row
+        at = (id(labels), id(metadata) if metadata else 0)
         if at not in hashes:
-            hashes[at] = hash(frozenset((entry.labels | entry.metadata).items()))
-        yield entry, hash((entry.ns, hashes[at], entry.line))
+            hashes[at] = hash(frozenset((labels | metadata).items()))
+        yield row, hash((ns, hashes[at], line))
 
 
 class Merge:
@@ -115,7 +118,7 @@ class Merge:
 
     def __init__(self, window: float, patience: float, most: int) -> None:
         self._window, self._patience, self._most = window, patience, most
-        self._heap: list[tuple[int, int, str, LogEntry]] = []
+        self._heap: list[tuple[int, int, str, Row]] = []
         self._order = 0
         self._arrivals: deque[tuple[float, int]] = deque()
         self._reading: dict[str, tuple[int, float]] = {}
@@ -136,12 +139,12 @@ class Merge:
         """This source has given all lines of before."""
         self._reading.pop(source, None)
 
-    def add(self, source: str, entries: Iterable[LogEntry], now: float) -> None:
+    def add(self, source: str, rows: Iterable[Row], now: float) -> None:
         newest = 0
-        for entry in entries:
+        for row in rows:
             self._order += 1
-            newest = max(newest, entry.ns)
-            heapq.heappush(self._heap, (entry.ns, self._order, source, entry))
+            newest = max(newest, row[0])
+            heapq.heappush(self._heap, (row[0], self._order, source, row))
             self._waiting[source] += 1
         if newest and source in self._reading:
             self._reading[source] = (newest, now)
@@ -161,9 +164,9 @@ class Merge:
             horizon = min(newest for newest, _ in self._reading.values())
         lines = []
         while self._heap and (self._heap[0][0] <= horizon or len(self._heap) > self._most):
-            _, _, source, entry = heapq.heappop(self._heap)
+            _, _, source, row = heapq.heappop(self._heap)
             self._waiting[source] -= 1
-            lines.append((source, entry))
+            lines.append((source, row))
         return lines
 
     def due(self, now: float) -> float | None:

@@ -22,7 +22,6 @@ from typing import Self
 from aiops_cli.analysis.merge import Known, Line, Merge
 from aiops_cli.errors import AiopsError, AuthError, ClusterError, ErrorCode, NotAvailableError, UsageError
 from aiops_cli.models.result import Answer, ClusterStatus, FleetResult
-from aiops_cli.models.signals import LogEntry
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import status_of
 from aiops_cli.services.fleet import LiveMember
@@ -115,9 +114,9 @@ class Tail:
             raise refusals[0]
 
     @property
-    def outcome(self) -> FleetResult[LogEntry]:
+    def outcome(self) -> FleetResult[LogRow]:
         statuses: list[ClusterStatus] = [
-            status_of(f.name, f.left or Answer[LogEntry]([]), 0) for f in self._followers
+            status_of(f.name, f.left or Answer[LogRow]([]), 0) for f in self._followers
         ]
         return FleetResult([], statuses)
 
@@ -127,10 +126,10 @@ class Tail:
             self._space.clear()
             await self._space.wait()
 
-    def put(self, cluster: str, entries: Sequence[LogEntry]) -> None:
+    def put(self, cluster: str, rows: Sequence[LogRow]) -> None:
         """Hand lines over. Does not wait: what is known as shown must not be lost by a task's end."""
-        if entries:
-            self.merge.add(cluster, entries, _now())
+        if rows:
+            self.merge.add(cluster, rows, _now())
             self._news.set()
 
     def settled(self, cluster: str) -> None:
@@ -175,9 +174,9 @@ class _Lag:
     now: float = 0.0
     before: float = 0.0
 
-    def saw(self, entries: Sequence[LogEntry]) -> None:
-        if entries:
-            oldest = min(e.ns for e in entries) / 1e9
+    def saw(self, rows: Sequence[LogRow]) -> None:
+        if rows:
+            oldest = min(row[0] for row in rows) / 1e9
             self.now = max(self.now, min(time.time() - oldest, _MAX_LAG))
 
     def turn(self) -> None:
@@ -270,10 +269,10 @@ class _Follower:
             opening = True
             try:
                 async for lines in live:
-                    if opening and lines.entries:
+                    if opening and lines.rows:
                         opening = False
-                        if lines.entries[0].ns < self._begin:  # the tail's own line of history
-                            del lines.entries[0]
+                        if lines.rows[0][0] < self._begin:  # the tail's own line of history
+                            del lines.rows[0]
                     await self._take(lines)
             finally:
                 if checking is not None:
@@ -282,14 +281,14 @@ class _Follower:
         raise ClusterError("the live stream ended", hint="it is asked again by itself")
 
     async def _take(self, lines: LiveLines) -> None:
-        self._lag.saw(lines.entries)
+        self._lag.saw(lines.rows)
         self._warn(lines.warnings)
         if told := self._dropped.add(lines.dropped):
             self.tail.tell(
                 self.name, f"{told} lines were dropped on the way by the server; reading them again"
             )
         await self.tail.space(self.name)
-        self.tail.put(self.name, self._known.live(lines.entries))
+        self.tail.put(self.name, self._known.live(lines.rows))
 
     async def _catch_up(self, source: PagedLines) -> int:
         """Hand over what came before the live stream, and say how many lines that were."""
@@ -311,7 +310,7 @@ class _Follower:
                 async for page in pages:
                     self._warn(page.warnings)
                     rows += page.rows
-            self.tail.put(self.name, self._known.again(_entries(rows[::-1]), Counter()))
+            self.tail.put(self.name, self._known.again(rows[::-1], Counter()))
 
     async def _read(self, source: PagedLines, start: int, end: int) -> int:
         """Hand over what is not known of [start, end) ns, in order; how many lines that were."""
@@ -327,7 +326,7 @@ class _Follower:
             async for page in pages:
                 self._warn(page.warnings)
                 await self.tail.space(self.name)
-                fresh = self._known.again(_entries(page.rows), seen)
+                fresh = self._known.again(page.rows, seen)
                 count += len(fresh)
                 self.tail.put(self.name, fresh)
         return count
@@ -404,10 +403,6 @@ class _Follower:
             if warning not in self._warned and len(self._warned) < 100:
                 self._warned.add(warning)
                 self.tail.tell(self.name, f"warning: {warning}")
-
-
-def _entries(rows: Sequence[LogRow]) -> list[LogEntry]:
-    return [LogEntry(ns, labels, line, more) for ns, line, labels, more in rows]
 
 
 def _pause(attempt: int) -> float:

@@ -188,7 +188,7 @@ class LogsSource(LogLines, PagedLines, Protocol):
 class LiveLines:
     """Lines of a tail as they came, and how many more the server says that it left out."""
 
-    entries: list[LogEntry]
+    rows: list[LogRow]
     dropped: int = 0
     warnings: list[str] = field(default_factory=list)
 
@@ -245,6 +245,12 @@ class KubeSource(Protocol):
 
     async def changes(self, window: TimeRange) -> Answer[Change]:
         """Rollouts, scalings and config edits whose time lies in the window."""
+        ...
+
+    async def timeline(
+        self, window: TimeRange, types: Collection[str], namespace: str | None = None
+    ) -> Answer[KubeEvent | Change]:
+        """Events, changes and states of these types (models/events.py) in the window, in no order."""
         ...
 
     async def workloads(self) -> Answer[Workload]: ...

@@ -14,8 +14,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from aiops_cli.errors import ClusterError, ErrorCode
-from aiops_cli.models.signals import LogEntry
-from aiops_cli.sources.base import LiveLines
+from aiops_cli.sources.base import Labels, LiveLines, LogRow
 from aiops_cli.sources.loki import invalid_logql
 from aiops_cli.sources.replies import error_text, failure, query_failed
 from aiops_cli.transport.client import HttpClient, Reply
@@ -42,22 +41,23 @@ class _Message(msgspec.Struct):
 
 
 _message = msgspec.json.Decoder(_Message)
+_NONE: Labels = {}
 
 
 def decode_message(body: bytes) -> LiveLines:
     """A message of the tail. Of what was dropped only the number can be relied on: Loki 2.2.1 sends the
     line in place of the labels. Raises msgspec.MsgspecError or ValueError."""
     message = _message.decode(body)
-    entries = []
+    rows: list[LogRow] = []
     for stream in message.streams or ():
         for at, line, *extra in stream.values:
-            labels, metadata = stream.stream, {}
+            labels, metadata = stream.stream, _NONE
             for categories in extra:
                 if isinstance(categories, _Categories):
                     labels = {**labels, **categories.parsed} if categories.parsed else labels
                     metadata = categories.structured_metadata
-            entries.append(LogEntry(int(str(at)), labels, str(line), metadata))
-    return LiveLines(entries, len(message.dropped_entries or ()))
+            rows.append((int(str(at)), str(line), labels, metadata))
+    return LiveLines(rows, len(message.dropped_entries or ()))
 
 
 class LokiTail:
@@ -88,7 +88,7 @@ class LokiTail:
             raise self._refused(refused.reply, expr) from None
 
     async def _lines(self, messages: AsyncIterator[bytes], expr: str) -> AsyncIterator[LiveLines]:
-        first: LogEntry | None = None
+        first: LogRow | None = None
         try:
             async for body in messages:
                 try:
@@ -96,10 +96,10 @@ class LokiTail:
                 except (msgspec.MsgspecError, ValueError):
                     raise self._error("it sent what is no message of a tail", ErrorCode.BAD_ANSWER) from None
                 # The line of history may come again as a live one.
-                if first is not None and first in lines.entries:
-                    lines.entries.remove(first)
-                elif first is None and lines.entries:
-                    first = lines.entries[0]
+                if first is not None and first in lines.rows:
+                    lines.rows.remove(first)
+                elif first is None and lines.rows:
+                    first = lines.rows[0]
                 yield lines
         except WebSocketClosed as closed:
             if any(sign in closed.reason for sign in _INVALID):

@@ -432,7 +432,7 @@ class _Following:
         async with aclosing(lines):
             async for ns, line in lines:
                 if place.passes(ns, line) and self._query.shows(line):
-                    await self._queue.put(LiveLines([LogEntry(ns, source.labels, line)]))
+                    await self._queue.put(LiveLines([(ns, line, source.labels, _NONE)]))
 
 
 class _Place:
