@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from aiops_cli.sources.prometheus import decode_answer
+from aiops_cli.sources.promql_arrays import decode_answer
 
 SERIES, POINTS, STEP = 500, 2000, 15
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
-from aiops_cli.sources.prometheus import decode_answer
+from aiops_cli.sources.promql_arrays import decode_answer
 from aiops_cli.store import ranges
 from aiops_cli.store.journal import Journal
 from aiops_cli.store.notices import Notices

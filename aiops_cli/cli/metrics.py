@@ -27,7 +27,7 @@ def query(
     """An instant query on every chosen cluster."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.views import metric_view
+        from aiops_cli.cli.metric_views import metric_view
         from aiops_cli.services import metrics, queries, times
 
         at = times.parse_time(time or session.options.end or "now", session.now, session.zone)
@@ -49,7 +49,7 @@ def range_(
     """A range query on every chosen cluster; settled steps come from the local cache."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.views import range_view
+        from aiops_cli.cli.metric_views import range_view
         from aiops_cli.services import metrics, queries
 
         window = session.window()
@@ -82,7 +82,7 @@ def range_(
             )
             session.explain(found)
             return int(session.exit_code(found))
-        rows = metrics.items(found)
+        rows = metrics.rows(found)
         return session.emit(range_view(rows.rows), rows)
 
     execute(ctx, body)

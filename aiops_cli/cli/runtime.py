@@ -19,7 +19,7 @@ from aiops_cli.cli.options import FORMATS, Options
 from aiops_cli.errors import ErrorCode, ExitCode, UsageError
 from aiops_cli.models.result import FleetResult
 from aiops_cli.models.timerange import TimeRange, default_step
-from aiops_cli.render.output import Style, View, render
+from aiops_cli.render.output import Style, View, pieces
 from aiops_cli.render.text import one_line, sanitize
 from aiops_cli.services import times
 from aiops_cli.services.fanout import Progress
@@ -134,10 +134,11 @@ class Session:
 
     def emit(self, view: View[T], result: FleetResult[T], *, extra: dict[str, Any] | None = None) -> int:
         """Print the rows, tell on stderr what is missing, and return the exit code."""
-        text = render(view, result, self.style(), extra=extra)
-        sys.stdout.write(text)
+        written = 0
+        for piece in pieces(view, result, self.style(), extra=extra):
+            written += sys.stdout.write(piece)
         sys.stdout.flush()
-        if not text and not result.failed and not self.options.quiet:
+        if not written and not result.failed and not self.options.quiet:
             print("nothing found", file=sys.stderr)
         self.explain(result)
         return int(self.exit_code(result))

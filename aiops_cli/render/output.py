@@ -6,9 +6,10 @@ import csv
 import io
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from itertools import repeat
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -17,6 +18,8 @@ from aiops_cli.models.result import API_VERSION, FleetResult
 from aiops_cli.render.text import OBEYED, cells, cut, one_line
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+_LEAST = 4  # cells of a column that was cut
 FORMATS = ("table", "wide", "json", "ndjson", "yaml", "csv", "md", "name")
 
 
@@ -31,13 +34,41 @@ class Column(Generic[T]):
     plain: Callable[[T], Any] | None = None
 
 
+@runtime_checkable
+class Encoded(Protocol):
+    """An item that writes its own JSON, for what would be a million objects on the way."""
+
+    def encode(self) -> bytes: ...
+
+    def pretty(self) -> bytes:
+        """The same with line breaks, indented as a part of the list of items."""
+        ...
+
+
+class Long(Protocol[T_contra]):
+    """CSV where one item is many rows.
+
+    `blocks` gives, for each item, a value for each title: a list has one text for each row, and anything
+    else is the same in all of them.
+    """
+
+    def titles(self, items: Sequence[T_contra]) -> list[str]: ...
+
+    def blocks(self, items: Sequence[T_contra]) -> Iterable[Sequence[Any]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class View(Generic[T]):
-    """How items of a kind are shown. `name` is what `-o name` prints."""
+    """How items of a kind are shown. `name` is what `-o name` prints.
+
+    `own_fields` is for a view whose columns were made from --fields already.
+    """
 
     kind: str
     columns: Sequence[Column[T]]
     name: Callable[[T], str]
+    long: Long[T] | None = None
+    own_fields: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,44 +87,90 @@ def render(
     view: View[T], result: FleetResult[T], style: Style, *, extra: dict[str, Any] | None = None
 ) -> str:
     """The whole text for stdout. Raises UsageError for an unknown format, column or field."""
+    return "".join(pieces(view, result, style, extra=extra))
+
+
+def pieces(
+    view: View[T], result: FleetResult[T], style: Style, *, extra: dict[str, Any] | None = None
+) -> Iterable[str]:
+    """The text for stdout, so that a large answer need not be held as one. Raises as `render` does,
+    before there is a piece."""
     if style.format not in FORMATS:
         raise UsageError(f"unknown output format {style.format!r}", hint=f"one of: {', '.join(FORMATS)}")
     items = _sorted(view, result.rows, style)
     if style.format in ("json", "ndjson", "yaml"):
         return _machine(view.kind, items, result, style, extra or {})
     if style.format == "name":
-        return "".join(one_line(view.name(i)) + "\n" for i in items)
+        return ["".join(one_line(view.name(i)) + "\n" for i in items)]
+    if style.format == "csv" and view.long is not None:
+        return _long_csv(view.long, items, style, view.own_fields)
     columns = _columns(view, style)
     if style.format == "csv":
-        return _csv(columns, items, style)
+        return [_csv(columns, items, style)]
     rows = [[one_line(c.value(i) or "-") for c in columns] for i in items]
     if style.format == "md":
-        return _markdown(columns, rows)
-    return _table(columns, rows, style)
+        return [_markdown(columns, rows)]
+    return [_table(columns, rows, style)]
 
 
-def _machine(kind: str, items: list[T], result: FleetResult[T], style: Style, extra: dict[str, Any]) -> str:
-    """The contract's envelope. Items are encoded as they are: a copy of each as builtins would take
-    several times their memory. NaN and infinities become null."""
+def _machine(
+    kind: str, items: list[T], result: FleetResult[T], style: Style, extra: dict[str, Any]
+) -> Iterable[str]:
+    """The contract's envelope. Items are encoded one by one, as they are: a copy of each as builtins
+    would take several times their memory. NaN and infinities become null."""
     rows: list[Any] = list(items)
     if style.fields:
-        rows = [_pick(msgspec.to_builtins(i), style.fields) for i in rows]
+        rows = [_pick(_builtins(i), style.fields) for i in rows]
     if style.format == "ndjson":
-        return "".join(_escaped(msgspec.json.encode(i).decode()) + "\n" for i in rows)
-    document = {
+        return (_escaped(_encoded(i)) + "\n" for i in rows)
+    head: dict[str, Any] = {
         "apiVersion": API_VERSION,
         "kind": kind,
         "partial": result.partial,
         "clusters": list(result.clusters),
-        "items": rows,
-    } | extra
-    encoded = msgspec.json.encode(document)
+    }
     if style.format == "json":
-        return _escaped(msgspec.json.format(encoded, indent=2).decode()) + "\n"
-    return _yaml(msgspec.json.decode(encoded))
+        return _document(head, rows, extra)
+    return [_yaml(_builtins(head) | {"items": [_builtins(i) for i in rows]} | _builtins(extra))]
 
 
-def _escaped(document: str) -> str:
+def _document(head: dict[str, Any], rows: list[Any], extra: dict[str, Any]) -> Iterator[str]:
+    """One JSON object, indented by two, an item a piece."""
+    opened = msgspec.json.format(msgspec.json.encode(head), indent=2).removesuffix(b"\n}")
+    yield _escaped(opened + b',\n  "items": [')
+    between = ""
+    for row in rows:
+        yield between + "\n    " + _escaped(_pretty(row))
+        between = ","
+    yield "\n  ]" if rows else "]"
+    if extra:
+        rest = msgspec.json.format(msgspec.json.encode(extra), indent=2)
+        yield "," + _escaped(rest.removeprefix(b"{").removesuffix(b"\n}"))
+    yield "\n}\n"
+
+
+def _encoded(item: Any) -> bytes:
+    return item.encode() if isinstance(item, Encoded) else msgspec.json.encode(item)
+
+
+def _pretty(item: Any) -> bytes:
+    if isinstance(item, Encoded):
+        return item.pretty()
+    return msgspec.json.format(msgspec.json.encode(item), indent=2).replace(b"\n", b"\n    ")
+
+
+def _builtins(item: Any) -> Any:
+    return msgspec.json.decode(_encoded(item))
+
+
+def _escaped(document: bytes) -> str:
+    """JSON that says the same and holds nothing a terminal would obey."""
+    if document.isascii() and b"\x7f" not in document:  # the encoder has escaped the rest
+        return document.decode("ascii")
+    return _harmless(document.decode())
+
+
+def _harmless(document: str) -> str:
     """JSON, or double-quoted YAML, that says the same and holds nothing a terminal would obey."""
 
     def escape(match: re.Match[str]) -> str:
@@ -112,7 +189,7 @@ def _yaml(document: dict[str, Any]) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, '"' if OBEYED.search(value) else None)
 
     Dumper.add_representer(str, text)
-    return _escaped(yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True))
+    return _harmless(yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True))
 
 
 def _pick(item: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
@@ -129,13 +206,26 @@ def _pick(item: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _columns(view: View[T], style: Style) -> list[Column[T]]:
-    if not style.columns:
+    names = _named(style, view.own_fields)
+    if not names:
         return [c for c in view.columns if style.format in ("wide", "csv") or not c.wide]
     known = {c.title.lower(): c for c in view.columns}
-    for name in style.columns:
+    return [known[name] for name in _known(names, known)]
+
+
+def _named(style: Style, own_fields: bool) -> tuple[str, ...]:
+    """The columns that are asked for: by --columns, or by --fields, which names parts of JSON items."""
+    if style.columns or own_fields:
+        return style.columns
+    return tuple(f.removeprefix("labels.") for f in style.fields)
+
+
+def _known(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    known = list(known)
+    for name in names:
         if name.lower() not in known:
             raise UsageError(f"unknown column {name!r}", hint=f"columns here: {', '.join(known)}")
-    return [known[name.lower()] for name in style.columns]
+    return [name.lower() for name in names]
 
 
 def _sorted(view: View[T], items: Sequence[T], style: Style) -> list[T]:
@@ -159,15 +249,36 @@ def _sorted(view: View[T], items: Sequence[T], style: Style) -> list[T]:
 
 
 def _csv(columns: list[Column[T]], items: list[T], style: Style) -> str:
+    head = [[one_line(c.title.lower()) for c in columns]] if style.headers else []
+    return _lines([*head, *([_cell((c.plain or c.value)(i)) for c in columns] for i in items)])
+
+
+def _long_csv(long: Long[T], items: list[T], style: Style, own_fields: bool) -> Iterable[str]:
+    """Rows of many items, an item a piece. Raises UsageError for an unknown column."""
+    titles = [one_line(t) for t in long.titles(items)]
+    by_title = {title.lower(): i for i, title in reversed(list(enumerate(titles)))}
+    names = _named(style, own_fields)
+    places = [by_title[n] for n in _known(names, by_title)] if names else list(range(len(titles)))
+
+    def written() -> Iterator[str]:
+        if style.headers:
+            yield _lines([[titles[i] for i in places]])
+        for block in long.blocks(items):
+            count = max((len(c) for c in block if isinstance(c, list)), default=1)
+            columns = [c if isinstance(c, list) else repeat(_cell(c), count) for c in block]
+            yield _lines(zip(*(columns[i] for i in places), strict=True))
+
+    return written()
+
+
+def _lines(rows: Iterable[Iterable[str]]) -> str:
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    if style.headers:
-        writer.writerow([one_line(c.title.lower()) for c in columns])
-    for item in items:
-        writer.writerow(
-            ["" if (v := (c.plain or c.value)(item)) is None else one_line(str(v)) for c in columns]
-        )
+    csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else one_line(str(value))
 
 
 def _markdown(columns: list[Column[T]], rows: list[list[str]]) -> str:
@@ -190,6 +301,8 @@ def _table(columns: list[Column[T]], rows: list[list[str]], style: Style) -> str
     for row in shown:
         parts = []
         for i, (text, column) in enumerate(zip(row, columns, strict=True)):
+            if not widths[i]:
+                continue
             text = cut(text, widths[i])
             pad = " " * (widths[i] - cells(text))
             parts.append(pad + text if column.right else text + pad)
@@ -198,17 +311,28 @@ def _table(columns: list[Column[T]], rows: list[list[str]], style: Style) -> str
 
 
 def _fit(widths: list[int], right: list[bool], least: list[int], total: int) -> list[int]:
-    """Shrink the widest text columns until the row fits; numbers are cut last."""
+    """Shrink the widest text columns until the row fits; then numbers, then below the titles.
+
+    A column of width 0 is left out: where not even four cells a column fit, the last text columns go,
+    for who a row is about stands first and its number last.
+    """
     widths = list(widths)
-    for numbers_too in (False, True):
-        while sum(widths) + 2 * (len(widths) - 1) > total:
+
+    def over() -> bool:
+        shown = [w for w in widths if w]
+        return sum(shown) + 2 * (len(shown) - 1) > total
+
+    for numbers_too, bounds in ((False, least), (True, least), (False, None), (True, None)):
+        while over():
             candidates = [
                 i
-                for i in range(len(widths))
-                if widths[i] > max(least[i], 4) and (numbers_too or not right[i])
+                for i, w in enumerate(widths)
+                if w > max(bounds[i] if bounds else 0, _LEAST) and (numbers_too or not right[i])
             ]
             if not candidates:
                 break
-            widest = max(candidates, key=lambda i: widths[i])
-            widths[widest] -= 1
+            widths[max(candidates, key=lambda i: widths[i])] -= 1
+    for i in sorted(range(1, len(widths)), key=lambda i: (right[i], -i)):
+        if over():
+            widths[i] = 0
     return widths

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiops_cli.errors import ErrorCode, UsageError
+from aiops_cli.models.metric_row import MetricRow
 from aiops_cli.models.result import Answer, FleetResult
-from aiops_cli.models.signals import MetricItem, Series
+from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
@@ -78,14 +78,17 @@ class CachePolicy:
 
 async def query(
     members: Sequence[Member], expr: str, at: float | None, *, watch: Watcher | None = None
-) -> FleetResult[MetricItem]:
+) -> FleetResult[MetricRow]:
     """An instant query on every cluster. Raises UsageError for PromQL that can't be run anywhere."""
     check_promql(expr)
 
-    async def ask(member: Member) -> Answer[Series]:
-        return await (await member.metrics()).query(expr, at)
+    async def ask(member: Member) -> Answer[MetricRow]:
+        return await (await member.metrics()).instant(expr, at)
 
-    return items(await fan_out(members, ask, watch=watch))
+    found = await fan_out(members, ask, watch=watch)
+    for cluster, row in found.rows:
+        row.cluster, row.labels = cluster, renamed(row.labels)
+    return found.with_rows([row for _, row in found.rows])
 
 
 async def query_range(
@@ -162,17 +165,9 @@ def _anchored(expr: str) -> bool:
     return bool(re.search(r"@\s*(start|end|[-+.\d])|offset\s*-", expr))
 
 
-def items(result: FleetResult[tuple[str, Series]]) -> FleetResult[MetricItem]:
-    """Rows as the contract's items. A `cluster` label of the server becomes `exported_cluster`."""
-    return result.with_rows([item(name, s) for name, s in result.rows])
-
-
-def item(cluster: str, series: Series) -> MetricItem:
-    samples = [
-        (t, None if math.isnan(v) else v)
-        for t, v in zip(series.timestamps.tolist(), series.values.tolist(), strict=True)
-    ]
-    return MetricItem(cluster, renamed(series.labels), samples)
+def rows(result: FleetResult[tuple[str, Series]]) -> FleetResult[MetricRow]:
+    """Series as they are shown. A `cluster` label of the server becomes `exported_cluster`."""
+    return result.with_rows([MetricRow.of(name, s, renamed(s.labels)) for name, s in result.rows])
 
 
 def renamed(labels: dict[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from aiops_cli.models.metric_row import Described, ExemplarSeries, MetricRow
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
@@ -52,6 +53,10 @@ class RecordedMetrics:
                 rows.append(Series(labels, np.array([moment]), values[i : i + 1].copy()))
         return Answer(rows, "bundle")
 
+    async def instant(self, expr: str, at: float | None = None) -> Answer[MetricRow]:
+        found = await self.query(expr, at)
+        return Answer([MetricRow.of("", s, s.labels) for s in found.rows], "bundle", warnings=found.warnings)
+
     async def query_range(self, expr: str, window: TimeRange, step: float) -> Answer[Series]:
         """Recorded points that lie on the asked grid; where the grids differ, the newest before each
         step within the recorded step, and a warning that says so."""
@@ -76,17 +81,27 @@ class RecordedMetrics:
         )
         return Answer(rows, "bundle", warnings=notes)
 
-    async def labels(self, matchers: list[str], window: TimeRange | None = None) -> Answer[str]:
+    async def labels(
+        self, matchers: list[str], window: TimeRange | None = None, limit: int | None = None
+    ) -> Answer[str]:
         return Answer(sorted({k for labels in self._matching(matchers) for k in labels}), "bundle")
 
     async def label_values(
-        self, name: str, matchers: list[str], window: TimeRange | None = None
+        self, name: str, matchers: list[str], window: TimeRange | None = None, limit: int | None = None
     ) -> Answer[str]:
         return Answer(sorted({v for labels in self._matching(matchers) if (v := labels.get(name))}), "bundle")
 
-    async def series(self, matchers: list[str], window: TimeRange | None = None) -> Answer[Labels]:
+    async def series(
+        self, matchers: list[str], window: TimeRange | None = None, limit: int | None = None
+    ) -> Answer[Labels]:
         unique = {tuple(sorted(labels.items())): labels for labels in self._matching(matchers)}
         return Answer([unique[k] for k in sorted(unique)], "bundle")
+
+    async def metadata(self, metric: str | None, limit: int | None) -> Answer[tuple[str, list[Described]]]:
+        raise not_recorded("type, help and unit of metrics", [])
+
+    async def exemplars(self, expr: str, window: TimeRange) -> Answer[ExemplarSeries]:
+        raise not_recorded("exemplars", [])
 
     def _matching(self, matchers: list[str]) -> Iterable[Labels]:
         tests = [t for m in matchers if (t := selector(m)) is not None]
