@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "logs": "LogQL over the fleet: query.",
     "traces": "Traces of the fleet: search, show.",
     "related": "From a Kubernetes object to all signals about it.",
+    "events": "What happened: Kubernetes events, rollouts, scalings, edits, nodes, quotas.",
     "anomalies": "Find what is unusual in metrics: detect.",
     "rca": "Ranked, evidenced root causes: analyze, show, list.",
     "report": "Write a report: generate, list, show.",

@@ -90,6 +90,7 @@ class RecordedKube(msgspec.Struct):
     events: list[KubeEvent] = []
     changes: list[Change] = []
     workloads: list[Workload] = []
+    states: list[Change] | None = None
 
 
 class ClusterParts(msgspec.Struct):
@@ -265,7 +266,7 @@ def _impossible(parts: ClusterParts) -> str | None:
     if any(a.starts_at and unix(a.starts_at) is None for a in parts.alerts):
         return "an alert with an impossible time"
     kube = parts.kube or RecordedKube()
-    if not all(map(datable, [*(e.at for e in kube.events), *(c.at for c in kube.changes)])):
+    if not all(map(datable, [*(e.at for e in kube.events), *(c.at for c in [*kube.changes, *(kube.states or [])])])):
         return "an event or change with an impossible time"
     return None
 

@@ -18,7 +18,7 @@ import msgspec
 from aiops_cli import __version__
 from aiops_cli.errors import AiopsError, ErrorCode, UsageError
 from aiops_cli.models.result import Answer, FleetResult
-from aiops_cli.models.signals import LogEntry, Series
+from aiops_cli.models.signals import Change, LogEntry, Series
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.bundle import (
     FORMAT,
@@ -50,6 +50,8 @@ RAW = (
 _SLICES = 8
 _SUSPECT_LINES, _OTHER_LINES = 4000, 2000
 _TRACES = 40
+_WORKLOADS = {"deployment", "statefulset", "daemonset", "service", "app", "workload"}
+_STATES = ("node", "quota", "autoscaler", "restart")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -289,18 +291,28 @@ async def _kube(member: Member, recording: Recording, parts: ClusterParts) -> No
     source = await member.kube()
     window = recording.window
     version = await source.version()
-    events, changes, workloads = await asyncio.gather(
-        source.events(window), source.changes(window), source.workloads()
+    events, changes, workloads, states = await asyncio.gather(
+        source.events(window),
+        source.changes(window),
+        source.workloads(),
+        source.timeline(window, _STATES),
     )
     parts.kube = RecordedKube(
         version,
         [msgspec.structs.replace(e, message=scrub(e.message)) for e in events.rows if datable(e.at)],
-        [
-            msgspec.structs.replace(c, what=scrub(c.what), detail=scrub(c.detail))
-            for c in changes.rows
-            if datable(c.at)
-        ],
+        [_scrubbed(c) for c in changes.rows if datable(c.at)],
         [msgspec.structs.replace(w, labels=scrub_labels(w.labels)) for w in workloads.rows],
+        [_scrubbed(c) for c in states.rows if isinstance(c, Change) and datable(c.at)],
+    )
+
+
+def _scrubbed(change: Change) -> Change:
+    differences = [
+        msgspec.structs.replace(d, before=d.before and scrub(d.before), after=d.after and scrub(d.after))
+        for d in change.differences
+    ]
+    return msgspec.structs.replace(
+        change, what=scrub(change.what), detail=scrub(change.detail), differences=differences
     )
 
 
@@ -344,6 +356,10 @@ def _redact(parts: ClusterParts, names: list[str]) -> None:
         parts.kube.workloads = [_without(w, hidden, places) for w in parts.kube.workloads]
         parts.kube.events = [_without(e, hidden, _naming(e.kind)) for e in parts.kube.events]
         parts.kube.changes = [_without(c, hidden, _naming(c.kind)) for c in parts.kube.changes]
+        parts.kube.states = [_without(c, hidden, _naming(c.kind)) for c in parts.kube.states or []]
+        if hidden & _WORKLOADS:
+            for change in [*parts.kube.changes, *parts.kube.states]:
+                change.workloads.clear()
 
 
 def _naming(kind: str) -> dict[str, str]:

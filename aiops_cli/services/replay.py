@@ -67,4 +67,4 @@ class RecordedMember:
         kube = self._parts().kube
         if kube is None:
             raise not_recorded("the Kubernetes API", [])
-        return RecordedKubeSource(kube.version, kube.events, kube.changes, kube.workloads)
+        return RecordedKubeSource(kube.version, kube.events, kube.changes, kube.workloads, kube.states)

@@ -185,8 +185,6 @@ def config_edits(
         verb = "created" if unix(last.time) - meta.created < 2 else "edited"
         readers = (users or {}).get((kind, meta.namespace, meta.name), [])
         detail = f"{verb} by {last.manager}{_helm_release(meta)}"
-        if readers:
-            detail += f"; read by {', '.join(readers)}"
         at = unix(last.time)
         changes.append(Change(at, kind, meta.name, meta.namespace, "config", detail, workloads=readers))
     return changes

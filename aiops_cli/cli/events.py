@@ -1,0 +1,61 @@
+"""`aiops events`: what happened in the fleet, on one axis of time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aiops_cli.cli.runtime import Session, execute
+
+app = typer.Typer(add_completion=False, help="What happened: Kubernetes events, rollouts, scalings, edits.")
+
+
+@app.command()
+def events(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A workload, with its ReplicaSets, pods, autoscaler and config, or any object; KIND/NAME.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Only what is in this namespace.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Only objects of this kind: Pod, deploy, node, …")
+    ] = None,
+    type_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="Only these: warning, normal, change (rollout, scaling, config, autoscaler), condition, "
+            "node, quota, restart, alert. Repeatable, or a,b.",
+        ),
+    ] = None,
+    alerts: Annotated[bool, typer.Option("--alerts", help="Also when alerts began to fire.")] = False,
+) -> None:
+    """All that happened in the last hour (--since), oldest first: Kubernetes events, rollouts with what they
+    changed, scalings, edits of ConfigMaps and Secrets (never their data), nodes, quotas, restarts.
+
+    What you may not list is left out, and said (exit code 3); -n and --type ask for less.
+    """
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.event_views import event_view
+        from aiops_cli.services import events
+
+        wanted = events.filter_of(name, namespace, kind, type_ or [], alerts=alerts)
+        found = await events.list_events(
+            session.members,
+            session.window(),
+            wanted,
+            step=session.bundle.step if session.bundle else 0.0,
+            watch=session.watcher(),
+        )
+        return session.emit(event_view(session.zone), found)
+
+    execute(ctx, body)

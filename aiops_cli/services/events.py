@@ -1,0 +1,308 @@
+"""What happened in the fleet, on one axis of time: Kubernetes events, changes, states, starts of alerts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from aiops_cli.errors import AiopsError, ClusterError, UsageError
+from aiops_cli.models.events import CHANGES, TYPES, EventItem
+from aiops_cli.models.result import Answer, FleetResult
+from aiops_cli.models.signals import AlertItem, Change, KubeEvent, Workload
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import Member
+from aiops_cli.services.times import rfc3339, unix
+
+KINDS = {
+    "po": "Pod",
+    "pods": "Pod",
+    "deploy": "Deployment",
+    "deployments": "Deployment",
+    "rs": "ReplicaSet",
+    "replicasets": "ReplicaSet",
+    "sts": "StatefulSet",
+    "statefulsets": "StatefulSet",
+    "ds": "DaemonSet",
+    "daemonsets": "DaemonSet",
+    "no": "Node",
+    "nodes": "Node",
+    "cm": "ConfigMap",
+    "configmaps": "ConfigMap",
+    "secrets": "Secret",
+    "hpa": "HorizontalPodAutoscaler",
+    "quota": "ResourceQuota",
+    "resourcequotas": "ResourceQuota",
+    "svc": "Service",
+    "services": "Service",
+    "ing": "Ingress",
+    "jobs": "Job",
+    "cj": "CronJob",
+    "cronjobs": "CronJob",
+    "pvc": "PersistentVolumeClaim",
+    "pv": "PersistentVolume",
+    "ns": "Namespace",
+    "alerts": "Alert",
+}
+"""kubectl's short names and plurals."""
+_TYPES_OF_KIND = {
+    "node": {"node"},
+    "resourcequota": {"quota"},
+    "horizontalpodautoscaler": {"autoscaler", "scaling"},
+    "configmap": {"config"},
+    "secret": {"config"},
+    "deployment": {"rollout", "scaling", "condition"},
+    "rollout": {"rollout"},
+    "statefulset": {"rollout"},
+    "daemonset": {"rollout"},
+    "pod": {"restart"},
+}
+"""Which changes and states are about a kind; events and alerts may be about any."""
+_CLUSTER_SCOPED = frozenset(
+    {"Node", "Namespace", "PersistentVolume", "StorageClass", "ClusterRole", "CSINode"}
+)
+_ALERT_OBJECTS = (
+    ("pod", "Pod"),
+    ("deployment", "Deployment"),
+    ("statefulset", "StatefulSet"),
+    ("daemonset", "DaemonSet"),
+    ("job_name", "Job"),
+    ("node", "Node"),
+)
+_ALERT_NAMES = ("service", "service_name", "app", "workload", "container", "job")
+# The alphabet of generated names: of pods (five letters) and of the hash in a ReplicaSet's name.
+_LETTERS = "[bcdfghjklmnpqrstvwxz2456789]"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What to show. `kind` compares without case; `name` is an object's, or a workload's with all it made;
+    `types` are of TYPES."""
+
+    types: frozenset[str]
+    namespace: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    name_kind: str | None = None
+
+
+def filter_of(
+    name: str | None, namespace: str | None, kind: str | None, types: Sequence[str], *, alerts: bool
+) -> Filter:
+    """From what the user wrote: NAME or KIND/NAME, types alone or separated by commas. Raises UsageError."""
+    wanted: set[str] = set()
+    for one in (part.strip().lower() for text in types for part in text.split(",")):
+        if one in ("change", "changes"):
+            wanted |= CHANGES
+        elif one in TYPES:
+            wanted.add(one)
+        else:
+            raise UsageError(
+                f"unknown type {one!r}", hint=f"one or more of: change (all changes), {', '.join(TYPES)}"
+            )
+    found = frozenset(wanted or set(TYPES) - {"alert"}) | ({"alert"} if alerts else set())
+    name_kind = None
+    if name is not None and "/" in name:
+        prefix, _, name = name.partition("/")
+        name_kind = _kind(prefix)
+    if name == "" or name_kind == "":
+        raise UsageError("write NAME or KIND/NAME", hint="aiops events deploy/checkout")
+    kind = _kind(kind) if kind else None
+    if kind:
+        found = found & ({"warning", "normal", "alert"} | _TYPES_OF_KIND.get(kind.lower(), set()))
+    return Filter(found, namespace, kind, name, name_kind)
+
+
+def _kind(text: str) -> str:
+    return KINDS.get(text.lower(), text)
+
+
+async def list_events(
+    members: Sequence[Member],
+    window: TimeRange,
+    wanted: Filter,
+    *,
+    step: float = 0.0,
+    watch: Watcher | None = None,
+) -> FleetResult[EventItem]:
+    """All that happened in the window and fits, oldest first. `step` is a bundle's, for its alerts."""
+
+    async def ask(member: Member) -> Answer[EventItem]:
+        rows: list[EventItem] = []
+        notes: dict[str, None] = {}
+        origin, partial = "live", False
+        family = _Family(wanted.name, wanted.name_kind, [])
+        failed: list[AiopsError] = []
+        asked = 0
+        if wanted.types - {"alert"}:
+            asked += 1
+            try:
+                source = await member.kube()
+                answer = await source.timeline(window, wanted.types - {"alert"}, wanted.namespace)
+                origin, partial = answer.source, answer.partial
+                notes.update(dict.fromkeys(answer.warnings))
+                if wanted.name is not None:
+                    try:
+                        pods = (await source.workloads()).rows
+                    except ClusterError:  # what may not be listed is said of the timeline already
+                        pods = []
+                    family = _Family(wanted.name, wanted.name_kind, pods)
+                rows += [_item(member.name, row) for row in answer.rows]
+            except AiopsError as error:
+                failed.append(error)
+        if "alert" in wanted.types:
+            asked += 1
+            try:
+                alerts = await _alerts(member, window, step)
+                origin, partial = alerts.source, partial or alerts.partial
+                notes.update(dict.fromkeys(alerts.warnings))
+                rows += alerts.rows
+            except AiopsError as error:
+                failed.append(error)
+        if failed and len(failed) == asked:
+            raise failed[0]
+        notes.update(dict.fromkeys(error.message for error in failed))
+        return Answer(
+            [row for row in rows if _fits(row, wanted, family)],
+            origin,  # type: ignore[arg-type]
+            warnings=list(notes),
+            partial=partial or bool(failed),
+        )
+
+    result = await fan_out(members, ask, watch=watch)
+    rows = [row for _, row in result.rows]
+    rows.sort(key=lambda r: (r.time, r.cluster, r.namespace or "", r.kind, r.name, r.what))
+    return result.with_rows(rows)
+
+
+def _item(cluster: str, row: KubeEvent | Change) -> EventItem:
+    namespace = None if row.kind in _CLUSTER_SCOPED else row.namespace or None
+    if isinstance(row, KubeEvent):
+        what = f"{row.reason}: {row.message}" if row.message else row.reason
+        return EventItem(
+            cluster,
+            rfc3339(row.at),
+            row.type.lower(),
+            row.kind,
+            row.name,
+            namespace,
+            what,
+            row.reason,
+            row.count,
+        )
+    readers = f"; read by {', '.join(row.workloads)}" if row.what == "config" and row.workloads else ""
+    return EventItem(
+        cluster,
+        rfc3339(row.at),
+        row.what,
+        row.kind,
+        row.name,
+        namespace,
+        row.detail + readers,
+        None,
+        row.count,
+        row.differences,
+        row.workloads,
+    )
+
+
+def _fits(row: EventItem, wanted: Filter, family: _Family) -> bool:
+    return (
+        row.type in wanted.types
+        and wanted.namespace in (None, row.namespace)
+        and (wanted.kind is None or row.kind.lower() == wanted.kind.lower())
+        and (wanted.name is None or family.has(row))
+    )
+
+
+class _Family:
+    """A workload and all that it made: by owner, and what is gone by the names that Kubernetes generates."""
+
+    def __init__(self, name: str | None, kind: str | None, pods: Iterable[Workload]) -> None:
+        self._name, self._kind = name or "", (kind or "").lower()
+        self._owners = {(w.namespace, w.pod): (w.owner_kind or "", w.owner or "") for w in pods}
+        self._named = {owner for _, owner in self._owners.values() if owner} | {self._name}
+
+    def has(self, row: EventItem) -> bool:
+        if row.name == self._name and (not self._kind or row.kind.lower() == self._kind):
+            return True
+        if self._kind in ("pod", "node", "configmap", "secret"):
+            return False
+        if self._name in row.workloads:
+            return True
+        if row.kind == "Pod":
+            owner = self._owners.get((row.namespace or "", row.name))
+            if owner is not None:
+                return owner[1] == self._name and self._kind in ("", owner[0].lower())
+            return self._made(row.name, f"(-{_LETTERS}{{1,10}}|-\\d{{8,}})?-{_LETTERS}{{5}}|-\\d+")
+        return row.kind in ("ReplicaSet", "Job") and self._made(row.name, f"-{_LETTERS}{{1,10}}|-\\d{{8,}}")
+
+    def _made(self, name: str, suffix: str) -> bool:
+        """Whether a generated name is of this workload, and of none with a longer name."""
+        able = [n for n in self._named if n and name.startswith(n) and re.fullmatch(suffix, name[len(n) :])]
+        return bool(able) and max(able, key=len) == self._name
+
+
+async def _alerts(member: Member, window: TimeRange, step: float) -> Answer[EventItem]:
+    """Alerts that began in the window: those that are active, and those that have ended, as far as
+    Prometheus wrote them down. Raises the first's error if both can't be read."""
+    from aiops_cli.services import alert_history, alerts
+
+    active = await alerts.active([member])
+    past = await alert_history.history([member], window, step=step)
+    statuses = [*active.clusters, *past.clusters]
+    if active.failed and past.failed:
+        error = active.clusters[0].error
+        assert error is not None
+        raise ClusterError(error.message, hint=error.hint, endpoint=error.endpoint)
+    began: dict[tuple[str, int], EventItem] = {}
+    for period in past.rows:
+        at = unix(period.starts_at)
+        if at is not None and not period.started_before:
+            ended = f"until {period.ends_at}" if period.ends_at else "still firing"
+            what = " ".join([period.name, *([period.severity] if period.severity else []), ended])
+            began[period.fingerprint, round(at / 60)] = _alert(
+                member.name, at, period.labels, period.name, what
+            )
+    for alert in active.rows:
+        at = unix(alert.starts_at)
+        if at is None or alert.state == "PENDING":
+            continue
+        told = _active_alert(alert)
+        near = [key for key in began if key[0] == alert.fingerprint and abs(key[1] - at / 60) <= 2]
+        for key in near:
+            at = unix(began.pop(key).time) or at
+        began[alert.fingerprint, round(at / 60)] = _alert(member.name, at, alert.labels, alert.name, told)
+    rows = [row for row in began.values() if window.start <= (unix(row.time) or 0.0) <= window.end]
+    warnings = [w for s in statuses for w in [*s.warnings, *([s.error.message] if s.error else [])]]
+    return Answer(
+        rows,
+        statuses[0].source,
+        warnings=[f"alerts: {w}" for w in dict.fromkeys(warnings)],
+        partial=any(s.status != "SUCCESS" for s in statuses),
+    )
+
+
+def _active_alert(alert: AlertItem) -> str:
+    about = alert.annotations.get("summary") or alert.annotations.get("description")
+    words = [alert.name, *([alert.severity] if alert.severity else []), alert.state.lower()]
+    return " ".join(words) + (f": {about}" if about else "")
+
+
+def _alert(cluster: str, at: float, labels: dict[str, str], name: str, what: str) -> EventItem:
+    """An alert as what its labels say it is about, else as itself."""
+    kind, about = next(((k, labels[n]) for n, k in _ALERT_OBJECTS if labels.get(n)), ("Alert", name))
+    workloads = [v for n in _ALERT_NAMES if (v := labels.get(n)) and v != about]
+    namespace = None if kind in _CLUSTER_SCOPED else labels.get("namespace")
+    return EventItem(
+        cluster,
+        rfc3339(at),
+        "alert",
+        kind,
+        about,
+        namespace,
+        what,
+        name,
+        workloads=[*dict.fromkeys(workloads)],
+    )
