@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
@@ -35,6 +36,15 @@ def one_line(text: str) -> str:
     if text.isprintable():  # which nothing that a terminal obeys is
         return text
     return sanitize(text.replace("\r\n", "⏎").replace("\n", "⏎"))
+
+
+def escaped(document: str) -> str:
+    """JSON, or double-quoted YAML, that says the same and holds nothing a terminal would obey."""
+
+    def escape(match: re.Match[str]) -> str:
+        return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", match[0].encode("utf-16-be")))
+
+    return OBEYED.sub(escape, document)
 
 
 def cells(text: str) -> int:
