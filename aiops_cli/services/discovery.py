@@ -28,6 +28,7 @@ Probe = Callable[[Endpoint], Awaitable[bool]]
 
 _MOST_PROBES = 6
 _MONITORING = "openshift-monitoring"
+_OBSERVABILITY = "openshift-cluster-observability-operator"
 _PLATFORM_ROUTES: tuple[tuple[Signal, str, str], ...] = (
     ("prometheus", "thanos-querier", "thanosPublicURL"),
     ("alertmanager", "alertmanager-main", "alertmanagerPublicURL"),
@@ -154,7 +155,7 @@ class _Survey:
         if openshift:
             await self._platform_routes()
         if "route.openshift.io" in groups:
-            await asyncio.gather(self._loki_stacks(groups), self._tempo_stacks(groups))
+            await asyncio.gather(self._loki_stacks(groups), self._tempo_stacks(groups), self._korrel8r())
         await self._services()
         chosen = await asyncio.gather(*(self._choose(self.found[signal]) for signal in SIGNALS))
         for signal, endpoint in zip(SIGNALS, chosen, strict=True):
@@ -259,6 +260,17 @@ class _Survey:
                     url = f"https://{route.host}/api/traces/v1/{names[0]}/tempo"
                     evidence = f"Route {route.metadata.namespace}/{route.metadata.name}, tenant {names[0]}"
                     self._add("tempo", url, "route", evidence)
+
+    async def _korrel8r(self) -> None:
+        """The Route that an administrator made for the Cluster Observability Operator's Korrel8r: the
+        operator makes none, and through the service proxy it would not see who asks."""
+        path = f"/apis/route.openshift.io/v1/namespaces/{_OBSERVABILITY}/routes/korrel8r"
+        try:
+            route = await self.kube.get(path, _Route)
+        except ClusterError:  # few clusters have it, and few users may look
+            return
+        if route.host:
+            self._add("korrel8r", f"https://{route.host}", "route", f"Route {_OBSERVABILITY}/korrel8r")
 
     async def _resources(self, path: str) -> list[dict[str, Any]]:
         return (await self.attempt(self.kube.get_json(path), {})).get("items") or []
