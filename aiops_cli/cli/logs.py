@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from aiops_cli.cli.log_patterns import patterns
+from aiops_cli.cli.log_tail import tail
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(add_completion=False, help="LogQL over the fleet.", no_args_is_help=True)
 app.command()(patterns)
+app.command()(tail)
 
 
 @app.command()
