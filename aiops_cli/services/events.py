@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiops_cli.errors import AiopsError, ClusterError, UsageError
 from aiops_cli.models.events import CHANGES, TYPES, EventItem
 from aiops_cli.models.result import Answer, FleetResult
-from aiops_cli.models.signals import AlertItem, Change, KubeEvent, Workload
+from aiops_cli.models.signals import Change, KubeEvent, Workload
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
@@ -71,6 +71,7 @@ _ALERT_OBJECTS = (
     ("node", "Node"),
 )
 _ALERT_NAMES = ("service", "service_name", "app", "workload", "container", "job")
+_SAME_START = 120.0
 # The alphabet of generated names: of pods (five letters) and of the hash in a ReplicaSet's name.
 _LETTERS = "[bcdfghjklmnpqrstvwxz2456789]"
 
@@ -172,7 +173,10 @@ async def list_events(
 
     result = await fan_out(members, ask, watch=watch)
     rows = [row for _, row in result.rows]
-    rows.sort(key=lambda r: (r.time, r.cluster, r.namespace or "", r.kind, r.name, r.what))
+    # What was done stands before what came of it in the same second.
+    rows.sort(
+        key=lambda r: (r.time, r.type not in CHANGES, r.cluster, r.namespace or "", r.kind, r.name, r.what)
+    )
     return result.with_rows(rows)
 
 
@@ -256,25 +260,23 @@ async def _alerts(member: Member, window: TimeRange, step: float) -> Answer[Even
         error = active.clusters[0].error
         assert error is not None
         raise ClusterError(error.message, hint=error.hint, endpoint=error.endpoint)
-    began: dict[tuple[str, int], EventItem] = {}
+    began: list[tuple[float, dict[str, str], EventItem]] = []
     for period in past.rows:
         at = unix(period.starts_at)
         if at is not None and not period.started_before:
             ended = f"until {period.ends_at}" if period.ends_at else "still firing"
-            what = " ".join([period.name, *([period.severity] if period.severity else []), ended])
-            began[period.fingerprint, round(at / 60)] = _alert(
-                member.name, at, period.labels, period.name, what
-            )
+            row = _alert(member.name, at, period.labels, period.name, period.severity, ended)
+            began.append((at, period.labels, row))
     for alert in active.rows:
         at = unix(alert.starts_at)
         if at is None or alert.state == "PENDING":
             continue
-        told = _active_alert(alert)
-        near = [key for key in began if key[0] == alert.fingerprint and abs(key[1] - at / 60) <= 2]
-        for key in near:
-            at = unix(began.pop(key).time) or at
-        began[alert.fingerprint, round(at / 60)] = _alert(member.name, at, alert.labels, alert.name, told)
-    rows = [row for row in began.values() if window.start <= (unix(row.time) or 0.0) <= window.end]
+        began = [one for one in began if not _same_start(one[0], one[1], at, alert.labels)]
+        about = alert.annotations.get("summary") or alert.annotations.get("description")
+        told = alert.state.lower() + (f": {about}" if about else "")
+        row = _alert(member.name, at, alert.labels, alert.name, alert.severity, told)
+        began.append((at, alert.labels, row))
+    rows = [row for at, _, row in began if window.start <= at <= window.end]
     warnings = [w for s in statuses for w in [*s.warnings, *([s.error.message] if s.error else [])]]
     return Answer(
         rows,
@@ -284,15 +286,19 @@ async def _alerts(member: Member, window: TimeRange, step: float) -> Answer[Even
     )
 
 
-def _active_alert(alert: AlertItem) -> str:
-    about = alert.annotations.get("summary") or alert.annotations.get("description")
-    words = [alert.name, *([alert.severity] if alert.severity else []), alert.state.lower()]
-    return " ".join(words) + (f": {about}" if about else "")
+def _same_start(at: float, labels: dict[str, str], other_at: float, other_labels: dict[str, str]) -> bool:
+    """Whether Prometheus and Alertmanager tell the same: relabelling may add labels and take some away."""
+    common = labels.keys() & other_labels.keys()
+    return abs(at - other_at) <= _SAME_START and all(labels[k] == other_labels[k] for k in common)
 
 
-def _alert(cluster: str, at: float, labels: dict[str, str], name: str, what: str) -> EventItem:
+def _alert(
+    cluster: str, at: float, labels: dict[str, str], name: str, severity: str | None, told: str
+) -> EventItem:
     """An alert as what its labels say it is about, else as itself."""
     kind, about = next(((k, labels[n]) for n, k in _ALERT_OBJECTS if labels.get(n)), ("Alert", name))
+    words = [name] if kind != "Alert" else []
+    what = " ".join([*words, *([severity] if severity else []), told])
     workloads = [v for n in _ALERT_NAMES if (v := labels.get(n)) and v != about]
     namespace = None if kind in _CLUSTER_SCOPED else labels.get("namespace")
     return EventItem(

@@ -42,13 +42,19 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "normal": ("events",),
     "rollout": _REVISIONS,
     "scaling": ("events", *_REVISIONS),
-    "config": ("configmaps", "secrets", *_REVISIONS),
+    "config": ("configmaps", "secrets"),
     "condition": ("deployments",),
-    "autoscaler": ("horizontalpodautoscalers", "events"),
+    "autoscaler": ("horizontalpodautoscalers",),
     "node": ("nodes",),
     "quota": ("resourcequotas",),
-    "restart": ("pods", "replicasets", "jobs"),
+    "restart": ("pods",),
 }
+_HELPS: dict[str, tuple[str, ...]] = {
+    "config": _REVISIONS[1:],
+    "autoscaler": ("events",),
+    "restart": ("replicasets", "jobs"),
+}
+"""Lists without which a type has all its rows, though less is said of them: nobody need allow them."""
 KUBERNETES_TYPES = frozenset(_NEEDS)
 
 
@@ -61,10 +67,13 @@ class _Lists:
         self._own_only: list[str] = []
         self._failed: dict[str, ClusterError] = {}
 
-    async def read(self, names: Collection[str]) -> None:
-        """Raises ClusterError if none of them can be read."""
-        await asyncio.gather(*(self._one(name) for name in names))
-        if self._failed and len(self._failed) == len(names):
+    async def read(self, needed: set[str], helpful: set[str]) -> None:
+        """Raises ClusterError if nothing that is needed can be read."""
+        await asyncio.gather(*(self._one(name) for name in sorted(needed | helpful)))
+        for name in helpful - needed:
+            self._failed.pop(name, None)
+        self._own_only = [name for name in self._own_only if name in needed]
+        if needed and needed <= self._failed.keys():
             raise next(iter(self._failed.values()))
 
     async def _one(self, name: str) -> None:
@@ -113,7 +122,10 @@ async def timeline(
     """
     wanted = KUBERNETES_TYPES.intersection(types)
     lists = _Lists(source, namespace)
-    await lists.read({name for kind in wanted for name in _NEEDS[kind]})
+    await lists.read(
+        {name for kind in wanted for name in _NEEDS[kind]},
+        {name for kind in wanted for name in _HELPS.get(kind, ())},
+    )
     seen = [changes.kube_event(e) for e in lists["events"] if window.start <= e.at <= window.end]
     revisions = lists["deployments"], lists["replicasets"], lists["controllerrevisions"]
     rolled = changes.rollouts(*revisions, since=window.start - changes.ROLLOUT_SECONDS)
