@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from aiops_cli.analysis.entities import Directory, owner_name
+from aiops_cli.analysis.trace_ids import trace_id_in
 from aiops_cli.models.related import Signal, Subject
 
 if TYPE_CHECKING:
@@ -62,17 +63,11 @@ _NAMES = (
     "exported_job",
     "job",
 )
-_TRACE = ("trace_id", "traceid", "otel_trace_id")
 _OWN = ("namespace", "pod", "container", "node", "service", "job")
 """Labels that a scrape adds of its target, and that an exporter's series then has twice."""
 
 _EXPORTER = re.compile(
     r"(?:.*[-/])?(?:kube-state-metrics|node-exporter|kubelet|cadvisor|kubernetes-nodes|blackbox-exporter)(?:-.*)?"
-)
-_TRACE_ID = re.compile(
-    r"""trace[_.-]?id["']?\s*[:=]\s*["']?([0-9a-f]{16}(?:[0-9a-f]{16})?)(?![0-9a-f])"""
-    r"|\b00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\b",  # W3C traceparent
-    re.IGNORECASE,
 )
 _SUFFIX = {
     "Deployment": "-[a-z0-9]{5,10}-[a-z0-9]{5}",
@@ -104,14 +99,14 @@ def subject_of(
 
     Times in unix seconds.
     """
-    said = {_normal(k): str(v) for k, v in labels.items() if v not in (None, "")}
+    own = {k: str(v) for k, v in labels.items() if v not in (None, "")}
+    said = {_normal(k): v for k, v in own.items()}
     exporter = any(_EXPORTER.fullmatch(said.get(k, "")) for k in ("job", "service", "service_name"))
     if exporter:
         said = _of_an_exporter(said)
     kind, workload = next(((kind, said[k]) for k, kind in _WORKLOAD.items() if k in said), (None, None))
     container = _first(said, _CONTAINER)
     names = [said[k] for k in _NAMES if k in said and not _EXPORTER.fullmatch(said[k])]
-    trace = _first(said, _TRACE)
     return Subject(
         cluster=cluster,
         origin=origin,
@@ -127,8 +122,8 @@ def subject_of(
         container=container,
         node=_first(said, _NODE),
         instance=said.get("instance"),
-        trace_id=trace.lower() if trace and _is_trace_id(trace) else trace_id_in(text),
-        labels={k: str(v) for k, v in labels.items()},
+        trace_id=trace_id_in(text, own),
+        labels=own,
     )
 
 
@@ -163,13 +158,6 @@ def subject_of_object(
         pod=name if is_a == "pod" else None,
         node=name if is_a == "node" else None,
     )
-
-
-def trace_id_in(text: str) -> str | None:
-    """The trace that a log line names: `trace_id=…`, `"traceId": "…"`, or a W3C traceparent."""
-    found = _TRACE_ID.search(text)
-    trace = (found[1] or found[2]).lower() if found else None
-    return trace if trace and trace.strip("0") else None
 
 
 def likeness(subject: Subject) -> tuple[str | None, ...]:
@@ -361,10 +349,6 @@ def _of_an_exporter(said: dict[str, str]) -> dict[str, str]:
         dropped = {"pod", "container"} | ({"namespace"} if not any(k in said for k in _WORKLOAD) else set())
         said = {k: v for k, v in said.items() if k not in dropped}
     return said
-
-
-def _is_trace_id(text: str) -> bool:
-    return re.fullmatch(r"[0-9a-fA-F]{1,32}", text) is not None and bool(text.strip("0"))
 
 
 def _stems(subject: Subject) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from aiops_cli.analysis.subjects import Map, Place, subject_of
 from aiops_cli.errors import AiopsError, ClusterError, NotAvailableError
+from aiops_cli.models.events import TYPES
 from aiops_cli.models.related import RelatedItem, Signal, Subject
 from aiops_cli.models.result import Answer, FleetResult, Origin
 from aiops_cli.models.signals import Change, KubeEvent, Workload
@@ -34,14 +35,6 @@ from aiops_cli.services.times import rfc3339
 __all__ = ["Scene", "related", "subject_of"]
 
 T = TypeVar("T")
-_SOURCES: dict[Signal, str] = {
-    "metric": "metrics",
-    "alert": "alerts",
-    "log": "logs",
-    "trace": "traces",
-    "event": "events",
-    "object": "objects",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +72,16 @@ class _Look:
         self.window = TimeRange(min(s.start for s in subjects), max(s.end for s in subjects))
         self.gaps: dict[str, AiopsError] = {}
         self.answered: set[str] = set()
+        self.lacks: list[str] = []
 
     async def answer(self) -> Answer[RelatedItem]:
         """Raises the first failure if nothing at all was answered."""
         pods: list[Workload] | None
-        events: list[KubeEvent] | None
-        changes: list[Change] | None
+        events: list[KubeEvent | Change] | None
         alerts: KnownAlerts | None
-        pods, events, changes, alerts = await asyncio.gather(
+        pods, events, alerts = await asyncio.gather(
             self.read("objects", self._workloads),
             self.read("events", self._events),
-            self.read("events", self._changes),
             self.read("alerts", lambda: known_alerts(self.member, self.window, self.scene.step)),
         )
         self.map = Map(self.member.name, pods or [])
@@ -97,16 +89,15 @@ class _Look:
         for subject in self.subjects:
             place = self.map.locate(subject)
             places.setdefault((place.text, subject.trace_id), (subject, place))
-        parts = await asyncio.gather(
-            *(self._told(s, p, events or [], changes or [], alerts) for s, p in places.values())
-        )
+        parts = await asyncio.gather(*(self._told(s, p, events or [], alerts) for s, p in places.values()))
         real = [e for s, e in self.gaps.items() if s != "korrel8r" and not isinstance(e, NotAvailableError)]
         if self.gaps and not self.answered - {"korrel8r"}:
             raise real[0] if real else next(iter(self.gaps.values()))
         rows = [item for part in parts for item in part]
         notes = [f"{source}: {error.message}" for source, error in self.gaps.items()]
+        notes += dict.fromkeys(self.lacks)
         origin: Origin = "bundle" if self.member.origin == "bundle" else "live"
-        return Answer(rows, origin, warnings=notes, partial=bool(real))
+        return Answer(rows, origin, warnings=notes, partial=bool(real or self.lacks))
 
     async def read(self, source: str, ask: Callable[[], Awaitable[T]]) -> T | None:
         """What was asked; None where it failed, which is kept as a gap. Another way is tried once."""
@@ -124,20 +115,24 @@ class _Look:
         return found
 
     async def _workloads(self) -> list[Workload]:
-        return (await (await self.member.kube()).workloads()).rows
+        return self._rows("objects", await (await self.member.kube()).workloads())
 
-    async def _events(self) -> list[KubeEvent]:
-        return (await (await self.member.kube()).events(self.window)).rows
+    async def _events(self) -> list[KubeEvent | Change]:
+        kube = await self.member.kube()
+        types = frozenset(TYPES) - {"alert"}
+        return self._rows("events", await kube.timeline(self.window, types))
 
-    async def _changes(self) -> list[Change]:
-        return (await (await self.member.kube()).changes(self.window)).rows
+    def _rows(self, source: str, answer: Answer[T]) -> list[T]:
+        """The rows of an answer that may lack some, which is then told."""
+        if answer.partial:
+            self.lacks += [f"{source}: {warning}" for warning in answer.warnings]
+        return answer.rows
 
     async def _told(
         self,
         subject: Subject,
         place: Place,
-        events: Sequence[KubeEvent],
-        changes: Sequence[Change],
+        events: Sequence[KubeEvent | Change],
         alerts: KnownAlerts | None,
     ) -> list[RelatedItem]:
         window = TimeRange(subject.start, subject.end)
@@ -150,7 +145,7 @@ class _Look:
             )
 
         async def logs() -> list[Found]:
-            return await logs_of(await self.member.logs(), place, window, commands)
+            return await logs_of(self.member, place, window, commands)
 
         async def traces() -> list[Found]:
             source = await self.member.traces()
@@ -168,7 +163,7 @@ class _Look:
             "alert": alerts_of(alerts, place, subject, self.map, commands) if alerts else [],
             "log": lines or [],
             "trace": spans or [],
-            "event": events_of(events, changes, place, subject, commands),
+            "event": events_of(events, place, subject, commands),
             "object": objects_of(place, subject, commands),
         }
         items = [self._item(subject, place, signal, f) for signal, rows in found.items() for f in rows]

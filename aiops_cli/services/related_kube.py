@@ -14,6 +14,7 @@ from aiops_cli.services.related_found import Found, counted
 
 _CHANGES = 3
 _PODS = 3
+_NODES = 3
 
 
 def concerns(place: Place, kind: str, name: str, namespace: str) -> bool:
@@ -34,29 +35,55 @@ def concerns(place: Place, kind: str, name: str, namespace: str) -> bool:
 
 
 def events_of(
-    events: Sequence[KubeEvent], changes: Sequence[Change], place: Place, subject: Subject, commands: Commands
+    rows: Sequence[KubeEvent | Change], place: Place, subject: Subject, commands: Commands
 ) -> list[Found]:
-    """Each change, then the events in one line."""
-    ours = [e for e in events if concerns(place, e.kind, e.name, e.namespace) and _inside(e.at, subject)]
-    changed = [c for c in changes if concerns(place, c.kind, c.name, c.namespace) and _inside(c.at, subject)]
-    space = (option("--namespace", place.namespace),) if place.namespace and place.about != "node" else ()
-    command = commands.timed("events", *space)
+    """Each change, then the events in one line; those of the place's nodes apart."""
+    if place.about == "cluster":
+        return []
+    inside = [row for row in rows if subject.start <= row.at <= subject.end]
+    ours = [r for r in inside if r.kind != "Node" and _told_of(place, r)]
+    found = _in_short(ours, subject, commands.timed("events", *_events_words(place)))
+    for node in place.nodes[:_NODES]:
+        of_node = [r for r in inside if r.kind == "Node" and r.name == node]
+        found += _in_short(of_node, subject, commands.timed("events", f"node/{node}"))
+    return found
+
+
+def _told_of(place: Place, row: KubeEvent | Change) -> bool:
+    if concerns(place, row.kind, row.name, row.namespace):
+        return True
+    about = row.workloads if isinstance(row, Change) else []
+    return place.about == "workload" and place.name in about and place.namespace in (None, row.namespace)
+
+
+def _events_words(place: Place) -> list[str]:
+    space = [option("--namespace", place.namespace)] if place.namespace and place.about != "node" else []
+    if place.about == "namespace":
+        return space
+    kind = "Node" if place.about == "node" else place.kind
+    return [f"{kind}/{place.name}" if kind else place.name, *space]
+
+
+def _in_short(rows: Sequence[KubeEvent | Change], subject: Subject, command: str) -> list[Found]:
+    changed = sorted((r for r in rows if isinstance(r, Change)), key=lambda c: abs(c.at - subject.at))
+    events = [r for r in rows if isinstance(r, KubeEvent)]
     found = [
         Found(1, c.at, _cut(f"{c.what} of {c.kind} {c.name}: {c.detail}".rstrip(": ")), command)
-        for c in sorted(changed, key=lambda c: abs(c.at - subject.at))[:_CHANGES]
+        for c in changed[:_CHANGES]
     ]
     if len(changed) > _CHANGES:
-        found.append(Found(len(changed) - _CHANGES, None, f"{len(changed) - _CHANGES} more changes", command))
-    if ours:
-        warnings = [e for e in ours if e.type == "Warning"]
-        reasons = Counter(e.reason for e in warnings or ours)
-        telling = next(e for e in warnings or ours if e.reason == reasons.most_common(1)[0][0])
+        more = len(changed) - _CHANGES
+        found.append(Found(more, None, counted(more, "more change"), command))
+    if events:
+        warnings = [e for e in events if e.type == "Warning"]
+        reasons = Counter(e.reason for e in warnings or events)
+        telling = next(e for e in warnings or events if e.reason == reasons.most_common(1)[0][0])
         bad = f", {len(warnings)} of them warnings" if warnings else ""
         summary = (
-            f"{counted(len(ours), 'event')}{bad}; {telling.reason} of {telling.kind} {telling.name}: "
+            f"{counted(len(events), 'event')}{bad}; {telling.reason} of {telling.kind} {telling.name}: "
             f"{telling.message}"
         )
-        found.append(Found(len(ours), telling.at, _cut(summary), command))
+        found.append(Found(len(events), telling.at, _cut(summary), command))
     return found
 
 
@@ -88,7 +115,7 @@ def objects_of(place: Place, subject: Subject, commands: Commands) -> list[Found
             pod.namespace,
             f"Pod {pod.pod}: {pod.phase}{where}, {counted(pod.restarts, 'restart')}",
         )
-    for node in place.nodes[:_PODS]:
+    for node in place.nodes[:_NODES]:
         add("Node", node, None, f"Node {node}")
     return found
 
@@ -106,10 +133,6 @@ def _pods_in_short(pods: Iterable[Workload]) -> str:
     return (
         f"{counted(len(listed), 'pod')} ({states}){on}, {counted(sum(p.restarts for p in listed), 'restart')}"
     )
-
-
-def _inside(at: float, subject: Subject) -> bool:
-    return subject.start <= at <= subject.end
 
 
 def _cut(text: str, length: int = 240) -> str:

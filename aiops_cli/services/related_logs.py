@@ -6,14 +6,17 @@ import asyncio
 import json
 import re
 from collections import Counter
+from contextlib import aclosing
 
 from aiops_cli.analysis.logs import Templates
 from aiops_cli.analysis.subjects import Place, literal
+from aiops_cli.errors import NotAvailableError
 from aiops_cli.models.signals import LogEntry
 from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.fleet import Member
 from aiops_cli.services.related_commands import Commands, matcher, one_of, quoted, selector
 from aiops_cli.services.related_found import Found, counted
-from aiops_cli.sources.base import LogsSource
+from aiops_cli.sources.base import PagedLines
 
 LINES = 1000
 """Lines read of each kind; more are told as so many and more."""
@@ -34,6 +37,7 @@ _NAMED = (
     "k8s_container_name",
 )
 _GIST = 140
+_ALL = 0  # `logs query --limit 0` gives all lines
 
 
 def selectors(place: Place, names: set[str]) -> list[list[str]]:
@@ -64,19 +68,35 @@ def _matched(label: str, patterns: list[str], *, exact: bool = False) -> str:
     return one_of(label, patterns)
 
 
-async def logs_of(source: LogsSource, place: Place, window: TimeRange, commands: Commands) -> list[Found]:
-    """Errors first, then all lines; nothing where the place wrote none."""
-    names = set((await source.labels(window)).rows)
-    for matchers in selectors(place, names)[:3]:
+async def logs_of(member: Member, place: Place, window: TimeRange, commands: Commands) -> list[Found]:
+    """Errors first, then all lines; nothing where the place wrote none. Raises ClusterError."""
+    source = await member.log_lines()
+    for matchers in selectors(place, await _names(member, window))[:3]:
         every = selector("", matchers)
-        lines = (await source.query_range(every, window, LINES)).rows
+        lines = await _read(source, every, window)
         if lines:
             return await _told(source, matchers, lines, window, commands)
     return []
 
 
+async def _names(member: Member, window: TimeRange) -> set[str]:
+    """The stream labels there are; pod logs by the Kubernetes API have these two."""
+    try:
+        return set((await (await member.logs()).labels(window)).rows)
+    except NotAvailableError:
+        return {"namespace", "pod"}
+
+
+async def _read(source: PagedLines, expr: str, window: TimeRange) -> list[LogEntry]:
+    entries: list[LogEntry] = []
+    async with aclosing(source.pages(expr, window, LINES)) as pages:
+        async for page in pages:
+            entries += [LogEntry(ns, labels, line, metadata) for ns, line, labels, metadata in page.rows]
+    return entries
+
+
 async def _told(
-    source: LogsSource, matchers: list[str], lines: list[LogEntry], window: TimeRange, commands: Commands
+    source: PagedLines, matchers: list[str], lines: list[LogEntry], window: TimeRange, commands: Commands
 ) -> list[Found]:
     every = selector("", matchers)
     if sum("level" in line.labels for line in lines) * 2 > len(lines):
@@ -85,26 +105,20 @@ async def _told(
         failing = selector("", [*matchers, _matched("level", known)])
     else:
         failing = f"{every} |~ {quoted(ERRORS)}"
-    errors = (await source.query_range(failing, window, LINES)).rows
+    errors = await _read(source, failing, window)
     found: list[Found] = []
     if errors:
         text, often = await asyncio.to_thread(most_frequent, errors)
-        first = min(e.ns for e in errors) / 1e9
-        summary = f"{counted(len(errors), 'error line', LINES)}; {often} like: {text}"
-        limit = str(max(100, len(errors)))
-        found.append(
-            Found(len(errors), first, summary, commands.timed("logs", "query", failing, "--limit", limit))
-        )
-    limit = str(max(100, len(lines)))
-    found.append(
-        Found(
-            len(lines),
-            min(e.ns for e in lines) / 1e9,
-            f"{counted(len(lines), 'line', LINES)} in all",
-            commands.timed("logs", "query", every, "--limit", limit),
-        )
-    )
+        summary = f"{counted(len(errors), 'error line', LINES)}, {often} like: {text}"
+        found.append(_found(errors, summary, failing, commands))
+    found.append(_found(lines, f"{counted(len(lines), 'line', LINES)} in all", every, commands))
     return found
+
+
+def _found(lines: list[LogEntry], summary: str, expr: str, commands: Commands) -> Found:
+    limit = _ALL if len(lines) >= LINES else max(100, len(lines))
+    first = min(e.ns for e in lines) / 1e9
+    return Found(len(lines), first, summary, commands.timed("logs", "query", expr, "--limit", str(limit)))
 
 
 def most_frequent(entries: list[LogEntry]) -> tuple[str, int]:
