@@ -7,48 +7,72 @@ from typing import Annotated
 import typer
 
 from aiops_cli.cli.log_patterns import patterns
+from aiops_cli.cli.log_query import query
 from aiops_cli.cli.log_tail import tail
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(add_completion=False, help="LogQL over the fleet.", no_args_is_help=True)
+app.command()(query)
 app.command()(patterns)
 app.command()(tail)
 
 
 @app.command()
-def query(
+def labels(
     ctx: typer.Context,
-    expr: Annotated[
-        str, typer.Argument(help='LogQL, such as {namespace="shop"} |= "error".', metavar="LOGQL")
-    ],
-    limit: Annotated[int, typer.Option("--limit", help="Lines a cluster.")] = 100,
-    forward: Annotated[bool, typer.Option("--forward", help="Oldest first.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(help="Show the values of this label.", metavar="[NAME]")
+    ] = None,
+    match: Annotated[
+        str, typer.Option("--match", help="Only values in streams that match this selector.")
+    ] = "",
 ) -> None:
-    """Lines of every chosen cluster, merged in time order."""
+    """Stream label names, or one label's values."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.log_views import log_view
+        from aiops_cli.cli.views import LABELS, VALUES, Word
         from aiops_cli.services import logs
-        from aiops_cli.sources.base import Direction
 
-        direction: Direction = "forward" if forward else "backward"
-        found = await logs.query(
-            session.members, expr, session.window(), limit, direction, watch=session.watcher()
-        )
-        return session.emit(log_view(session.zone), found)
+        window = session.window()
+        if name is None:
+            found = await logs.labels(session.members, window)
+        else:
+            found = await logs.label_values(session.members, name, window, match)
+        view = LABELS if name is None else VALUES
+        return session.emit(view, found.with_rows([Word(c, v) for c, v in found.rows]))
+
+    execute(ctx, body)
+
+
+Selector = Annotated[
+    str, typer.Argument(help='A stream selector, such as {namespace="shop"}.', metavar="SELECTOR")
+]
+
+
+@app.command()
+def series(ctx: typer.Context, selector: Selector) -> None:
+    """The streams that match, by their labels."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.views import SERIES, LabelSet
+        from aiops_cli.services import logs
+
+        found = await logs.series(session.members, selector, session.window())
+        rows = [LabelSet(c, logs.shown_labels(labels, {})) for c, labels in found.rows]
+        return session.emit(SERIES, found.with_rows(rows))
 
     execute(ctx, body)
 
 
 @app.command()
-def labels(ctx: typer.Context) -> None:
-    """Stream label names."""
+def stats(ctx: typer.Context, selector: Selector) -> None:
+    """How many streams, chunks, lines and bytes a selector has in the window, before you ask for them."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.views import LABELS, Word
-        from aiops_cli.services import logs
+        from aiops_cli.cli.log_views import STATS
+        from aiops_cli.services import log_stats
 
-        found = await logs.labels(session.members, session.window())
-        return session.emit(LABELS, found.with_rows([Word(c, v) for c, v in found.rows]))
+        found = await log_stats.stats(session.members, selector, session.window(), watch=session.watcher())
+        return session.emit(STATS, found)
 
     execute(ctx, body)

@@ -30,3 +30,9 @@ def default_step(span: float, scrape_interval: float = 15) -> float:
     """The round step, not below the scrape interval, that gives about 250 points over `span` seconds."""
     wanted = max(span / TARGET_POINTS, scrape_interval)
     return next((float(s) for s in _NICE_STEPS if s >= wanted), math.ceil(wanted / 86400) * 86400.0)
+
+
+def nanoseconds(seconds: float) -> int:
+    """Nanoseconds of unix seconds, to the microsecond: a float64 holds no more today."""
+    whole = int(seconds // 1)
+    return whole * 10**9 + round((seconds - whole) * 1e6) * 1000

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiops_cli.errors import ClusterError
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import LogEntry
-from aiops_cli.models.timerange import TimeRange
+from aiops_cli.models.timerange import TimeRange, nanoseconds
 from aiops_cli.services.bundle import RecordedLogs, not_recorded
 from aiops_cli.services.recorded_query import parse_logql
 from aiops_cli.sources.base import Direction, Labels, LogRow, LogStats
@@ -31,7 +31,7 @@ class RecordedLogSource:
         if not self._logs:
             raise not_recorded("any log line", [])
         matches, filters = parse_logql(expr)
-        start, end = window.start * 1e9, window.end * 1e9
+        start, end = nanoseconds(window.start), nanoseconds(window.end)
         seen: dict[tuple[int, str, str], LogEntry] = {}
         for part in self._logs:
             wanted = [matches(labels) for labels in part.streams]

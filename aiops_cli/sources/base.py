@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from aiops_cli.models.alerts import AlertRule
 from aiops_cli.models.metric_row import Described, ExemplarSeries, MetricRow
@@ -138,17 +138,8 @@ class LogStats:
     bytes: int | None
 
 
-class LogLines(Protocol):
-    """Log lines in time order of `direction`, at most `limit` of them, of [start, end)."""
-
-    async def query_range(
-        self, expr: str, window: TimeRange, limit: int, direction: Direction = "backward"
-    ) -> Answer[LogEntry]: ...
-
-
-@runtime_checkable
 class PagedLines(Protocol):
-    """Log lines that come page by page."""
+    """Log lines page by page, in time order of `direction`, at most `limit` of them, of [start, end)."""
 
     def pages(
         self,
@@ -160,12 +151,18 @@ class PagedLines(Protocol):
         most: int = 5_000,
         lanes: int = 4,
     ) -> AsyncGenerator[Answer[LogRow], None]:
-        """The lines as they come, at most `most` a page, `lanes` parts of the window at once."""
+        """Pages of at most `most` lines; `lanes` parts of the window may be asked at once."""
         ...
 
 
-class LogsSource(LogLines, PagedLines, Protocol):
+class LogsSource(PagedLines, Protocol):
     """LogQL."""
+
+    async def query_range(
+        self, expr: str, window: TimeRange, limit: int, direction: Direction = "backward"
+    ) -> Answer[LogEntry]:
+        """All pages as one."""
+        ...
 
     async def metric(self, expr: str, at: float) -> Answer[Series]:
         """A metric query at one time."""

@@ -13,7 +13,7 @@ import msgspec
 from aiops_cli.errors import ClusterError, ErrorCode, UsageError
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import LogEntry
-from aiops_cli.models.timerange import TimeRange
+from aiops_cli.models.timerange import TimeRange, nanoseconds
 from aiops_cli.sources.base import Direction, Labels, LogRow, LogStats
 from aiops_cli.sources.loki_decode import by_time, decode_rows
 from aiops_cli.sources.loki_pages import Pages
@@ -111,7 +111,7 @@ class LokiSource:
 
     async def metric(self, expr: str, at: float) -> Answer[Series]:
         """A metric query at one time: one point a series."""
-        params = [("query", expr), ("time", str(_ns(at)))]
+        params = [("query", expr), ("time", str(nanoseconds(at)))]
         return self._samples(await self._ask("/query", params, expr))
 
     async def metric_range(self, expr: str, window: TimeRange, step: float) -> Answer[Series]:
@@ -158,7 +158,7 @@ class LokiSource:
         Each page has the warnings that are new, and is partial once lines are known to be missing.
         """
         forward = direction == "forward"
-        start, end = _ns(window.start), _ns(window.end)
+        start, end = nanoseconds(window.start), nanoseconds(window.end)
         return Pages(self, expr, start, end, limit, forward=forward, most=most, lanes=lanes).read()
 
     async def fetch(
@@ -251,10 +251,4 @@ def invalid_logql(expr: str, text: str, endpoint: str | None = None) -> UsageErr
 
 
 def _during(window: TimeRange) -> list[tuple[str, str]]:
-    return [("start", str(_ns(window.start))), ("end", str(_ns(window.end)))]
-
-
-def _ns(seconds: float) -> int:
-    """Nanoseconds of unix seconds, to the microsecond: a float64 holds no more today."""
-    whole = int(seconds // 1)
-    return whole * 10**9 + round((seconds - whole) * 1e6) * 1000
+    return [("start", str(nanoseconds(window.start))), ("end", str(nanoseconds(window.end)))]

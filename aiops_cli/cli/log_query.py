@@ -1,0 +1,250 @@
+"""`aiops logs query`: lines as they come, lines with their neighbours, or the numbers of a metric query."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aiops_cli.cli.options import FORMATS
+from aiops_cli.cli.runtime import Session, execute
+from aiops_cli.errors import UsageError
+from aiops_cli.models.result import FleetResult
+from aiops_cli.render.text import one_line
+
+if TYPE_CHECKING:
+    from aiops_cli.render.log_lines import LogWriter
+    from aiops_cli.services.log_merge import Block, LogStream
+    from aiops_cli.sources.base import LogRow
+
+_MOST_MATCHES = 5_000
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What the command's own flags say."""
+
+    expr: str
+    limit: int
+    forward: bool
+    instant: bool
+    context_lines: int
+    levels: frozenset[str] | None
+    labels: bool
+    unsafe: bool
+
+
+def query(
+    ctx: typer.Context,
+    expr: Annotated[
+        str,
+        typer.Argument(
+            help='LogQL: {namespace="shop"} |= "error", or numbers: sum by (app) (rate({namespace="shop"}[5m])).',
+            metavar="LOGQL",
+        ),
+    ],
+    limit: Annotated[int, typer.Option("--limit", help="Lines a cluster; 0 for all.")] = 100,
+    forward: Annotated[bool, typer.Option("--forward", help="Oldest first.")] = False,
+    context_lines: Annotated[
+        int,
+        typer.Option(
+            "--context-lines", "-C", help="So many lines of the stream before and after each.", min=0
+        ),
+    ] = 0,
+    level: Annotated[
+        str | None,
+        typer.Option("--level", help="Only lines of these levels (error,warn), of those that were fetched."),
+    ] = None,
+    instant: Annotated[
+        bool,
+        typer.Option("--instant", help="A metric query at one time (--to, or now), not over the window."),
+    ] = False,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Tables and CSV without labels.")] = False,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="With -o raw: bytes as they are, terminal escapes too.")
+    ] = False,
+) -> None:
+    """Lines of every chosen cluster, merged in time order, printed as they come; or a metric query's numbers.
+
+    `--fields level,msg,trace_id` shows fields of JSON and logfmt lines, structured metadata and labels as
+    columns. `-o raw` prints lines alone.
+    """
+
+    async def body(session: Session) -> int:
+        from aiops_cli.services.log_fields import parse_levels
+        from aiops_cli.services.log_syntax import check_logql, is_metric
+
+        _check_format(session.format, unsafe)
+        check_logql(expr)
+        levels = parse_levels(level) if level else None
+        asked = _Asked(expr, limit, forward, instant, context_lines, levels, not no_labels, unsafe)
+        if is_metric(expr):
+            return await _numbers(session, asked)
+        if instant:
+            raise UsageError("--instant is for metric queries", hint="leave it out to see lines")
+        if context_lines:
+            return await _neighbours(session, asked)
+        return await _lines(session, asked)
+
+    execute(ctx, body, free_output=True)
+
+
+def _check_format(form: str, unsafe: bool) -> None:
+    known = (*FORMATS, "raw")
+    if form not in known:
+        raise UsageError(f"unknown output format {form!r}", hint=f"one of: {', '.join(known)}")
+    if unsafe and form != "raw":
+        raise UsageError("--unsafe is for -o raw alone", hint="add -o raw, or leave --unsafe out")
+
+
+async def _lines(session: Session, asked: _Asked) -> int:
+    stream = _stream(session, asked)
+    collected: Block = []
+    writer = _writer(session, asked)
+    seen = 0
+    async with aclosing(stream.blocks()) as blocks:
+        async for block in blocks:
+            seen += len(block)
+            block = _of_level(block, asked.levels)
+            if writer is None:
+                collected += block
+            else:
+                writer.write(block)
+    result = _result(stream, len(collected) if writer is None else writer.printed)
+    if writer is None:
+        _emit(session, [(c, r, None) for c, r in collected], result)
+    else:
+        writer.finish(result)
+    return _end(session, asked, result, seen)
+
+
+async def _neighbours(session: Session, asked: _Asked) -> int:
+    from aiops_cli.services.log_context import with_context
+
+    if not 0 < asked.limit <= _MOST_MATCHES:
+        raise UsageError(
+            f"--context-lines shows at most {_MOST_MATCHES} matches", hint="--limit 100, or leave it out"
+        )
+    writer = _writer(session, asked)
+    stream = _stream(session, asked)
+    matches: dict[str, list[LogRow]] = {}
+    seen = 0
+    async with aclosing(stream.blocks()) as blocks:
+        async for block in blocks:
+            seen += len(block)
+            for cluster, row in _of_level(block, asked.levels):
+                matches.setdefault(cluster, []).append(row)
+    found = await with_context(
+        session.members, asked.expr, session.window(), matches, asked.context_lines, watch=session.watcher()
+    )
+    shown = found.rows if asked.forward else found.rows[::-1]
+    beside = {s.name: s for s in found.clusters if s.status != "SUCCESS"}
+    statuses = [beside.get(s.name, s) for s in stream.statuses]
+    result = FleetResult[Any]([g for _, g in shown], statuses)
+    if writer is None:
+        rows = [(c, r, m) for c, g in shown for r, m in zip(g.rows, g.matched, strict=True)]
+        _emit(session, rows, result)
+    else:
+        for cluster, group in shown:
+            writer.separate()
+            writer.write([(cluster, row) for row in group.rows], group.matched)
+        writer.finish(result)
+    return _end(session, asked, result, seen)
+
+
+async def _numbers(session: Session, asked: _Asked) -> int:
+    from aiops_cli.cli.metric_views import metric_view, range_view
+    from aiops_cli.services import logs, metrics, times
+
+    if session.format == "raw":
+        raise UsageError("-o raw is for log lines", hint="-o csv has the numbers alone")
+    if asked.context_lines or asked.levels:
+        raise UsageError(
+            "--context-lines and --level are for log lines", hint="leave out the function around the selector"
+        )
+    if asked.instant:
+        at = times.parse_time(session.options.end or "now", session.now, session.zone)
+        result = metrics.rows(await logs.metric(session.members, asked.expr, at, watch=session.watcher()))
+        return session.emit(metric_view(result.rows), result)
+    window = session.window()
+    step = session.step(window)
+    result = metrics.rows(
+        await logs.metric_range(session.members, asked.expr, window, step, watch=session.watcher())
+    )
+    return session.emit(range_view(result.rows), result)
+
+
+def _stream(session: Session, asked: _Asked) -> LogStream:
+    from aiops_cli.services import logs
+
+    return logs.stream(
+        session.members,
+        asked.expr,
+        session.window(),
+        asked.limit,
+        "forward" if asked.forward else "backward",
+        watch=session.watcher(),
+    )
+
+
+def _writer(session: Session, asked: _Asked) -> LogWriter | None:
+    """None where all rows are needed before the first can be printed: YAML, and --sort."""
+    from aiops_cli.render import colour
+    from aiops_cli.render.log_lines import STREAMED, LogWriter
+
+    if session.format not in STREAMED or session.options.sort:
+        return None
+    painted = session.format in ("table", "wide") and colour.wanted(sys.stdout)
+    return LogWriter(
+        sys.stdout, session.style(), session.zone, labels=asked.labels, colour=painted, unsafe=asked.unsafe
+    )
+
+
+def _of_level(block: Block, levels: frozenset[str] | None) -> Block:
+    from aiops_cli.services.log_fields import level_of
+
+    return block if levels is None else [item for item in block if level_of(item[1]) in levels]
+
+
+def _result(stream: LogStream, rows: int) -> FleetResult[Any]:
+    """The statuses; of the rows, which were printed, only whether there were any is still of use."""
+    return FleetResult([None] * min(rows, 1), stream.statuses)
+
+
+def _emit(session: Session, rows: list[tuple[str, LogRow, bool | None]], result: FleetResult[Any]) -> None:
+    """All rows at once, sorted as --sort says."""
+    from aiops_cli.cli.log_views import field_view, log_view
+    from aiops_cli.render.output import render
+    from aiops_cli.services import logs
+    from aiops_cli.services.log_fields import FieldReader
+
+    style = session.style()
+    if style.fields:
+        reader = FieldReader(style.fields)
+        picked = [dict(zip(reader.names, reader.read(c, r), strict=True)) for c, r, _ in rows]
+        sys.stdout.write(render(field_view(reader.names), result.with_rows(picked), style))
+    else:
+        items = [logs.item(c, r) for c, r, _ in rows]
+        sys.stdout.write(render(log_view(session.zone), result.with_rows(items), style))
+    sys.stdout.flush()
+
+
+def _end(session: Session, asked: _Asked, result: FleetResult[Any], seen: int) -> int:
+    """Tell on stderr what is missing and what was left out, and give the exit code."""
+    quiet = session.options.quiet
+    if asked.levels is not None and seen and not quiet:
+        levels = ", ".join(sorted(asked.levels))
+        print(
+            one_line(
+                f"note: --level looks at the {seen} lines that were fetched ({levels}); "
+                "to look further, filter in the query or raise --limit"
+            ),
+            file=sys.stderr,
+        )
+    if not result.rows and not result.failed and not quiet and session.format not in ("json", "yaml"):
+        print("nothing found", file=sys.stderr)
+    session.explain(result)
+    return int(session.exit_code(result))

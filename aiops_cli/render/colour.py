@@ -1,0 +1,19 @@
+"""Colour by level, where a terminal shows it and nobody has switched it off (https://no-color.org)."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+_CODES = {"fatal": "1;31", "error": "31", "warn": "33", "debug": "2", "trace": "2"}
+
+
+def wanted(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal that takes colour. NO_COLOR, unless empty, says no."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, level: str | None) -> str:
+    """Text in the colour of its level; most levels have none."""
+    code = _CODES.get(level or "")
+    return f"\033[{code}m{text}\033[0m" if code else text

@@ -1,0 +1,200 @@
+"""Lines of many clusters as one stream in time order, page by page, each cluster's next page on its way.
+
+Memory holds two pages a cluster at most; with many clusters their pages are smaller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from aiops_cli.errors import AiopsError, ClusterError, UsageError
+from aiops_cli.models.result import Answer, ClusterStatus, ErrorInfo, Origin
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.fanout import Progress, Watcher, failure_of, status_of
+from aiops_cli.services.fleet import Member
+from aiops_cli.sources.base import Direction, LogRow
+
+_HELD_ROWS = 40_000  # of all clusters together, times two
+_FEWEST, _MOST = 500, 5_000  # lines a page
+_LANES = 8  # parts of windows asked at once, of all clusters together
+_TICK_SECONDS = 0.3
+
+Block = list[tuple[str, LogRow]]
+"""Consecutive rows of the merged stream, each with its cluster."""
+
+
+class LogStream:
+    """The answer to one log query. Read `blocks` to the end; then `statuses` says what came of each cluster."""
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        expr: str,
+        window: TimeRange,
+        limit: int,
+        direction: Direction,
+        *,
+        watch: Watcher | None = None,
+    ) -> None:
+        self._members = members
+        self._ask = (expr, window, limit, direction)
+        self._sign = 1 if direction == "forward" else -1
+        self._watch = watch
+        self._feeds: list[_Feed] = []
+
+    @property
+    def statuses(self) -> list[ClusterStatus]:
+        return [f.status() for f in self._feeds]
+
+    async def blocks(self) -> AsyncGenerator[Block, None]:
+        """Rows in order. Raises UsageError, before any row, if every cluster refuses the query itself."""
+        number = max(len(self._members), 1)
+        most = max(_FEWEST, min(_MOST, _HELD_ROWS // number))
+        lanes = max(1, min(4, _LANES // number))
+        self._feeds = [_Feed(m, self._pages(m, most, lanes)) for m in self._members]
+        try:
+            await self._begin()
+            refusals = [f.error for f in self._feeds if isinstance(f.error, UsageError)]
+            if refusals and len(refusals) == len(self._feeds):
+                raise refusals[0]
+            while block := await self._next():
+                yield block
+        finally:
+            await asyncio.gather(*(f.close() for f in self._feeds))
+
+    async def _begin(self) -> None:
+        """Every cluster's first page."""
+        loads = [asyncio.ensure_future(f.load()) for f in self._feeds]
+        pending = set(loads)
+        try:
+            while pending:
+                _, pending = await asyncio.wait(pending, timeout=_TICK_SECONDS)
+                if self._watch is not None:
+                    waiting = [
+                        f.member.name for f, load in zip(self._feeds, loads, strict=True) if load in pending
+                    ]
+                    self._watch(Progress(len(loads), len(loads) - len(waiting), waiting))
+        finally:
+            for load in pending:
+                load.cancel()
+
+    async def _next(self) -> Block:
+        """What can be told now: all rows up to the nearest end of a page in hand."""
+        await asyncio.gather(*(f.load() for f in self._feeds if not f.rows))
+        live = [(i, f) for i, f in enumerate(self._feeds) if f.rows]
+        if not live:
+            return []
+        last, owner = min((self._sign * f.rows[-1][0], i) for i, f in live)
+        block: Block = []
+        for i, feed in live:
+            side = bisect_right if i <= owner else bisect_left
+            cut = side(feed.rows, last, key=lambda row: self._sign * row[0])
+            name = feed.member.name
+            block += [(name, row) for row in feed.take(cut)]
+        if len(live) > 1:
+            block.sort(key=lambda item: item[1][0], reverse=self._sign < 0)
+        return block
+
+    async def _pages(self, member: Member, most: int, lanes: int) -> AsyncGenerator[Answer[LogRow], None]:
+        """A cluster's pages; asked once more where it knows another way, unless it has answered already."""
+        answered = False
+        try:
+            async for page in self._read(member, most, lanes):
+                answered = True
+                yield page
+            return
+        except ClusterError as error:
+            if answered or not await member.recover(error):
+                raise
+        async for page in self._read(member, most, lanes):
+            yield page
+
+    async def _read(self, member: Member, most: int, lanes: int) -> AsyncGenerator[Answer[LogRow], None]:
+        expr, window, limit, direction = self._ask
+        source = await member.log_lines()
+        async with aclosing(source.pages(expr, window, limit, direction, most=most, lanes=lanes)) as pages:
+            async for page in pages:
+                yield page
+
+
+class _Feed:
+    """One cluster's part of the stream: `rows` in hand, the next page on its way, and how it ended."""
+
+    def __init__(self, member: Member, pages: AsyncGenerator[Answer[LogRow], None]) -> None:
+        self.member = member
+        self.rows: list[LogRow] = []
+        self.error: AiopsError | None = None
+        self._pages = pages
+        self._given = 0
+        self._warnings: list[str] = []
+        self._failed: Counter[str] = Counter()
+        self._partial = False
+        self._source: Origin = "live"
+        self._began = time.perf_counter()
+        self._took = 0.0
+        self._next: asyncio.Task[Answer[LogRow] | None] | None = asyncio.ensure_future(self._step())
+
+    async def load(self) -> None:
+        """Rows in hand, unless there are no more."""
+        while not self.rows and self._next is not None:
+            page = await self._outcome(self._next)
+            self._took = time.perf_counter() - self._began
+            if page is None:
+                self._next = None
+                return
+            self._next = asyncio.ensure_future(self._step())
+            self.rows = page.rows
+            self._failed.update(e for r in page.rows if (e := r[2].get("__error__")))
+            self._warnings += [w for w in page.warnings if w not in self._warnings]
+            self._partial |= page.partial
+            self._source = page.source
+
+    def take(self, number: int) -> list[LogRow]:
+        taken, self.rows = self.rows[:number], self.rows[number:]
+        self._given += len(taken)
+        return taken
+
+    def status(self) -> ClusterStatus:
+        """A cluster that failed after it had given lines is partial, with its error."""
+        if self.error is not None and not self._given:
+            return status_of(self.member.name, self.error, self._took * 1000)
+        notes = [
+            f'a stage of the query failed on {n} lines ({error}); | __error__="" leaves them out'
+            for error, n in sorted(self._failed.items())
+        ]
+        answer: Answer[LogRow] = Answer([], self._source, 0, self._warnings + notes, self._partial)
+        status = status_of(self.member.name, answer, self._took * 1000)
+        if self.error is None:
+            return status
+        return ClusterStatus(
+            status.name,
+            "PARTIAL",
+            status.source,
+            0,
+            status.duration_ms,
+            ErrorInfo.of(self.error),
+            [*status.warnings, f"its lines end after the first {self._given}"],
+        )
+
+    async def close(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await self._next
+        await self._pages.aclose()
+
+    async def _step(self) -> Answer[LogRow] | None:
+        return await anext(self._pages, None)
+
+    async def _outcome(self, task: asyncio.Task[Answer[LogRow] | None]) -> Answer[LogRow] | None:
+        try:
+            return await task
+        except Exception as error:
+            self.error = failure_of(self.member.name, error)
+            return None
