@@ -56,6 +56,7 @@ def events(
             step=session.bundle.step if session.bundle else 0.0,
             watch=session.watcher(),
         )
-        return session.emit(event_view(session.zone), found)
+        view = event_view(found.rows, session.zone, brief=session.format == "table")
+        return session.emit(view, found)
 
     execute(ctx, body)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aiops_cli.cli.related import RelatedFlag, emit_related, horizon
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(
@@ -23,18 +24,23 @@ def query(
     ctx: typer.Context,
     expr: Expr,
     time: Annotated[str | None, typer.Option("--time", help="Evaluate at this time (default: now).")] = None,
+    related: RelatedFlag = False,
 ) -> None:
     """An instant query on every chosen cluster."""
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.metric_views import metric_view
-        from aiops_cli.services import metrics, queries, times
+        from aiops_cli.services import metrics, queries, related_subjects, times
 
         at = times.parse_time(time or session.options.end or "now", session.now, session.zone)
         explicit = at if (time or session.options.end or session.bundle) else None
         found = await metrics.query(
             session.members, queries.resolve(expr, session.settings), explicit, watch=session.watcher()
         )
+        if related:
+            return await emit_related(
+                session, related_subjects.of_metrics(found.rows, horizon(session)), found
+            )
         return session.emit(metric_view(found.rows), found)
 
     execute(ctx, body)
@@ -45,12 +51,13 @@ def range_(
     ctx: typer.Context,
     expr: Expr,
     plot: Annotated[bool, typer.Option("--plot", help="Draw a line chart in the terminal.")] = False,
+    related: RelatedFlag = False,
 ) -> None:
     """A range query on every chosen cluster; settled steps come from the local cache."""
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.metric_views import range_view
-        from aiops_cli.services import metrics, queries
+        from aiops_cli.services import metrics, queries, related_subjects
 
         window = session.window()
         step = session.step(window)
@@ -64,6 +71,9 @@ def range_(
             policy=session.cache_policy(),
             watch=session.watcher(),
         )
+        if related:
+            rows = metrics.rows(found).rows
+            return await emit_related(session, related_subjects.of_metrics(rows, horizon(session)), found)
         if plot and session.format in ("table", "wide"):
             import shutil
             import sys
