@@ -72,8 +72,8 @@ def range_(
             watch=session.watcher(),
         )
         if related:
-            rows = metrics.rows(found).rows
-            return await emit_related(session, related_subjects.of_metrics(rows, horizon(session)), found)
+            shown = metrics.rows(found).rows
+            return await emit_related(session, related_subjects.of_metrics(shown, horizon(session)), found)
         if plot and session.format in ("table", "wide"):
             import shutil
             import sys
