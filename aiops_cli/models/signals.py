@@ -98,8 +98,7 @@ class TraceItem(Struct, frozen=True, rename="camel"):
     clusters: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """One span. Ids are lower-case hex; `start_ns` unix nanoseconds; `status` ok, error or unset.
 
     `links` name spans of other traces that led to this one, as {"traceId", "spanId", "attributes"};
@@ -115,8 +114,8 @@ class Span:
     start_ns: int
     duration_ns: int
     status: str
-    attributes: dict[str, Any] = field(default_factory=dict)
-    resource: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = {}
+    resource: dict[str, Any] = {}
     events: tuple[dict[str, Any], ...] = ()
     links: tuple[dict[str, Any], ...] = ()
     follows: bool = False

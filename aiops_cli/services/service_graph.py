@@ -25,6 +25,7 @@ from aiops_cli.sources.base import MetricsSource, TraceQuery
 
 WAYS = ("auto", "spans", "metrics")
 _BY = "client, server, connection_type"
+_TRACES, _ALL = 200, 1_000_000
 _JOINED = 100  # traces that are looked for in other clusters
 _NS = 1e9
 
@@ -83,17 +84,17 @@ async def graph(
     window: TimeRange,
     *,
     way: str = "auto",
-    limit: int = 200,
+    limit: int | None = None,
     watch: Watcher | None = None,
 ) -> Graph:
     """The service map. `auto` takes each cluster's metrics, or where it has none, its spans.
 
-    Of spans, `limit` traces a cluster are read; a trace whose caller is missing is looked for in the
+    Of spans, `limit` traces a cluster are read (200 of a server, all of a bundle); a trace whose caller is missing is looked for in the
     other clusters. Raises UsageError for a way or limit that can't be.
     """
     if way not in WAYS:
         raise UsageError(f"--using {way!r} is not known", hint=f"one of: {', '.join(WAYS)}")
-    if limit < 1:
+    if limit is not None and limit < 1:
         raise UsageError("--limit must be at least 1", hint="--limit 200")
 
     async def ask(member: Member) -> Answer[_Read]:
@@ -108,7 +109,7 @@ async def graph(
                     return Answer(
                         [_Read(found.rows)], found.source, warnings=found.warnings, partial=found.partial
                     )
-        return await _of_spans(member, window, limit)
+        return await _of_spans(member, window, limit or (_TRACES if member.origin == "live" else _ALL))
 
     result = await fan_out(members, ask, watch=watch)
     if way == "metrics" and result.rows and not any(read.edges for _, read in result.rows):

@@ -26,34 +26,36 @@ from aiops_cli.transport.client import HttpClient, Params, Reply, not_json
 _WHAT = "Jaeger"
 _WIDTH = 8
 _OPERATIONS = 32  # more names than this are not asked one by one
-_SLOWEST = 2000
+_SLOWEST = 1000
 _MOST = 5000
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class _Tag(msgspec.Struct):
+class _Tag(msgspec.Struct, gc=False):
     key: str
     value: Any = None
 
 
-class _Log(msgspec.Struct):
+class _Log(msgspec.Struct, gc=False):
     timestamp: int = 0
     fields: list[_Tag] = []
 
 
-class _Reference(msgspec.Struct, rename={"kind": "refType", "trace": "traceID", "span": "spanID"}):
+class _Reference(msgspec.Struct, gc=False, rename={"kind": "refType", "trace": "traceID", "span": "spanID"}):
     kind: str = ""
     trace: str = ""
     span: str = ""
 
 
-class _Process(msgspec.Struct, rename="camel"):
+class _Process(msgspec.Struct, gc=False, rename="camel"):
     service_name: str = ""
     tags: list[_Tag] | None = None
 
 
-class _Span(msgspec.Struct, rename={"trace": "traceID", "span": "spanID", "process_id": "processID"}):
+class _Span(
+    msgspec.Struct, gc=False, rename={"trace": "traceID", "span": "spanID", "process_id": "processID"}
+):
     trace: str
     span: str
     operation: str = msgspec.field(name="operationName", default="")
@@ -148,7 +150,7 @@ class JaegerSource:
         return Answer(sorted(chain.from_iterable(found), key=lambda o: (o.service, o.name, o.kind or "")))
 
     async def search(self, query: TraceQuery, window: TimeRange) -> Answer[TraceSummary]:
-        """Of the traces that match: the newest `query.limit`, or the slowest of the newest 2,000."""
+        """Of the traces that match: the newest `query.limit`, or the slowest of the newest 1,000."""
         found = await self._search(query, window)
         return Answer([summary(t) for t in found.rows], warnings=found.warnings, partial=found.partial)
 

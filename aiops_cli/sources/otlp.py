@@ -20,15 +20,15 @@ _STATUSES = ("unset", "ok", "error")
 _HEX = frozenset(string.hexdigits)
 
 
-class Array(msgspec.Struct):
+class Array(msgspec.Struct, gc=False):
     values: list[Value] = []
 
 
-class Pairs(msgspec.Struct):
+class Pairs(msgspec.Struct, gc=False):
     values: list[Pair] = []
 
 
-class Value(msgspec.Struct, rename="camel"):
+class Value(msgspec.Struct, gc=False, rename="camel"):
     string_value: str | None = None
     int_value: str | int | None = None
     double_value: float | str | None = None
@@ -38,33 +38,33 @@ class Value(msgspec.Struct, rename="camel"):
     kvlist_value: Pairs | None = None
 
 
-class Pair(msgspec.Struct):
+class Pair(msgspec.Struct, gc=False):
     key: str
     value: Value | None = None
 
 
-class Attributes(msgspec.Struct):
+class Attributes(msgspec.Struct, gc=False):
     attributes: list[Pair] = []
 
 
-class Event(msgspec.Struct, rename="camel"):
+class Event(msgspec.Struct, gc=False, rename="camel"):
     time_unix_nano: str | int = 0
     name: str = ""
     attributes: list[Pair] = []
 
 
-class Link(msgspec.Struct, rename="camel"):
+class Link(msgspec.Struct, gc=False, rename="camel"):
     trace_id: str = ""
     span_id: str = ""
     attributes: list[Pair] = []
 
 
-class Status(msgspec.Struct):
+class Status(msgspec.Struct, gc=False):
     code: str | int = 0
     message: str = ""
 
 
-class OtlpSpan(msgspec.Struct, rename="camel"):
+class OtlpSpan(msgspec.Struct, gc=False, rename="camel"):
     trace_id: str = ""
     span_id: str = ""
     parent_span_id: str = ""
@@ -78,11 +78,11 @@ class OtlpSpan(msgspec.Struct, rename="camel"):
     status: Status | None = None
 
 
-class Scope(msgspec.Struct):
+class Scope(msgspec.Struct, gc=False):
     spans: list[OtlpSpan] = []
 
 
-class ResourceSpans(msgspec.Struct, rename="camel"):
+class ResourceSpans(msgspec.Struct, gc=False, rename="camel"):
     """The spans of one resource; `instrumentationLibrarySpans` is how OTLP before 0.15 called scopes."""
 
     resource: Attributes | None = None
@@ -90,7 +90,7 @@ class ResourceSpans(msgspec.Struct, rename="camel"):
     instrumentation_library_spans: list[Scope] = []
 
 
-class Trace(msgspec.Struct, rename="camel"):
+class Trace(msgspec.Struct, gc=False, rename="camel"):
     """A trace; Tempo's v1 endpoint calls `resourceSpans` `batches`."""
 
     resource_spans: list[ResourceSpans] = []
