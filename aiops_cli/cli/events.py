@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aiops_cli.cli.related import RelatedFlag, emit_related, horizon
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(add_completion=False, help="What happened: Kubernetes events, rollouts, scalings, edits.")
@@ -37,6 +38,7 @@ def events(
         ),
     ] = None,
     alerts: Annotated[bool, typer.Option("--alerts", help="Also when alerts began to fire.")] = False,
+    related: RelatedFlag = False,
 ) -> None:
     """All that happened in the last hour (--since), oldest first: Kubernetes events, rollouts with what they
     changed, scalings, edits of ConfigMaps and Secrets (never their data), nodes, quotas, restarts.
@@ -46,7 +48,7 @@ def events(
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.event_views import event_view
-        from aiops_cli.services import events
+        from aiops_cli.services import events, related_subjects
 
         wanted = events.filter_of(name, namespace, kind, type_ or [], alerts=alerts)
         found = await events.list_events(
@@ -56,6 +58,10 @@ def events(
             step=session.bundle.step if session.bundle else 0.0,
             watch=session.watcher(),
         )
+        if related:
+            return await emit_related(
+                session, related_subjects.of_events(found.rows, horizon(session)), found
+            )
         view = event_view(found.rows, session.zone, brief=session.format == "table")
         return session.emit(view, found)
 

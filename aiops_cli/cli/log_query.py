@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aiops_cli.cli.options import FORMATS
+from aiops_cli.cli.related import RelatedFlag, emit_related, horizon
 from aiops_cli.cli.runtime import Session, execute
 from aiops_cli.errors import UsageError
 from aiops_cli.models.result import FleetResult
@@ -18,7 +19,7 @@ from aiops_cli.render.text import one_line
 if TYPE_CHECKING:
     from aiops_cli.render.log_lines import LogWriter
     from aiops_cli.services.log_merge import Block, LogStream
-    from aiops_cli.sources.base import LogRow
+    from aiops_cli.sources.base import Direction, LogRow
 
 _MOST_MATCHES = 5_000
 
@@ -66,6 +67,7 @@ def query(
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="With -o raw: bytes as they are, terminal escapes too.")
     ] = False,
+    related: RelatedFlag = False,
 ) -> None:
     """Lines of every chosen cluster, merged in time order, printed as they come; or a metric query's numbers.
 
@@ -81,6 +83,8 @@ def query(
         check_logql(expr)
         levels = parse_levels(level) if level else None
         asked = _Asked(expr, limit, forward, instant, context_lines, levels, not no_labels, unsafe)
+        if related:
+            return await _related(session, asked)
         if is_metric(expr):
             return await _numbers(session, asked)
         if instant:
@@ -119,6 +123,19 @@ async def _lines(session: Session, asked: _Asked) -> int:
     else:
         writer.finish(result)
     return _end(session, asked, result, seen)
+
+
+async def _related(session: Session, asked: _Asked) -> int:
+    from aiops_cli.services import logs, related_subjects
+    from aiops_cli.services.log_syntax import is_metric
+
+    if is_metric(asked.expr):
+        raise UsageError("--related starts from lines", hint="leave out the function around the selector")
+    direction: Direction = "forward" if asked.forward else "backward"
+    found = await logs.query(
+        session.members, asked.expr, session.window(), asked.limit, direction, watch=session.watcher()
+    )
+    return await emit_related(session, related_subjects.of_logs(found.rows, horizon(session)), found)
 
 
 async def _neighbours(session: Session, asked: _Asked) -> int:

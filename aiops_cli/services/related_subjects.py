@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from aiops_cli.analysis.subjects import likeness, subject_of, subject_of_object
+from aiops_cli.models.events import EventItem
 from aiops_cli.models.metric_row import MetricRow
 from aiops_cli.models.related import Subject
 from aiops_cli.models.signals import AlertItem, LogItem, TraceItem
@@ -131,12 +131,21 @@ def of_spans(rows: Sequence[SpanItem], horizon: Horizon) -> list[Subject]:
     ]
 
 
-def of_object(
-    cluster: str, kind: str, name: str, namespace: str | None, at: float, horizon: Horizon, title: str = ""
-) -> Subject:
-    """A Kubernetes object, or an event or change of one, at a time (unix seconds)."""
-    origin = "event" if title else "object"
-    return subject_of_object(cluster, origin, kind, name, namespace, *horizon.around(at), title=title)  # type: ignore[arg-type]
+def of_events(rows: Iterable[EventItem], horizon: Horizon) -> list[Subject]:
+    """By the object that each is about; an alert without one leads nowhere."""
+    return [
+        subject_of_object(
+            e.cluster,
+            "event",
+            e.kind,
+            e.name,
+            e.namespace,
+            *horizon.around(unix(e.time) or horizon.limits.end),
+            title=f"{e.reason or e.type} of {e.kind} {e.name}",
+        )
+        for e in rows
+        if e.kind != "Alert"
+    ]
 
 
 def distinct(subjects: Iterable[Subject], most: int) -> tuple[list[Subject], int]:
@@ -154,12 +163,17 @@ def distinct(subjects: Iterable[Subject], most: int) -> tuple[list[Subject], int
 
 
 def _loudest(row: MetricRow) -> float | None:
-    """The time of the sample farthest from the median; of a flat series the last."""
-    known = [(float(t), float(v)) for t, v in zip(row.times, row.values, strict=True) if math.isfinite(v)]
-    if not known:
-        return float(row.times[-1]) if len(row.times) else None
-    middle = sorted(v for _, v in known)[len(known) // 2]
-    return max(known, key=lambda s: (abs(s[1] - middle), s[0]))[0]
+    """The time of the sample farthest from the median, the last of such; None for a series of none."""
+    if len(row.values) < 2:
+        return float(row.times[0]) if len(row.times) else None
+    import numpy as np
+
+    values = np.asarray(row.values, np.float64)
+    known = np.isfinite(values)
+    if not known.any():
+        return float(row.times[-1])
+    far = np.abs(np.where(known, values, np.nan) - np.median(values[known]))
+    return float(row.times[int(np.flatnonzero(far == np.nanmax(far))[-1])])
 
 
 def _selector(labels: dict[str, str]) -> str:
