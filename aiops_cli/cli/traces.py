@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from aiops_cli.cli.related import RelatedFlag, emit_related, horizon
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(
@@ -43,13 +44,14 @@ def search(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", help="Traces a cluster.")] = 20,
     slowest: Annotated[bool, typer.Option("--slowest", help="The slowest, not the newest.")] = False,
+    related: RelatedFlag = False,
 ) -> None:
     """Find traces on every chosen cluster; a trace that crosses clusters is shown once."""
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.trace_views import trace_view
         from aiops_cli.errors import UsageError
-        from aiops_cli.services import times, trace_recall, traces
+        from aiops_cli.services import related_subjects, times, trace_recall, traces
         from aiops_cli.sources.base import TraceQuery
 
         tags: dict[str, str] = {}
@@ -75,6 +77,10 @@ def search(
         window = session.window()
         found = await traces.search(session.members, wanted, window, watch=session.watcher())
         trace_recall.remember(session.cache_policy().answers, [t.trace_id for t in found.rows], session.now)
+        if related:
+            return await emit_related(
+                session, related_subjects.of_traces(found.rows, horizon(session)), found
+            )
         return session.emit(trace_view(session.zone, dated=window.seconds > 86_400), found)
 
     execute(ctx, body)
@@ -86,18 +92,21 @@ def show(
     trace_id: Annotated[str, typer.Argument(help="A trace id, or the start of one that a search showed.")],
     tree: Annotated[bool, typer.Option("--tree", help="An indented tree with numbers, no bars.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Show what happened in each span.")] = False,
+    related: RelatedFlag = False,
 ) -> None:
     """One trace as a waterfall with self time and critical path, joined over the clusters it crosses."""
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.trace_views import headline, span_view
         from aiops_cli.render.text import one_line
-        from aiops_cli.services import trace_recall, traces
+        from aiops_cli.services import related_subjects, trace_recall, traces
 
         given = traces.valid_id(trace_id)
         whole = trace_recall.whole(session.cache_policy().answers, given, session.now)
         shown = await traces.show(session.members, whole, watch=session.watcher())
         found = shown.result
+        if related:
+            return await emit_related(session, related_subjects.of_spans(found.rows, horizon(session)), found)
         if session.format != "table" or session.options.columns:
             return session.emit(span_view(), found, extra={"trace": shown.facts, "notes": shown.notes})
         import shutil

@@ -22,7 +22,7 @@ async def traces_of(source: TracesSource, place: Place, window: TimeRange, comma
     for name in place.names[:_NAMES]:
         every, failed = await asyncio.gather(
             source.search(TraceQuery(service=name, limit=TRACES), window),
-            source.search(TraceQuery(service=name, errors=True, limit=TRACES), window),
+            source.search(TraceQuery(service=name, errors=True, limit=TRACES, slowest=True), window),
         )
         if every.rows or failed.rows:
             return _told(name, every.rows, failed.rows, commands)
