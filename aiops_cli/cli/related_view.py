@@ -56,7 +56,7 @@ def related_text(
                 times = (
                     f", at {at[11:]}, looked at from {start} to {end[11:] if end[:10] == start[:10] else end}"
                 )
-            origin = "" if item.origin.endswith(item.subject) else f"{item.origin} → "
+            origin = "" if item.origin.lower() == item.subject.lower() else f"{item.origin} → "
             lines += ["", _fit(f"{origin}{item.cluster} {item.subject}{times}", width)]
         at = "        " if item.at is None else when(item.at, zone)[11:]
         known = " (korrel8r)" if item.source == "korrel8r" else ""

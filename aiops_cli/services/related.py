@@ -145,11 +145,12 @@ class _Look:
             )
 
         async def logs() -> list[Found]:
-            return await logs_of(self.member, place, window, commands)
+            return await logs_of(self.member, place, subject.trace_id, window, commands)
 
         async def traces() -> list[Found]:
             source = await self.member.traces()
-            named = await trace_named(source, subject.trace_id, commands) if subject.trace_id else []
+            trace_id = None if "span_id" in subject.labels else subject.trace_id  # a span's is known
+            named = await trace_named(source, trace_id, commands) if trace_id else []
             return [*named, *await traces_of(source, place, window, commands)]
 
         moved, lines, spans, neighbours = await asyncio.gather(

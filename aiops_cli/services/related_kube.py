@@ -106,7 +106,8 @@ def objects_of(place: Place, subject: Subject, commands: Commands) -> list[Found
         kind = "Deployment" if pod.owner_kind == "ReplicaSet" else pod.owner_kind or "Pod"
         add(kind, place.names[0], place.namespace, f"{kind} {place.names[0]}, which owns it")
     pods = sorted(place.pods, key=lambda p: (_well(p), -p.restarts, p.pod))
-    shown = [p for p in pods if not _well(p)][:_PODS] or pods[:1]
+    several = _PODS if place.about in ("node", "namespace") else 1
+    shown = [p for p in pods if not _well(p)][:_PODS] or pods[:several]
     for pod in shown if place.about in ("workload", "pod", "node", "namespace") else []:
         where = f" on {pod.node}" if pod.node else ""
         add(

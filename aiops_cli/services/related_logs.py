@@ -68,14 +68,18 @@ def _matched(label: str, patterns: list[str], *, exact: bool = False) -> str:
     return one_of(label, patterns)
 
 
-async def logs_of(member: Member, place: Place, window: TimeRange, commands: Commands) -> list[Found]:
-    """Errors first, then all lines; nothing where the place wrote none. Raises ClusterError."""
+async def logs_of(
+    member: Member, place: Place, trace_id: str | None, window: TimeRange, commands: Commands
+) -> list[Found]:
+    """Lines that name the trace, errors, all lines; nothing where the place wrote none. Raises
+    ClusterError."""
     source = await member.log_lines()
     for matchers in selectors(place, await _names(member, window))[:3]:
         every = selector("", matchers)
         lines = await _read(source, every, window)
         if lines:
-            return await _told(source, matchers, lines, window, commands)
+            found = await _told(source, matchers, lines, window, commands)
+            return [*(await _of_trace(source, every, trace_id, window, commands)), *found]
     return []
 
 
@@ -93,6 +97,21 @@ async def _read(source: PagedLines, expr: str, window: TimeRange) -> list[LogEnt
         async for page in pages:
             entries += [LogEntry(ns, labels, line, metadata) for ns, line, labels, metadata in page.rows]
     return entries
+
+
+async def _of_trace(
+    source: PagedLines, every: str, trace_id: str | None, window: TimeRange, commands: Commands
+) -> list[Found]:
+    if trace_id is None:
+        return []
+    # Lines may have ids of 64 bits without the zeros that ids of traces are filled up with.
+    expr = f"{every} |= {quoted(trace_id.lstrip('0'))}"
+    lines = await _read(source, expr, window)
+    if not lines:
+        return []
+    text, _ = await asyncio.to_thread(most_frequent, lines)
+    summary = f"{counted(len(lines), 'line', LINES)} of trace {trace_id}, such as: {text}"
+    return [_found(lines, summary, expr, commands)]
 
 
 async def _told(

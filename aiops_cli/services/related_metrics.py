@@ -98,16 +98,8 @@ async def metrics_of(
 
 async def targets_of(member: Member, place: Place, at: float) -> Targets:
     """Jobs and instances whose `up` series are of this place. Raises ClusterError."""
-    source = await member.metrics()
     if place.about == "node":
-        rows = (await source.query("up", at)).rows
-        nodes = [
-            s.labels
-            for s in rows
-            if place.name in (s.labels.get("node"), s.labels.get("instance", "").rsplit(":", 1)[0])
-        ]
-        instances = frozenset(i for labels in nodes if (i := labels.get("instance")))
-        return Targets(frozenset(), instances, by_pod=False)
+        return Targets(frozenset(), await _node_exporters(member, place.name, at), by_pod=False)
     space = selector("up", [matcher("namespace", place.namespace)] if place.namespace else [])
     listed = await _instant(member, space, at) or (
         await _instant(member, "up", at) if place.namespace else []
@@ -127,6 +119,18 @@ async def targets_of(member: Member, place: Place, at: float) -> Targets:
         frozenset(i for labels in ours if (i := labels.get("instance"))),
         by_pod=bool(ours) and all("pod" in labels for labels in ours),
     )
+
+
+async def _node_exporters(member: Member, node: str, at: float) -> frozenset[str]:
+    """The instances that tell of a node: by the name that the exporter reads there, by a `node` label, or
+    by their address."""
+    named, up = await asyncio.gather(
+        _instant(member, selector("node_uname_info", [matcher("nodename", node)]), at),
+        _instant(member, "up", at),
+    )
+    here = [t for t in up if t.get("node") == node and "node-exporter" in t.get("job", "")]
+    here += [t for t in up if t.get("instance", "").rsplit(":", 1)[0] == node]
+    return frozenset(i for labels in [*named, *here] if (i := labels.get("instance")))
 
 
 async def _instant(member: Member, expr: str, at: float) -> list[Labels]:
@@ -152,7 +156,7 @@ def queries_for(place: Place, targets: Targets, *, exact: bool) -> list[Asked]:
             ours = _one_of(label, targets.jobs) if exact or not targets.by_pod else _any
         elif label == "pod" and place.about in ("workload", "pod"):
             matchers, ours = [*space, *of_pods], _pod_of(place)
-        elif label in ("instance", "node") and place.about == "node":
+        elif label in ("instance", "node") and place.about == "node" and query.kind == "node":
             known = targets.instances if label == "instance" else frozenset({place.name})
             matchers = [one_of(label, map(literal, sorted(known)))] if known else []
             ours = _one_of(label, known)

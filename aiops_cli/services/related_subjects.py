@@ -123,7 +123,13 @@ def of_spans(rows: Sequence[SpanItem], horizon: Horizon) -> list[Subject]:
         subject_of(
             first[k].cluster,
             "trace",
-            {**first[k].attributes, "service.name": first[k].service},
+            {
+                **first[k].resource,
+                **first[k].attributes,
+                "service.name": first[k].service,
+                "trace_id": first[k].trace_id,
+                "span_id": first[k].span_id,
+            },
             *horizon.around(unix(first[k].start_time) or horizon.limits.end),
             title=f"span {first[k].service} {first[k].name}",
         )
