@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import time
 
+import msgspec
 import pytest
 from opentelemetry.trace import SpanKind
 
-from aiops_cli.errors import ClusterError, ErrorCode
+from aiops_cli.errors import ClusterError, ErrorCode, UsageError
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.sources.base import TraceQuery
 from aiops_cli.sources.jaeger import JaegerSource
+from aiops_cli.sources.tempo import decode_trace
 from tests.conftest import Clusters
 from tests.servers.jaeger import Jaeger
 from tests.servers.push import SpanNode, push_spans
 from tests.sources.conftest import Connect
 from tests.sources.stub import Stub
+from tests.spans import Sent, new_trace_id, push
 
 _unique = itertools.count()
 
@@ -92,7 +95,144 @@ async def test_without_a_service_all_are_searched_and_a_trace_comes_once(
     assert [r.trace_id for r in rows] == shop.ids[::-1]
     rows = (await source.search(TraceQuery(service=f"*{shop.web[1:]}", limit=50), shop.window)).rows
     assert [r.trace_id for r in rows] == shop.ids[::-1]
-    assert {shop.web, shop.db} <= set((await source.services()).rows)
+    assert {shop.web, shop.db} <= {s.name for s in (await source.trace_services(shop.window)).rows}
+
+
+async def test_traceql_beyond_jaegers_own_search_is_answered(jaeger: Jaeger, connect: Connect) -> None:
+    shop = Shop(jaeger)
+    source = JaegerSource(connect(jaeger.url))
+
+    async def found(text: str, **more: object) -> list[int]:
+        query = TraceQuery(traceql=text.replace("WEB", shop.web).replace("DB", shop.db), **more)  # type: ignore[arg-type]
+        rows = (await source.search(query, shop.window)).rows
+        return [shop.ids.index(r.trace_id) for r in rows]
+
+    assert await found('{ .service.name = "DB" && span.db.rows != 1 && span.db.rows < 3 }') == [2, 0]
+    assert await found('{ .service.name = "WEB" && (duration < 150ms || duration > 350ms) }') == [3, 0]
+    assert await found('{ .service.name = "WEB" } > { name =~ "SEL.*" && status = error }') == [2]
+    assert await found('{ .service.name = "WEB" && name = "GET /cart" } | max(duration) > 250ms') == [3, 2]
+    assert await found('{ .service.name = "DB" && status = unset }', limit=2) == [3, 1]
+    assert await found("{ span.db.rows = 0 }", service=shop.db) == [0]
+
+
+async def test_an_operation_may_be_a_glob_and_each_that_matches_is_asked(
+    jaeger: Jaeger, connect: Connect
+) -> None:
+    number, now = next(_unique), time.time()
+    service = f"globbed{number}"
+    roots = [
+        SpanNode(service, f"{verb} /a{i}", now - 60 + i, 0.1) for i in range(3) for verb in ("GET", "PUT")
+    ]
+    push_spans(jaeger, roots)
+    source = JaegerSource(connect(jaeger.url))
+    window = TimeRange(now - 600, now)
+    rows = (await source.search(TraceQuery(service=service, operation="GET *"), window)).rows
+    assert [r.root_name for r in rows] == ["GET /a2", "GET /a1", "GET /a0"]
+    rows = (await source.search(TraceQuery(service=f"globbed{number}*", operation="?UT /a[!0]"), window)).rows
+    assert rows == []  # only * and ? are special
+    rows = (await source.search(TraceQuery(operation="PUT /a?", service=service, limit=1), window)).rows
+    assert [r.root_name for r in rows] == ["PUT /a2"]
+
+
+async def test_more_operations_than_are_asked_one_by_one_are_found_too(
+    jaeger: Jaeger, connect: Connect
+) -> None:
+    service, now = f"many{next(_unique)}", time.time()
+    push_spans(jaeger, [SpanNode(service, f"op {i:02}", now - 60 + i * 0.1, 0.01) for i in range(40)])
+    source = JaegerSource(connect(jaeger.url))
+    query = TraceQuery(service=service, operation="op *", limit=50)
+    assert len((await source.search(query, TimeRange(now - 600, now))).rows) == 40
+    listed = (await source.operations(service, TimeRange(now - 600, now))).rows
+    assert [(o.name, o.kind) for o in listed] == [(f"op {i:02}", "server") for i in range(40)]
+
+
+async def test_the_slowest_come_first_when_asked(jaeger: Jaeger, connect: Connect) -> None:
+    service, now = f"slow{next(_unique)}", time.time()
+    ids = push_spans(
+        jaeger, [SpanNode(service, "op", now - 60 + i, 0.1 * ((i * 7) % 10 + 1)) for i in range(10)]
+    )
+    source = JaegerSource(connect(jaeger.url))
+    found = await source.search(TraceQuery(service=service, slowest=True, limit=3), TimeRange(now - 600, now))
+    assert [r.duration_ms for r in found.rows] == pytest.approx([1000, 900, 800])
+    assert [ids.index(r.trace_id) for r in found.rows] == [7, 4, 1]
+    assert found.warnings == []
+
+
+async def test_metrics_are_computed_from_the_spans(jaeger: Jaeger, connect: Connect) -> None:
+    """Ten spans in (t0, t0 + 10 s], durations 10 to 100 ms, the first two failed; five in the step after."""
+    service, t0 = f"measured{next(_unique)}", float(int(time.time()) // 10 * 10 - 60)
+    roots = [
+        SpanNode(
+            service,
+            "a",
+            t0 + 0.5 + 0.5 * i,
+            0.01 * (i + 1),
+            error="x" if i < 2 else None,
+            attributes={"n": i},
+        )
+        for i in range(10)
+    ] + [SpanNode(service, "b", t0 + 11 + i, 0.2) for i in range(5)]
+    push_spans(jaeger, roots)
+    source = JaegerSource(connect(jaeger.url))
+    window = TimeRange(t0, t0 + 30)
+
+    async def values(pipe: str) -> dict[tuple[str, ...], list[float]]:
+        rows = (await source.trace_metrics(f'{{ .service.name = "{service}" }} | {pipe}', window, 10)).rows
+        assert all((r.timestamps - t0) % 10 == pytest.approx(0) for r in rows)
+        return {tuple(r.labels.values()): r.values.tolist() for r in rows}
+
+    assert await values("rate()") == {(): [0, 1, 0.5, 0]}
+    assert await values("count_over_time() by (name)") == {("a",): [0, 10, 0, 0], ("b",): [0, 0, 5, 0]}
+    assert await values("count_over_time() by (status)") == {
+        ("error",): [0, 2, 0, 0],
+        ("unset",): [0, 8, 5, 0],
+    }
+    # linear between ranks: 0.5 of 10..100 is 55; of five equal ones that one
+    assert await values("quantile_over_time(duration, 0.5)") == {("0.5",): pytest.approx([0.055, 0.2])}
+    assert await values("max_over_time(duration)") == {(): pytest.approx([0.1, 0.2])}
+    assert await values("avg_over_time(span.n)") == {(): [4.5]}
+    with pytest.raises(UsageError, match="has no metrics function"):
+        await source.trace_metrics("{ }", window, 10)
+    with pytest.raises(UsageError, match="metrics query, not a search"):
+        await source.search(TraceQuery(traceql="{ } | rate()"), window)
+
+
+async def test_links_and_spans_nobody_waits_for(jaeger: Jaeger, connect: Connect) -> None:
+    """The second span links to another trace. OpenTracing's FOLLOWS_FROM is in the stub's test below."""
+    trace, other = new_trace_id(), new_trace_id()
+    push(
+        jaeger,
+        [
+            Sent(trace, "a1" * 8, None, "web", "GET", 0, 10),
+            Sent(trace, "b2" * 8, "a1" * 8, "web", "work", 1, 9, "consumer", links=[(other, "c3" * 8)]),
+        ],
+        origin=time.time() - 60,
+    )
+    root, linked = (await JaegerSource(connect(jaeger.url)).trace(trace)).rows
+    assert (root.links, linked.parent_id, linked.follows) == ((), "a1" * 8, False)
+    assert linked.links == ({"traceId": other, "spanId": "c3" * 8, "attributes": {}},)
+
+
+async def test_jaegers_otlp_answer_says_the_same(jaeger: Jaeger, connect: Connect) -> None:
+    """Real OTLP/JSON, from Jaeger's v3 API, through the decoder that reads Tempo's."""
+    trace = new_trace_id()
+    sent = [
+        Sent(trace, "a1" * 8, None, "web", "GET", 0, 10, attributes={"n": 5, "ok": True, "s": "x"}),
+        Sent(trace, "b2" * 8, "a1" * 8, "db", "SELECT", 1, 9, "client", error="boom", exception=("E", "why"), links=[("9" * 32, "8" * 16)]),
+    ]  # fmt: skip
+    push(jaeger, sent, origin=float(int(time.time()) - 60))
+    client = connect(jaeger.url)
+    native = (await JaegerSource(client).trace(trace)).rows
+    body = msgspec.json.decode((await client.get(f"/api/v3/traces/{trace}")).body)["result"]
+    spans = decode_trace(msgspec.json.encode(body)).rows
+    for a, b in zip(native, spans, strict=True):
+        assert (a.trace_id, a.span_id, a.parent_id, a.service, a.name) == (b.trace_id, b.span_id, b.parent_id, b.service, b.name)  # fmt: skip
+        assert (a.kind, a.status, a.start_ns, a.duration_ns) == (b.kind, b.status, b.start_ns, b.duration_ns)  # fmt: skip
+        assert [(k["traceId"], k["spanId"]) for k in a.links] == [
+            (k["traceId"], k["spanId"]) for k in b.links
+        ]
+        assert a.events == b.events
+        assert b.attributes.items() <= (a.attributes | {"status.message": "boom"}).items()
 
 
 async def test_a_trace_shows_its_spans_as_they_were_sent(jaeger: Jaeger, connect: Connect) -> None:
@@ -164,7 +304,7 @@ async def test_old_opentracing_spans_are_read(stub: Stub, connect: Connect) -> N
         "00000000000000b2",
         "00000000000000a1",
     )
-    assert (row.service, row.status, row.kind) == ("old", "error", "unspecified")
+    assert (row.service, row.status, row.kind, row.follows) == ("old", "error", "unspecified", True)
     assert (row.start_ns, row.duration_ns) == (1_700_000_000_000_001_000, 7_000)
     assert row.events == ({"ns": 1_700_000_000_000_002_000, "name": "retry", "attributes": {"n": 2}},)
 
