@@ -219,7 +219,7 @@ def _skews(order: Sequence[Node], nodes: dict[str, Node]) -> list[Skew]:
             earliest[pair] = max(earliest.get(pair, over), over)
     found = []
     for pair, most in sorted(latest.items()):
-        least = earliest.get(pair, most)
+        least = earliest.get(pair, 0)
         ns = most if most < 0 else least if 0 < least <= most else 0
         if ns:
             found.append(Skew(*pair, ns, counts[pair]))

@@ -162,15 +162,15 @@ def _below(row: Bar, indent: str, events: bool) -> Iterator[str]:
 def _guides(rows: Sequence[Bar]) -> list[str]:
     """The lines of a tree left of each row, from the last one up."""
     guides: list[str] = []
-    follows: list[bool] = []  # whether a row of this depth comes further down, in the same branch
+    follows: set[int] = set()  # depths at which a row comes further down, in the same branch
     for row in reversed(rows):
         depth = row.depth
-        follows = [*follows[: depth + 1], *[False] * (depth + 1 - len(follows))]
-        shown = "".join("│  " if follows[d] else "   " for d in range(max(1, depth - _INDENT), depth))
+        follows.discard(depth + 1)
+        shown = "".join("│  " if d in follows else "   " for d in range(max(1, depth - _INDENT), depth))
         if depth:
-            shown += "├─ " if follows[depth] else "└─ "
+            shown += "├─ " if depth in follows else "└─ "
         guides.append(shown)
-        follows[depth] = True
+        follows.add(depth)
     return guides[::-1]
 
 
