@@ -22,7 +22,7 @@ COMMANDS: dict[str, str] = {
     "metrics": "PromQL over the fleet: query, range, series, labels, values.",
     "alerts": "Alerts of the fleet: list, show, history, watch, silence.",
     "logs": "LogQL over the fleet: query.",
-    "traces": "Traces of the fleet: search, show.",
+    "traces": "Traces of the fleet: search, show, services, operations, graph, metrics.",
     "related": "From a Kubernetes object to all signals about it.",
     "events": "What happened: Kubernetes events, rollouts, scalings, edits, nodes, quotas.",
     "anomalies": "Find what is unusual in metrics: detect.",
