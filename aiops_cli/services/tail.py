@@ -37,9 +37,10 @@ _PAGE = 5_000
 _ALL = 10**12  # lines: there is no limit
 _PATIENCE = 5.0  # for a cluster that still reads what was before
 _CHECK_SECONDS = 5.0
-_CHECK_SHARE = 10  # a check that took a second is not made again for so many
+_CHECK_SHARE = 10  # a check that took a second is not made again for so many,
+_CHECK_SHARE_DOUBT = 1  # or for so many if the server said that it dropped lines
 _SETTLING = 2.0  # seconds that a line may take through the live stream
-_LATE = 10.0  # seconds by which the times of lines may lie behind their coming in
+_LATE = 5.0  # seconds by which the times of lines may lie behind their coming in
 _MAX_LAG = 600.0
 _AHEAD = 600.0  # by which writers' clocks may be ahead of ours
 _BACKOFF = (0.3, 15.0)
@@ -206,6 +207,7 @@ class _Follower:
     _lag: _Lag = field(default_factory=_Lag)
     _dropped: _Told = field(default_factory=_Told)
     _late: _Told = field(default_factory=_Told)
+    _doubt: asyncio.Event = field(default_factory=asyncio.Event)
     _warned: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -283,6 +285,8 @@ class _Follower:
     async def _take(self, lines: LiveLines) -> None:
         self._lag.saw(lines.rows)
         self._warn(lines.warnings)
+        if lines.dropped:
+            self._doubt.set()
         if told := self._dropped.add(lines.dropped):
             self.tail.tell(
                 self.name, f"{told} lines were dropped on the way by the server; reading them again"
@@ -333,10 +337,15 @@ class _Follower:
 
     async def _check(self, source: PagedLines) -> None:
         """Read again what the live stream should have given by now."""
-        pause = _CHECK_SECONDS
+        took = 0.0
         told = ""
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(max(_SETTLING, _CHECK_SHARE_DOUBT * took))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(_CHECK_SECONDS - _SETTLING, _CHECK_SHARE * took)):
+                    await self._doubt.wait()
+                await asyncio.sleep(_SETTLING + self.tail.query.delay_for)
+            self._doubt.clear()
             began, clock = time.time_ns(), _now()
             settled = began - round((_SETTLING + self.tail.query.delay_for) * 1e9)
             try:
@@ -353,7 +362,7 @@ class _Follower:
                         self.name,
                         f"{late} lines that the live stream left out were read again; they come late",
                     )
-            pause = max(_CHECK_SECONDS, _CHECK_SHARE * (_now() - clock))
+            took = _now() - clock
 
     def _again_from(self) -> int:
         """From when on there may be lines that were not shown, in ns."""
