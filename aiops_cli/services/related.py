@@ -29,7 +29,7 @@ from aiops_cli.services.related_korrel8r import neighbours_of
 from aiops_cli.services.related_kube import events_of, objects_of
 from aiops_cli.services.related_logs import logs_of
 from aiops_cli.services.related_metrics import metrics_of
-from aiops_cli.services.related_traces import trace_named, traces_of
+from aiops_cli.services.related_traces import trace_named, trace_of_exemplar, traces_of
 from aiops_cli.services.times import rfc3339
 
 __all__ = ["Scene", "related", "subject_of"]
@@ -151,7 +151,11 @@ class _Look:
             source = await self.member.traces()
             trace_id = None if "span_id" in subject.labels else subject.trace_id  # a span's is known
             named = await trace_named(source, trace_id, commands) if trace_id else []
-            return [*named, *await traces_of(source, place, window, commands)]
+            through, exemplar = await asyncio.gather(
+                traces_of(source, place, window, commands),
+                trace_of_exemplar(self.member, source, place, window, commands),
+            )
+            return [*named, *exemplar, *through]
 
         moved, lines, spans, neighbours = await asyncio.gather(
             self.read("metrics", metrics),

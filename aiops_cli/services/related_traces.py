@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from aiops_cli.analysis.subjects import Place
+from aiops_cli.analysis.trace_ids import trace_id_in
+from aiops_cli.errors import AiopsError
 from aiops_cli.models.timerange import TimeRange
-from aiops_cli.services.related_commands import Commands, option
+from aiops_cli.services.fleet import Member
+from aiops_cli.services.related_commands import Commands, matcher, one_of, option, selector
 from aiops_cli.services.related_found import Found, counted
 from aiops_cli.sources.base import TraceQuery, TracesSource, TraceSummary
 
@@ -29,7 +32,9 @@ async def traces_of(source: TracesSource, place: Place, window: TimeRange, comma
     return []
 
 
-async def trace_named(source: TracesSource, trace_id: str, commands: Commands) -> list[Found]:
+async def trace_named(
+    source: TracesSource, trace_id: str, commands: Commands, called: str = "its trace"
+) -> list[Found]:
     """The trace with this id; nothing where this store has no span of it."""
     spans = (await source.trace(trace_id)).rows
     if not spans:
@@ -40,10 +45,34 @@ async def trace_named(source: TracesSource, trace_id: str, commands: Commands) -
     services = len({s.service for s in spans})
     root = next((s for s in spans if s.parent_id is None), first)
     summary = (
-        f"its trace {trace_id}: {root.service} {root.name}, {_ms(took)}, "
+        f"{called} {trace_id}: {root.service} {root.name}, {_ms(took)}, "
         f"{counted(len(spans), 'span')} of {counted(services, 'service')}, {failed} failed"
     )
     return [Found(len(spans), first.start_ns / 1e9, summary, _show(trace_id, commands))]
+
+
+async def trace_of_exemplar(
+    member: Member, source: TracesSource, place: Place, window: TimeRange, commands: Commands
+) -> list[Found]:
+    """The newest trace that an exemplar of the place's series names and this store has."""
+    if place.pod_pattern is None:
+        return []
+    space = [matcher("namespace", place.namespace)] if place.namespace else []
+    expr = selector("", [*space, one_of("pod", [place.pod_pattern])])
+    try:
+        answer = await (await member.metrics()).exemplars(expr, window)
+    except AiopsError:  # an extra that many servers do not have; what else there is of metrics is told
+        return []
+    named = [
+        (e.timestamp, trace_id, s.series_labels.get("__name__", "a series"))
+        for s in answer.rows
+        for e in s.exemplars
+        if (trace_id := trace_id_in("", e.labels)) is not None
+    ]
+    for _, trace_id, name in sorted(named, reverse=True)[:_NAMES]:
+        if found := await trace_named(source, trace_id, commands, f"exemplar of {name}: trace"):
+            return found
+    return []
 
 
 def _told(
