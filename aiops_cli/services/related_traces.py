@@ -19,16 +19,19 @@ _NAMES = 3
 
 
 async def traces_of(source: TracesSource, place: Place, window: TimeRange, commands: Commands) -> list[Found]:
-    """The worst trace, the failed ones, all; nothing where no span of the place was kept."""
+    """The slowest trace, the slowest failed one, the failed ones, all; nothing where no span of the place
+    was kept."""
     if place.about not in ("workload", "pod"):
         return []
     for name in place.names[:_NAMES]:
-        every, failed = await asyncio.gather(
+        newest, slowest, failed = await asyncio.gather(
             source.search(TraceQuery(service=name, limit=TRACES), window),
+            source.search(TraceQuery(service=name, limit=1, slowest=True), window),
             source.search(TraceQuery(service=name, errors=True, limit=TRACES, slowest=True), window),
         )
-        if every.rows or failed.rows:
-            return _told(name, every.rows, failed.rows, commands)
+        every = {t.trace_id: t for t in (*newest.rows, *slowest.rows, *failed.rows)}
+        if every:
+            return _told(name, list(every.values()), len(newest.rows), failed.rows, commands)
     return []
 
 
@@ -76,28 +79,33 @@ async def trace_of_exemplar(
 
 
 def _told(
-    service: str, every: list[TraceSummary], failed: list[TraceSummary], commands: Commands
+    service: str, every: list[TraceSummary], newest: int, failed: list[TraceSummary], commands: Commands
 ) -> list[Found]:
     search = ("traces", "search", option("--service", service))
+    slowest = max(every, key=lambda t: t.duration_ms)
+    worst = max(failed, key=lambda t: t.duration_ms, default=None)
     found: list[Found] = []
-    worst = max(failed or every, key=lambda t: t.duration_ms)
-    what = "slowest failed trace" if failed else "slowest trace"
-    spans = f", {counted(worst.span_count, 'span')}" if worst.span_count else ""
-    broken = f", {worst.error_count} failed" if worst.error_count else ""
-    root = " ".join(filter(None, (worst.root_service, worst.root_name)))
-    summary = f"{what} {worst.trace_id}: {_ms(worst.duration_ms)} {root}{spans}{broken}"
-    found.append(Found(1, worst.start_ns / 1e9, summary, _show(worst.trace_id, commands)))
-    if failed:
+    if worst is None or slowest.trace_id != worst.trace_id:
+        found.append(_one("slowest trace", slowest, commands))
+    if worst is not None:
+        found.append(_one("slowest failed trace", worst, commands))
         first = min(t.start_ns for t in failed) / 1e9
         summary = f"{counted(len(failed), 'failed trace', TRACES)} through {service}"
         command = commands.timed(*search, "--error", "--slowest", "--limit", str(TRACES))
         found.append(Found(len(failed), first, summary, command))
-    if every:
-        first = min(t.start_ns for t in every) / 1e9
-        summary = f"{counted(len(every), 'trace', TRACES)} through {service} in all"
-        command = commands.timed(*search, "--limit", str(TRACES))
-        found.append(Found(len(every), first, summary, command))
+    first = min(t.start_ns for t in every) / 1e9
+    count = max(newest, len(failed))
+    summary = f"{counted(count, 'trace', TRACES)} through {service} in all"
+    found.append(Found(count, first, summary, commands.timed(*search, "--limit", str(TRACES))))
     return found
+
+
+def _one(what: str, trace: TraceSummary, commands: Commands) -> Found:
+    spans = f", {counted(trace.span_count, 'span')}" if trace.span_count else ""
+    broken = f", {trace.error_count} failed" if trace.error_count else ""
+    root = " ".join(filter(None, (trace.root_service, trace.root_name)))
+    summary = f"{what} {trace.trace_id}: {_ms(trace.duration_ms)} {root}{spans}{broken}"
+    return Found(1, trace.start_ns / 1e9, summary, _show(trace.trace_id, commands))
 
 
 def _show(trace_id: str, commands: Commands) -> str:
