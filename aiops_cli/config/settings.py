@@ -67,9 +67,10 @@ class EndpointSettings(_Strict):
 
 class EndpointsSettings(_Strict):
     """Endpoints by hand; a value may be a bare URL. `dcgm` and `ptp` are lists of exporter URLs;
-    `alertmanager` may be a list, for a HA pair or several that know different alerts."""
+    `alertmanager` may be a list, for a HA pair or several that know different alerts; `prometheus` may
+    be one of replicas, which know the same series."""
 
-    prometheus: EndpointSettings | None = None
+    prometheus: list[EndpointSettings] | None = Field(default=None, min_length=1)
     alertmanager: list[EndpointSettings] | None = Field(default=None, min_length=1)
     loki: EndpointSettings | None = None
     tempo: EndpointSettings | None = None
@@ -78,12 +79,12 @@ class EndpointsSettings(_Strict):
     dcgm: list[str] = []
     ptp: list[str] = []
 
-    @field_validator("prometheus", "loki", "tempo", "jaeger", "korrel8r", mode="before")
+    @field_validator("loki", "tempo", "jaeger", "korrel8r", mode="before")
     @classmethod
     def _bare_url(cls, value: object) -> object:
         return {"url": value} if isinstance(value, str) else value
 
-    @field_validator("alertmanager", mode="before")
+    @field_validator("prometheus", "alertmanager", mode="before")
     @classmethod
     def _bare_urls(cls, value: object) -> object:
         given = [value] if isinstance(value, (str, dict)) else value
@@ -117,11 +118,20 @@ class DefaultSettings(_Strict):
     output: str = "table"
     timeout: float = Field(default=30.0, gt=0, le=300)
     max_in_flight: int = Field(default=10, ge=1, le=200)
+    replica_labels: list[str] = ["prometheus_replica", "thanos_ruler_replica", "__replica__"]
 
 
 class CacheSettings(_Strict):
     enabled: bool = True
     max_bytes: int = Field(default=2 * 2**30, ge=0)
+
+
+class QuerySettings(_Strict):
+    """A named query of one's own: PromQL, and what its values are and mean."""
+
+    expr: str
+    unit: str = ""
+    meaning: str = ""
 
 
 class Settings(_Strict):
@@ -131,8 +141,15 @@ class Settings(_Strict):
     cache: CacheSettings = CacheSettings()
     clusters: dict[str, ClusterSettings] = {}
     groups: dict[str, GroupSettings] = {}
-    queries: dict[str, str] = {}
+    queries: dict[str, QuerySettings] = {}
     path: Path | None = Field(default=None, exclude=True)
+
+    @field_validator("queries", mode="before")
+    @classmethod
+    def _bare_expr(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {k: {"expr": v} if isinstance(v, str) else v for k, v in value.items()}
 
 
 def default_path() -> Path:

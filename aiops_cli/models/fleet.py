@@ -41,7 +41,8 @@ class Cluster(Struct, frozen=True, rename="camel"):
 
     `context` is None for a cluster that exists in config alone. `uid` is the kube-system namespace's
     UID once learned. `endpoints` holds what config names; learned ones live in the store.
-    `alertmanagers` are all of them where config names several; the first is in `endpoints` too.
+    `alertmanagers` and `prometheuses` are all of them where config names several; the first is in
+    `endpoints` too.
     `way` tells one API server from another of the same URL: proxy and TLS name.
     """
 
@@ -53,6 +54,7 @@ class Cluster(Struct, frozen=True, rename="camel"):
     endpoints: dict[str, Endpoint] = {}
     way: str = ""
     alertmanagers: list[Endpoint] = []
+    prometheuses: list[Endpoint] = []
 
 
 class Fact(Struct, frozen=True, rename="camel"):

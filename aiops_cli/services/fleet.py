@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from aiops_cli.sources.loki_tail import LokiTail
     from aiops_cli.sources.pod_logs import PodLogSource
     from aiops_cli.sources.prometheus import PrometheusSource
+    from aiops_cli.sources.replicated import ReplicatedSource
     from aiops_cli.sources.rules import RulesSource
     from aiops_cli.sources.tempo import TempoSource
 
@@ -145,10 +146,18 @@ class LiveMember:
         await asyncio.gather(*(c.aclose() for c in self._clients.values()))
 
     # Sources are imported where they are opened: NumPy alone takes longer than a list of clusters.
-    async def metrics(self) -> PrometheusSource:
+    async def metrics(self) -> PrometheusSource | ReplicatedSource:
+        """The Prometheus, or where config names several replicas of it, all of them as one."""
         from aiops_cli.sources.prometheus import PrometheusSource
 
-        return PrometheusSource(await self.client("prometheus"))
+        first = PrometheusSource(await self.client("prometheus"))
+        others = self._cluster.prometheuses[1:]
+        if not others:
+            return first
+        from aiops_cli.sources.replicated import ReplicatedSource
+
+        replicas = (PrometheusSource(self._client(f"prometheus {e.url}", e)) for e in others)
+        return ReplicatedSource([first, *replicas])
 
     async def alerts(self) -> LiveAlerts:
         """What Alertmanager and Prometheus' rules know, merged."""
@@ -407,7 +416,8 @@ def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registr
                 registry.labels(name) | (own.labels if own else {}),
                 _endpoints(own.endpoints) if own else {},
                 f"{context.cluster.server} {context.cluster.proxy_url} {context.cluster.tls_server_name}",
-                _alertmanagers(own.endpoints) if own else [],
+                _all("alertmanager", own.endpoints.alertmanager) if own else [],
+                _all("prometheus", own.endpoints.prometheus) if own else [],
             )
         )
     for name, own in settings.clusters.items():
@@ -418,7 +428,8 @@ def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registr
                     name,
                     labels=labels,
                     endpoints=_endpoints(own.endpoints),
-                    alertmanagers=_alertmanagers(own.endpoints),
+                    alertmanagers=_all("alertmanager", own.endpoints.alertmanager),
+                    prometheuses=_all("prometheus", own.endpoints.prometheus),
                 )
             )
     return clusters
@@ -433,8 +444,8 @@ def _endpoints(settings: EndpointsSettings) -> dict[str, Endpoint]:
     return found
 
 
-def _alertmanagers(settings: EndpointsSettings) -> list[Endpoint]:
-    return [_endpoint("alertmanager", own) for own in settings.alertmanager or []]
+def _all(signal: str, several: list[EndpointSettings] | None) -> list[Endpoint]:
+    return [_endpoint(signal, own) for own in several or []]
 
 
 def _endpoint(signal: str, own: EndpointSettings) -> Endpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from aiops_cli.errors import ErrorCode, UsageError
@@ -13,6 +13,7 @@ from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
+from aiops_cli.services.replicas import rows_once, series_once
 from aiops_cli.sources.prometheus import MAX_POINTS, invalid_promql
 from aiops_cli.store.answers import AnswerCache
 from aiops_cli.store.ranges import RangeCache, RangeKey, merge
@@ -77,13 +78,23 @@ class CachePolicy:
 
 
 async def query(
-    members: Sequence[Member], expr: str, at: float | None, *, watch: Watcher | None = None
+    members: Sequence[Member],
+    expr: str,
+    at: float | None,
+    *,
+    replica_labels: Collection[str] = (),
+    watch: Watcher | None = None,
 ) -> FleetResult[MetricRow]:
-    """An instant query on every cluster. Raises UsageError for PromQL that can't be run anywhere."""
+    """An instant query on every cluster, replicas of a series as one where their labels are named.
+
+    Raises UsageError for PromQL that can't be run anywhere.
+    """
     check_promql(expr)
 
     async def ask(member: Member) -> Answer[MetricRow]:
-        return await (await member.metrics()).instant(expr, at)
+        answer = await (await member.metrics()).instant(expr, at)
+        answer.rows = rows_once(answer.rows, replica_labels)
+        return answer
 
     found = await fan_out(members, ask, watch=watch)
     for cluster, row in found.rows:
@@ -99,6 +110,7 @@ async def query_range(
     now: float,
     *,
     policy: CachePolicy | None = None,
+    replica_labels: Collection[str] = (),
     watch: Watcher | None = None,
 ) -> FleetResult[tuple[str, Series]]:
     """A range query on every cluster, at multiples of `step` inside `window`; rows are (cluster, series)."""
@@ -118,7 +130,9 @@ async def query_range(
     aligned = window.aligned(step)
 
     async def ask(member: Member) -> Answer[Series]:
-        return await range_answer(member, expr, aligned, step, now, policy or CachePolicy())
+        answer = await range_answer(member, expr, aligned, step, now, policy or CachePolicy())
+        answer.rows = series_once(answer.rows, replica_labels)
+        return answer
 
     return await fan_out(members, ask, watch=watch)
 
@@ -134,7 +148,13 @@ async def range_answer(
         return await source.query_range(expr, window, step)
     endpoint = await member.endpoint("prometheus")
     key = RangeKey(
-        member.name, endpoint.url, endpoint.tenant or "", await member.identity(endpoint), expr, step
+        member.name,
+        endpoint.url,
+        endpoint.tenant or "",
+        await member.identity(endpoint),
+        expr,
+        step,
+        " ".join(e.url for e in member.cluster.prometheuses[1:]),
     )
     if policy.refresh:
         answer = await source.query_range(expr, window, step)
@@ -163,6 +183,28 @@ def _anchored(expr: str) -> bool:
     """A fixed time (`@`) or a look ahead (`offset -5m`): such an answer depends on the window, or on
     samples newer than its step, which may still change however old the step is."""
     return bool(re.search(r"@\s*(start|end|[-+.\d])|offset\s*-", expr))
+
+
+def one_server_each(members: Sequence[Member]) -> tuple[list[Member], dict[str, str]]:
+    """The members without those whose configured Prometheus another one has already, and which that is.
+
+    A hub that serves several clusters is asked once for an aggregate: it knows them all, and would count
+    them several times. More can't be pushed down to it: only whoever runs it knows which of its labels
+    tell clusters apart, and can name them in the query (`sum by (…)`).
+    """
+    kept: list[Member] = []
+    same: dict[str, str] = {}
+    first: dict[tuple[str, str | None, str], str] = {}
+    for member in members:
+        endpoint = member.cluster.endpoints.get("prometheus")
+        if endpoint is not None:
+            who = (endpoint.url, endpoint.tenant, str(sorted(endpoint.headers.items())))
+            if who in first:
+                same[member.name] = first[who]
+                continue
+            first[who] = member.name
+        kept.append(member)
+    return kept, same
 
 
 def rows(result: FleetResult[tuple[str, Series]]) -> FleetResult[MetricRow]:

@@ -177,7 +177,7 @@ def resolve(text: str, settings: Settings) -> str:
         return text
     name = text[1:]
     if name in settings.queries:
-        return settings.queries[name]
+        return settings.queries[name].expr
     if name in CATALOGUE:
         return CATALOGUE[name].expr
     known = [*settings.queries, *CATALOGUE]
