@@ -51,7 +51,7 @@ def group_view(by: Sequence[str], now: float) -> View[AlertGroup]:
             count("suppressed", lambda g: g.suppressed),
             Column("worst", lambda g: g.severity),
             _since(now),
-            Column("clusters in it", lambda g: ",".join(g.clusters)),
+            Column("clusters", lambda g: ",".join(g.clusters)),
             Column("names", lambda g: ",".join(g.names)),
             Column("fingerprints", lambda g: ",".join(g.fingerprints), wide=True),
         ],
@@ -69,11 +69,13 @@ def history_view(zone: tzinfo | None) -> View[AlertPeriod]:
             Column(
                 "started",
                 lambda p: ("≤ " if p.started_before else "") + when(p.starts_at, zone),
+                right=True,
                 plain=lambda p: p.starts_at,
             ),
             Column(
                 "ended",
                 lambda p: "firing" if p.ends_at is None else when(p.ends_at, zone),
+                right=True,
                 plain=lambda p: p.ends_at,
             ),
             Column(

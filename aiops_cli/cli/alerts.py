@@ -84,7 +84,10 @@ def list_(
 @app.command()
 def show(
     ctx: typer.Context,
-    fingerprint: Annotated[str, typer.Argument(help="A fingerprint, or the start of one.")],
+    fingerprints: Annotated[
+        list[str],
+        typer.Argument(metavar="FINGERPRINT...", help="Fingerprints, or the starts of them."),
+    ],
     related: RelatedFlag = False,
 ) -> None:
     """One alert in full: its rule, runbook and series, and what keeps it quiet."""
@@ -97,12 +100,12 @@ def show(
 
         if related:
             there = await active(session.members)
-            rows = [a for a in there.rows if a.fingerprint.startswith(fingerprint)]
+            rows = [a for a in there.rows if a.fingerprint.startswith(tuple(fingerprints))]
             return await _related(session, there.with_rows(rows))
-        found = await details(session.members, fingerprint, watch=session.watcher())
+        found = await details(session.members, fingerprints, watch=session.watcher())
         if not found.rows and not found.failed:
             raise UsageError(
-                f"no active alert has fingerprint {fingerprint!r}",
+                f"no active alert has fingerprint {' or '.join(map(repr, fingerprints))}",
                 hint="aiops alerts list -o wide shows them",
             )
         if session.format != "table":

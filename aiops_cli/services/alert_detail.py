@@ -27,12 +27,12 @@ _SERIES = 10
 
 
 async def details(
-    members: Sequence[Member], fingerprint: str, *, watch: Watcher | None = None
+    members: Sequence[Member], fingerprints: Sequence[str], *, watch: Watcher | None = None
 ) -> FleetResult[AlertDetail]:
-    """Every active alert whose fingerprint starts so, with all that is known of it. What can't be read
+    """Every active alert whose fingerprint starts as one of these, with all that is known of it. What can't be read
     of it is said in `missing`."""
     found = await active(members, watch=watch)
-    chosen = [a for a in found.rows if a.fingerprint.startswith(fingerprint)]
+    chosen = [a for a in found.rows if a.fingerprint.startswith(tuple(fingerprints))]
     by_name = {m.name: m for m in members}
 
     async def ask(member: Member) -> Answer[AlertDetail]:

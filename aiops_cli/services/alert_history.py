@@ -17,7 +17,7 @@ from aiops_cli.models.alerts import AlertPeriod
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.alert_memory import SeenAlert
-from aiops_cli.services.alert_merge import fingerprint
+from aiops_cli.services.alert_merge import fingerprint, identity
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.matchers import Matcher
@@ -186,7 +186,7 @@ def _joined(
         covering = [
             i
             for i, row in enumerate(found)
-            if row.fingerprint == seen.fingerprint
+            if identity(row.labels) == identity(seen.labels)
             and (unix(row.starts_at) or 0) <= until + 1
             and (row.ends_at is None or (unix(row.ends_at) or 0) >= begin - 1)
         ]

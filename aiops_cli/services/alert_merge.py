@@ -17,9 +17,10 @@ from aiops_cli.models.signals import AlertItem
 Labels = dict[str, str]
 Key = frozenset[tuple[str, str]]
 
-_REPLICA = frozenset(
+REPLICA_LABELS = frozenset(
     ["prometheus_replica", "__replica__", "thanos_replica", "thanos_ruler_replica", "vmalert_replica"]
 )
+"""What tells one of a HA pair from the other; a plain `replica` does only as an external label."""
 _OFFSET, _PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, 0xFFFFFFFFFFFFFFFF
 
 
@@ -33,6 +34,16 @@ def fingerprint(labels: Labels) -> str:
     return f"{state:016x}"
 
 
+def replicas_of(external: Labels) -> frozenset[str]:
+    """The labels that differ within a HA pair, by Prometheus' external labels."""
+    return REPLICA_LABELS | {name for name in external if "replica" in name}
+
+
+def identity(labels: Labels, replicas: frozenset[str] = REPLICA_LABELS) -> Key:
+    """What the same alert of both of a HA pair has in common."""
+    return frozenset(i for i in labels.items() if i[0] not in replicas)
+
+
 def merge(
     managed: Iterable[AlertItem], ruled: Iterable[AlertItem], external: Labels | None = None
 ) -> list[AlertItem]:
@@ -43,11 +54,11 @@ def merge(
     and gets the fingerprint that it will have at Alertmanager.
     """
     ruled = list(ruled)
-    replicas = _REPLICA | {name for name in external or {} if "replica" in name}
+    replicas = replicas_of(external or {})
     folded: dict[Key, AlertItem] = {}
     for alert in managed:
         own = alert if alert.fingerprint else replace(alert, fingerprint=fingerprint(alert.labels))
-        key = frozenset(i for i in own.labels.items() if i[0] not in replicas)
+        key = identity(own.labels, replicas)
         folded[key] = _joined(folded[key], own) if key in folded else own
     if external is None:
         external = _learned(list(folded.values()), ruled, replicas)
@@ -67,12 +78,13 @@ def merge(
 
 
 def _joined(one: AlertItem, other: AlertItem) -> AlertItem:
-    """The same alert at two Alertmanagers. One that notifies outweighs one that is kept quiet."""
-    first = min(one, other, key=lambda a: (a.state != "FIRING", a.starts_at or "~", a.fingerprint))
-    second = other if first is one else one
+    """The same alert at two Alertmanagers, or of a HA pair, of which the first by name is shown. One that
+    notifies outweighs one that is kept quiet."""
+    first, second = sorted((one, other), key=lambda a: (sorted(a.labels.items()), a.fingerprint))
     starts = [a.starts_at for a in (first, second) if a.starts_at]
     return replace(
         first,
+        state="FIRING" if "FIRING" in (one.state, other.state) else first.state,
         starts_at=min(starts) if starts else None,
         receivers=sorted({*first.receivers, *second.receivers}),
         silenced_by=sorted({*first.silenced_by, *second.silenced_by}),

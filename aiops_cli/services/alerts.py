@@ -10,7 +10,7 @@ import msgspec
 from aiops_cli.models.alerts import AlertGroup, AlertPeriod
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.signals import AlertItem
-from aiops_cli.services.alert_merge import fingerprint
+from aiops_cli.services.alert_merge import Key, fingerprint, identity
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.matchers import Matcher
@@ -74,10 +74,10 @@ async def active(
 
 def resolved(periods: Sequence[AlertPeriod], present: Sequence[AlertItem]) -> list[AlertItem]:
     """The last time of each alert that fired and does no longer. Annotations are not kept of it."""
-    firing = {(a.cluster, a.fingerprint) for a in present if a.state != "PENDING"}
-    last: dict[tuple[str, str], AlertPeriod] = {}
+    firing = {(a.cluster, identity(a.labels)) for a in present if a.state != "PENDING"}
+    last: dict[tuple[str, Key], AlertPeriod] = {}
     for period in sorted(periods, key=lambda p: p.starts_at):
-        last[period.cluster, period.fingerprint] = period
+        last[period.cluster, identity(period.labels)] = period
     return [
         AlertItem(
             cluster=p.cluster,
@@ -124,10 +124,12 @@ def rank(severity: str | None) -> int:
 
 def grouped(rows: Sequence[AlertItem], by: Sequence[str]) -> list[AlertGroup]:
     """Alerts that share the values of these labels, over all clusters; the worst group first, then the
-    largest. `cluster` means aiops' own, unless an alert has a label of that name."""
+    largest. `cluster` means aiops' own, and severities are compared without case."""
     groups: dict[tuple[str, ...], list[AlertItem]] = {}
     for a in rows:
-        own = {"cluster": a.cluster} | a.labels
+        own = a.labels | {"cluster": a.cluster}
+        if a.severity:
+            own["severity"] = a.severity.lower()
         groups.setdefault(tuple(own.get(label, "") for label in by), []).append(a)
     found = []
     for key, members in groups.items():

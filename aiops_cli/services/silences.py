@@ -18,6 +18,7 @@ from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableEr
 from aiops_cli.models.alerts import SilenceItem, SilenceMatcher, SilenceResult
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.signals import AlertItem
+from aiops_cli.services.alert_merge import identity
 from aiops_cli.services.alert_sources import attempt
 from aiops_cli.services.alerts import in_order
 from aiops_cli.services.fanout import Watcher, fan_out
@@ -121,9 +122,9 @@ async def _silences(
             continue
         count = None
         if silence.state == "ACTIVE":
-            count = sum(silence.id in a.silenced_by for a in alerts.rows)
+            count = len({identity(a.labels) for a in alerts.rows if silence.id in a.silenced_by})
         elif silence.state == "PENDING" and wanted.unmatched:
-            count = len((await source.alerts(silence.matchers)).rows)
+            count = len({identity(a.labels) for a in (await source.alerts(silence.matchers)).rows})
         rows.append(replace(silence, alerts=count))
     return rows
 
@@ -260,7 +261,7 @@ async def expire(
         holders.setdefault(silence.id, {}).setdefault(source.endpoint, (cluster, silence, source))
     chosen: dict[str, None] = {}
     missing = []
-    for given in ids:
+    for given in (i.rstrip("…") for i in ids):  # as a table may have cut it
         fitting = [i for i in holders if i == given or (len(given) >= 8 and i.startswith(given))]
         if len(fitting) > 1:
             raise UsageError(f"{given!r} may mean {len(fitting)} silences", hint="write more of the id")
@@ -377,9 +378,7 @@ class _Places:
 
 
 async def _places(sources: Sequence[AlertmanagerSource]) -> _Places:
-    """Raises why none of them answers."""
-    if len(sources) == 1:
-        return _Places(list(sources))
+    """Raises why none of them answers: so that what fails later has been sent."""
     instances = await asyncio.gather(*(attempt(s.instance()) for s in sources))
     chosen: list[AlertmanagerSource] = []
     reached: set[str] = set()
