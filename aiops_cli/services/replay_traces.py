@@ -57,7 +57,8 @@ class RecordedTraces:
         for spans in self._traces:
             if spans[0].trace_id.lstrip("0") == wanted:
                 return Answer(list(spans), "bundle")
-        near = [t for t in self._traces if len(wanted) >= _LEAST_PREFIX and t[0].trace_id.startswith(wanted)]
+        given = trace_id.lower()
+        near = [t for t in self._traces if len(given) >= _LEAST_PREFIX and t[0].trace_id.startswith(given)]
         return Answer([span for spans in near for span in spans], "bundle")
 
     async def spans(self, query: TraceQuery, window: TimeRange) -> Answer[Span]:
