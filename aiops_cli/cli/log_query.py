@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aiops_cli.sources.base import Direction, LogRow
 
 _MOST_MATCHES = 5_000
+_NARROW = 100  # cells
 
 
 @dataclass(slots=True)
@@ -119,7 +120,7 @@ async def _lines(session: Session, asked: _Asked) -> int:
                 writer.write(block)
     result = _result(stream, len(collected) if writer is None else writer.printed)
     if writer is None:
-        _emit(session, [(c, r, None) for c, r in collected], result)
+        _emit(session, collected, None, result)
     else:
         writer.finish(result)
     return _end(session, asked, result, seen)
@@ -162,8 +163,12 @@ async def _neighbours(session: Session, asked: _Asked) -> int:
     statuses = [beside.get(s.name, s) for s in stream.statuses]
     result = FleetResult[Any]([g for _, g in shown], statuses)
     if writer is None:
-        rows = [(c, r, m) for c, g in shown for r, m in zip(g.rows, g.matched, strict=True)]
-        _emit(session, rows, result)
+        _emit(
+            session,
+            [(c, r) for c, g in shown for r in g.rows],
+            [m for _, g in shown for m in g.matched],
+            result,
+        )
     else:
         for cluster, group in shown:
             writer.separate()
@@ -182,6 +187,10 @@ async def _numbers(session: Session, asked: _Asked) -> int:
         raise UsageError(
             "--context-lines and --level are for log lines", hint="leave out the function around the selector"
         )
+    if session.bundle is not None:
+        from aiops_cli.services.replay_logs import no_samples
+
+        raise no_samples()
     if asked.instant:
         at = times.parse_time(session.options.end or "now", session.now, session.zone)
         result = metrics.rows(await logs.metric(session.members, asked.expr, at, watch=session.watcher()))
@@ -216,8 +225,24 @@ def _writer(session: Session, asked: _Asked) -> LogWriter | None:
         return None
     painted = session.format in ("table", "wide") and colour.wanted(sys.stdout)
     return LogWriter(
-        sys.stdout, session.style(), session.zone, labels=asked.labels, colour=painted, unsafe=asked.unsafe
+        sys.stdout,
+        session.style(),
+        session.zone,
+        labels=asked.labels,
+        day=not _within_a_day(session),
+        marked=asked.context_lines > 0,
+        colour=painted,
+        unsafe=asked.unsafe,
     )
+
+
+def _within_a_day(session: Session) -> bool:
+    """Whether a narrow terminal may do without the date: all times are of one day."""
+    from aiops_cli.render.text import clock
+
+    width, window = session.style().width, session.window()
+    days = {clock(at, session.zone)[:10] for at in (window.start, window.end)}
+    return width is not None and width < _NARROW and len(days) == 1
 
 
 def _of_level(block: Block, levels: frozenset[str] | None) -> Block:
@@ -231,21 +256,26 @@ def _result(stream: LogStream, rows: int) -> FleetResult[Any]:
     return FleetResult([None] * min(rows, 1), stream.statuses)
 
 
-def _emit(session: Session, rows: list[tuple[str, LogRow, bool | None]], result: FleetResult[Any]) -> None:
-    """All rows at once, sorted as --sort says."""
+def _emit(session: Session, rows: Block, marks: list[bool] | None, result: FleetResult[Any]) -> None:
+    """All rows at once, sorted as --sort says; `marks`, if any, says of each whether it matched."""
+    from dataclasses import replace
+
     from aiops_cli.cli.log_views import field_view, log_view
     from aiops_cli.render.output import render
     from aiops_cli.services import logs
     from aiops_cli.services.log_fields import FieldReader
 
     style = session.style()
-    if style.fields:
-        reader = FieldReader(style.fields)
-        picked = [dict(zip(reader.names, reader.read(c, r), strict=True)) for c, r, _ in rows]
-        sys.stdout.write(render(field_view(reader.names), result.with_rows(picked), style))
+    if style.fields or marks is not None:
+        reader = FieldReader(style.fields or ("cluster", "timestamp", "labels", "line"))
+        picked = [dict(zip(reader.names, reader.read(c, r), strict=True)) for c, r in rows]
+        for item, mark in zip(picked, marks or (), strict=False):
+            item["match"] = mark
+        names = [*reader.names, *(["match"] if marks is not None else [])]
+        text = render(field_view(names), result.with_rows(picked), replace(style, fields=()))
     else:
-        items = [logs.item(c, r) for c, r, _ in rows]
-        sys.stdout.write(render(log_view(session.zone), result.with_rows(items), style))
+        text = render(log_view(session.zone), result.with_rows([logs.item(c, r) for c, r in rows]), style)
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 

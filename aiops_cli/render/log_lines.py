@@ -46,17 +46,22 @@ class LogColumn:
 
 
 class Clock:
-    """Times of rows for tables, to the millisecond. A second is worked out once."""
+    """Times of rows for tables, to the millisecond. A second is worked out once.
 
-    def __init__(self, zone: tzinfo | None) -> None:
+    `day` False leaves the date out.
+    """
+
+    def __init__(self, zone: tzinfo | None, *, day: bool = True) -> None:
         self._zone = zone
-        self._second = 0
-        self._text = clock(0, zone)
+        self._day = day
+        self._second = -1
+        self._text = ""
 
     def __call__(self, ns: int) -> str:
         second, rest = divmod(ns, 10**9)
         if second != self._second:
-            self._second, self._text = second, clock(second, self._zone)
+            text = clock(second, self._zone)
+            self._second, self._text = second, text if self._day else text.rpartition(" ")[2]
         return f"{self._text}.{rest // 10**6:03d}"
 
 
@@ -82,9 +87,9 @@ def source_of(labels: Labels) -> str | None:
     return next((labels[k] for k in _OWNERS if k in labels), None)
 
 
-def log_columns(zone: tzinfo | None, *, labels: bool = True, marks: bool = False) -> list[LogColumn]:
-    """The columns of log tables; without those made of labels if `labels` is False."""
-    shown = Clock(zone)
+def log_columns(zone: tzinfo | None, *, labels: bool = True, day: bool = True) -> list[LogColumn]:
+    """The columns of log tables; without those made of labels, or the date, where these are False."""
+    shown = Clock(zone, day=day)
     stamp = Stamp()
     columns = [
         LogColumn("cluster", lambda c, r: c),
@@ -111,14 +116,20 @@ class LogWriter:
         zone: tzinfo | None,
         *,
         labels: bool = True,
+        day: bool = True,
+        marked: bool = False,
         colour: bool = False,
         unsafe: bool = False,
     ) -> None:
-        """Raises UsageError for a column that is not there, before anything is printed."""
+        """`marked` is for rows that matched among rows that did not, `day` False for times without a date.
+
+        Raises UsageError for a column that is not there, before anything is printed.
+        """
         self._out = out
         self._style = style
         self._fields = FieldReader(style.fields) if style.fields else None
-        self._columns = self._chosen(log_columns(zone, labels=labels))
+        self._columns = self._chosen(log_columns(zone, labels=labels, day=day))
+        self._marked = marked
         self._colour = colour
         self._unsafe = unsafe
         self._widths: list[int] = []
@@ -127,7 +138,7 @@ class LogWriter:
         self.printed = 0
 
     def write(self, rows: Rows, marks: Sequence[bool] | None = None) -> None:
-        """Print rows. `marks`, of one length with them, says which ones matched, where others are beside."""
+        """Print rows. `marks`, of one length with them where rows are marked, says which ones matched."""
         if not rows:
             return
         form = self._style.format
@@ -136,11 +147,11 @@ class LogWriter:
         elif form in ("json", "ndjson"):
             self._items(rows, marks)
         elif form == "csv":
-            self._csv(rows)
+            self._csv(rows, marks)
         elif form == "name":
             self._out.write("".join(f"{self._stamp(r[0])}\n" for _, r in rows))
         elif form == "md":
-            self._markdown(rows)
+            self._markdown(rows, marks)
         else:
             self._table(rows, marks)
         self._begun = True
@@ -155,7 +166,7 @@ class LogWriter:
     def finish(self, result: FleetResult[Any]) -> None:
         """What comes after the last row; `result` says how the clusters fared."""
         if self._style.format == "csv" and not self._begun:
-            self._csv([])
+            self._csv([], None)
         if self._style.format == "json":
             if not self._begun:
                 self._out.write(self._opening())
@@ -226,7 +237,7 @@ class LogWriter:
                 ns, line, labels, metadata = row
                 head = known.get((cluster, id(labels))) if not metadata else None
                 if head is None:
-                    said = encode(shown_labels(labels, metadata)).decode()
+                    said = encode(shown_labels(labels, metadata), order="sorted").decode()
                     head = f',"labels":{said},"line":'
                     if not metadata:
                         known[cluster, id(labels)] = head
@@ -248,23 +259,25 @@ class LogWriter:
     def _opening(self) -> str:
         return f'{{\n  "apiVersion": "{API_VERSION}",\n  "kind": "{KIND}",\n  "items": ['
 
-    def _csv(self, rows: Rows) -> None:
+    def _csv(self, rows: Rows, marks: Sequence[bool] | None) -> None:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         if not self._begun and self._style.headers:
-            writer.writerow([one_line(t) for t in self._titles()])
-        writer.writerows(
-            ["" if v is None else one_line(v) for v in self._cells(c, r, plain=True)] for c, r in rows
-        )
+            writer.writerow([one_line(t) for t in self._titles()] + ["match"] * self._marked)
+        for i, (cluster, row) in enumerate(rows):
+            values = ["" if v is None else one_line(v) for v in self._cells(cluster, row, plain=True)]
+            writer.writerow(values if marks is None else [*values, "true" if marks[i] else "false"])
         self._out.write(out.getvalue())
 
-    def _markdown(self, rows: Rows) -> None:
+    def _markdown(self, rows: Rows, marks: Sequence[bool] | None) -> None:
         def line(values: Iterable[str]) -> str:
             return "| " + " | ".join(v.replace("\\", "\\\\").replace("|", "\\|") for v in values) + " |\n"
 
-        titles = self._titles()
+        titles = [*self._titles(), *(["match"] * self._marked)]
         text = "" if self._begun else line(one_line(t) for t in titles) + line("---" for _ in titles)
-        text += "".join(line(one_line(v or "-") for v in self._cells(c, r)) for c, r in rows)
+        for i, (cluster, row) in enumerate(rows):
+            values = [one_line(v or "-") for v in self._cells(cluster, row)]
+            text += line(values if marks is None else [*values, "yes" if marks[i] else "no"])
         self._out.write(text)
 
     def _table(self, rows: Rows, marks: Sequence[bool] | None) -> None:
@@ -274,20 +287,20 @@ class LogWriter:
             titles = [one_line(t.upper()) for t in self._titles()]
             self._widths = self._fitting(titles, shown)
             if self._style.headers:
-                text.append(self._row(titles) + "\n")
+                text.append("  " * self._marked + self._row(titles) + "\n")
         for i, values in enumerate(shown):
             line = self._row(values)
-            if marks is not None and not marks[i]:
-                line = paint(line, "debug") if self._colour else line
-            elif self._colour:
-                line = paint(line, level_of(rows[i][1]))
+            if marks is not None:
+                line = ("> " if marks[i] else "  ") + line
+            if self._colour:
+                line = paint(line, level_of(rows[i][1]) if marks is None or marks[i] else "debug")
             text.append(line + "\n")
         self._out.write("".join(text))
 
     def _fitting(self, titles: list[str], shown: list[list[str]]) -> list[int]:
         """The widths of the columns before the last, which takes what is left."""
         fixed = [max(cells(t), *(cells(v[i]) for v in shown)) for i, t in enumerate(titles[:-1])]
-        width = self._style.width
+        width = self._room()
         if width is not None:
             fixed = [min(w, _MOST_FIXED) for w in fixed]
             while sum(fixed) + 2 * len(fixed) > width - _LEAST_LINE and max(fixed, default=0) > 4:
@@ -303,10 +316,14 @@ class LogWriter:
                 continue
             text = cut(text, width) if limited else text
             parts.append(text + " " * (width - cells(text)))
-        last = values[-1]
-        if self._style.width is not None:
-            last = cut(last, max(self._style.width - sum(self._widths) - 2 * len(self._widths), 1))
+        last, room = values[-1], self._room()
+        if room is not None:
+            last = cut(last, max(room - sum(self._widths) - 2 * len(self._widths), 1))
         return "  ".join([*parts, last]).rstrip()
+
+    def _room(self) -> int | None:
+        """Cells of a terminal's line that the columns may take."""
+        return None if self._style.width is None else self._style.width - 2 * self._marked
 
 
 def _harmless(text: str) -> str:

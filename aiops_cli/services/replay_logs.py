@@ -62,10 +62,10 @@ class RecordedLogSource:
         yield Answer(rows, "bundle", warnings=found.warnings)
 
     async def metric(self, expr: str, at: float) -> Answer[Series]:
-        raise _no_samples()
+        raise no_samples()
 
     async def metric_range(self, expr: str, window: TimeRange, step: float) -> Answer[Series]:
-        raise _no_samples()
+        raise no_samples()
 
     async def labels(self, window: TimeRange) -> Answer[str]:
         return Answer(sorted({k for p in self._logs for s in p.streams for k in s}), "bundle")
@@ -93,5 +93,6 @@ class RecordedLogSource:
         return [dict(labels) for labels in sorted(every)]
 
 
-def _no_samples() -> ClusterError:
+def no_samples() -> ClusterError:
+    """NOT_RECORDED: a bundle has lines, and nobody who counts them."""
     return not_recorded("a metric query over logs", ["log lines: ask for the stream selector alone"])
