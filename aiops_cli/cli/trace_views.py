@@ -81,7 +81,7 @@ def headline(shown: Shown, zone: tzinfo | None) -> str:
     counts = [(facts.spans, "span"), (len(facts.services), "service"), (facts.errors, "error")]
     said = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts)
     return (
-        f"trace {facts.trace_id}  {when(facts.start_time, zone)}\n"
+        f"trace {one_line(facts.trace_id)}  {when(facts.start_time, zone)}\n"
         f"{duration(facts.duration_ms)}, {said}{one_line(clusters)}\n"
     )
 

@@ -107,7 +107,7 @@ def show(
         found = shown.result
         if related:
             return await emit_related(session, related_subjects.of_spans(found.rows, horizon(session)), found)
-        if session.format != "table" or session.options.columns:
+        if session.format != "table" or session.options.columns or session.options.sort:
             return session.emit(span_view(), found, extra={"trace": shown.facts, "notes": shown.notes})
         import shutil
 

@@ -210,7 +210,7 @@ class TempoSource:
         if reply.status == 404 and old is not None:
             reply = await self.client.get(f"/api/search/tag/{old}/values", _seconds(window))
         if reply.status != 200:
-            raise failure(reply, _WHAT, self.endpoint)
+            raise self._failure(reply)
         found = self._read(reply, _values.decode).tag_values or []
         return sorted({v if isinstance(v, str) else v.value for v in found})
 
@@ -258,7 +258,14 @@ class TempoSource:
             raise invalid_traceql(expr, text, self.endpoint)
         if reply.status in (400, 422):
             raise query_failed(text, self.endpoint)
-        raise failure(reply, _WHAT, self.endpoint)
+        raise self._failure(reply)
+
+    def _failure(self, reply: Reply) -> ClusterError:
+        """A gateway with query RBAC refuses whole endpoints, with a 403 that says nothing."""
+        error = failure(reply, _WHAT, self.endpoint)
+        if reply.status == 403 and not reply.body:
+            error.hint = "gateways with query RBAC allow traces, search, and the values of service.name alone"
+        return error
 
 
 def _seconds(window: TimeRange) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from aiops_cli.sources.base import TraceQuery
 _TRACE_ID = re.compile(r"[0-9a-fA-F]{1,32}")
 _HINTS = re.compile(r"\s+with\s*\([^()]*\)\s*$")
 _PIPE = re.compile(r"""\"(?:[^"\\]|\\.)*\"|`[^`]*`|\|\||\|""")
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 _PLAIN_KEY = re.compile(r"[\w.:/-]+")
 
 
@@ -34,9 +35,8 @@ def build(query: TraceQuery) -> str:
     filters = f"{{ {' && '.join(conditions)} }}" if conditions else ""
     if not query.traceql:
         return filters or "{ }"
-    if not filters:
-        return query.traceql
-    return _and(query.traceql, filters)
+    given = _TEXT.sub(lambda text: _shielded(text[0]), query.traceql)
+    return _and(given, filters) if filters else given
 
 
 def lasting(expr: str, least_ms: float | None) -> str:
@@ -68,7 +68,10 @@ def _before_pipe(expr: str) -> tuple[str, str]:
 
 def quote(text: str) -> str:
     """A TraceQL string. `%` and `+` are escaped: gateways with query RBAC unescape a query twice."""
-    quoted = json.dumps(text, ensure_ascii=False)
+    return _shielded(json.dumps(text, ensure_ascii=False))
+
+
+def _shielded(quoted: str) -> str:
     return quoted.replace("%", "\\u0025").replace("+", "\\u002b")
 
 

@@ -215,6 +215,17 @@ async def test_a_tempo_without_v2_tags_is_asked_the_old_way(stub: Stub, connect:
     assert [s.name for s in found.rows] == ["db", "web"]
 
 
+async def test_what_a_gateway_with_query_rbac_refuses_is_explained(stub: Stub, connect: Connect) -> None:
+    stub.on("/api/v2/search/tag/name/values", "", status=403)
+    stub.on("/api/metrics/query_range", "", status=403)
+    source = TempoSource(connect(stub.url))
+    for ask in (source.operations("web", WINDOW), source.trace_metrics("{ } | rate()", WINDOW, 60)):
+        with pytest.raises(ClusterError) as caught:
+            await ask
+        assert caught.value.code is ErrorCode.FORBIDDEN
+        assert "query RBAC" in caught.value.hint
+
+
 async def test_metrics_have_a_shape_of_their_own(stub: Stub, connect: Connect) -> None:
     """Numbers as text, zeros left out, labels typed."""
     stub.on(

@@ -26,6 +26,7 @@ MS = 1_000_000
         (TraceQuery(tags={"k8s.pod.name": "a", "span.http.status_code": "500"}), '{ .k8s.pod.name = "a" && (span.http.status_code = "500" || span.http.status_code = 500) }'),
         (TraceQuery(tags={"odd key": "x"}), '{ ."odd key" = "x" }'),
         (TraceQuery(operation="50%+1"), r'{ name = "50\u0025\u002b1" }'),
+        (TraceQuery(traceql='{ name =~ "a+%" && .a = 1 }'), r'{ name =~ "a\u002b\u0025" && .a = 1 }'),
         (TraceQuery(traceql='{ name = "x" } | count() > 2'), '{ name = "x" } | count() > 2'),
         (TraceQuery(traceql='{ name = "a|b" } | count() > 2', errors=True), '({ name = "a|b" }) && ({ status = error }) | count() > 2'),
         (TraceQuery(traceql="{ .a = 1 } with (most_recent=true)", errors=True), "({ .a = 1 }) && ({ status = error }) with (most_recent=true)"),
