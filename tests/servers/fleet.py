@@ -50,7 +50,11 @@ def write_endpoints(path: Path, clusters: Mapping[str, Mapping[str, str]]) -> Pa
     """An aiops config.toml with these clusters, each the URLs of its endpoints by name."""
     lines = []
     for cluster, urls in clusters.items():
-        lines += [f"[clusters.{cluster}.endpoints]", *(f'{name} = "{url}"' for name, url in urls.items()), ""]
+        lines += [
+            f'[clusters."{cluster}".endpoints]',
+            *(f'{name} = "{url}"' for name, url in urls.items()),
+            "",
+        ]
     path.write_text("\n".join(lines))
     return path
 

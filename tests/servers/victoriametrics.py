@@ -41,15 +41,19 @@ class VictoriaMetrics(Server):
     def is_ready(self) -> bool:
         return get_ok(f"{self.url}/health")
 
-    def import_openmetrics(self, openmetrics: str) -> None:
-        """Add samples: the text that `Prometheus.backfill` takes; they can be queried once this returns."""
-        lines = []
-        for line in openmetrics.splitlines():
-            if line and not line.startswith("#"):
-                series, _, seconds = line.rpartition(" ")
-                lines.append(f"{series} {round(float(seconds) * 1000)}")
+    def import_openmetrics(self, *openmetrics: str) -> None:
+        """Add samples: the text that `Prometheus.backfill` takes, in one or several pieces that end with a line.
+
+        They can be queried once this returns.
+        """
         with httpx2.Client(base_url=self.url, timeout=120.0, trust_env=False) as client:
-            body = "\n".join(lines) + "\n"
-            client.post("/api/v1/import/prometheus", content=body.encode()).raise_for_status()
+            for piece in openmetrics:
+                lines = []
+                for line in piece.splitlines():
+                    if line and not line.startswith("#"):
+                        series, _, seconds = line.rpartition(" ")
+                        lines.append(f"{series} {round(float(seconds) * 1000)}\n")
+                body = "".join(lines).encode()
+                client.post("/api/v1/import/prometheus", content=body).raise_for_status()
             client.get("/internal/force_flush").raise_for_status()
             client.get("/internal/resetRollupResultCache").raise_for_status()
