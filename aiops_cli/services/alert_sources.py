@@ -63,7 +63,9 @@ class LiveAlerts:
         return max((s for s in known if s is not None), default=None)
 
     async def _managed(self) -> Answer[AlertItem]:
-        """The alerts of every Alertmanager. One of a gossiping pair may be down: the other knows all."""
+        """The alerts of every Alertmanager. One of a gossiping pair may be down: the other knows all. Once it
+        has noticed, it no longer names the lost one; then the answer is partial here, unless Prometheus'
+        alerts are all in it."""
         sources = await self._member.alertmanagers()
         answers = await asyncio.gather(*(attempt(s.alerts()) for s in sources))
         found = [a for a in answers if isinstance(a, Answer)]
@@ -75,8 +77,7 @@ class LiveAlerts:
             return Answer(rows)
         well = next(s for s, a in zip(sources, answers, strict=True) if isinstance(a, Answer))
         covered = await _gossips(well, len(sources))
-        what = "its peers know the same alerts" if covered else "what it alone knows is missing"
-        told = [f"{s.endpoint}: {error.message}; {what}" for s, error in failed]
+        told = [f"{s.endpoint}: {error.message}" for s, error in failed]
         return Answer(rows, warnings=told, partial=not covered)
 
     async def _ruled(self, pending: bool) -> _Ruled:
@@ -108,10 +109,13 @@ def _together(
             notes.append(f"Prometheus: {ruled.message}; pending alerts are not known")
         return Answer(managed.rows, warnings=notes, partial=managed.partial or pending)
     answer, external = ruled
+    rows = merge(managed.rows, answer.rows, external)
+    firing = any(a.state == "FIRING" for a in answer.rows)
+    unsent = any(a.state == "FIRING" and a.source == "prometheus" for a in rows)
     return Answer(
-        merge(managed.rows, answer.rows, external),
+        rows,
         warnings=[*managed.warnings, *answer.warnings],
-        partial=managed.partial or (pending and answer.partial),
+        partial=(managed.partial and (unsent or not firing)) or (pending and answer.partial),
     )
 
 

@@ -15,13 +15,13 @@ from contextlib import suppress
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.alerts import AlertEvent
 from aiops_cli.models.signals import AlertItem
-from aiops_cli.services.alert_sources import LiveAlerts
+from aiops_cli.services.alert_sources import LiveAlerts, attempt
 from aiops_cli.services.alerts import AlertFilter
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.services.times import rfc3339
 
 _RESENT = 150.0
-"""Seconds after its start by which an Alertmanager has been sent every alert: Prometheus sends again
+"""Seconds after a restart by which an Alertmanager has been sent every alert: Prometheus sends again
 after a minute by default."""
 _LONGEST = 60.0
 """Seconds between two tries to reach what does not answer, at most."""
@@ -61,6 +61,7 @@ async def _follow(
     queue: asyncio.Queue[AlertEvent],
 ) -> None:
     known: dict[str, AlertItem] | None = None
+    restarts = _Restarts()
     wait = interval
     lost = False
     while True:
@@ -73,12 +74,11 @@ async def _follow(
             if not lost and await member.recover(error):
                 continue
         if trouble is None:
-            now = {a.fingerprint: a for a in answer.rows if wanted(a)}
             if lost:
                 report(member.name, None)
             lost, wait = False, interval
-            if known is not None and await _restarted(source, known, now):
-                now = known | {k: v for k, v in now.items() if k not in known}
+            now = {a.fingerprint: a for a in answer.rows if wanted(a)}
+            now |= await restarts.held(source, known or {}, now)
             for event in _changes(member.name, known, now):
                 queue.put_nowait(event)
             known = now
@@ -89,19 +89,30 @@ async def _follow(
         await asyncio.sleep(wait)
 
 
-async def _restarted(source: LiveAlerts, known: dict[str, AlertItem], now: dict[str, AlertItem]) -> bool:
-    """Whether something is gone from Alertmanager that it may not have been sent again yet."""
-    gone = any(
-        a.source == "alertmanager" and (key not in now or now[key].source != "alertmanager")
-        for key, a in known.items()
-    )
-    if not gone:
-        return False
-    try:
-        started = await source.started()
-    except AiopsError:
-        return True
-    return started is not None and time.time() - started < _RESENT
+class _Restarts:
+    """Keeps what a restarted Alertmanager has not been sent again yet."""
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._until = 0.0
+
+    async def held(
+        self, source: LiveAlerts, known: dict[str, AlertItem], now: dict[str, AlertItem]
+    ) -> dict[str, AlertItem]:
+        """Of the known alerts those that are missing, or that only Prometheus has, since a restart. The
+        server's own clock says whether there was one: it is asked at first, and when something is gone."""
+        gone = {
+            key: a
+            for key, a in known.items()
+            if a.source == "alertmanager" and (key not in now or now[key].source != "alertmanager")
+        }
+        if gone or self._started is None:
+            started = await attempt(source.started())
+            if isinstance(started, float):
+                if self._started is not None and started != self._started:
+                    self._until = time.monotonic() + _RESENT
+                self._started = started
+        return gone if time.monotonic() < self._until else {}
 
 
 def _changes(cluster: str, known: dict[str, AlertItem] | None, now: dict[str, AlertItem]) -> list[AlertEvent]:

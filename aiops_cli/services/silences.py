@@ -396,7 +396,7 @@ async def _places(sources: Sequence[AlertmanagerSource]) -> _Places:
     if not chosen:
         raise failed[0][1]
     alone = largest < len(sources)
-    what = "what is written does not reach it" if alone else "its peers pass it on"
+    what = "what is written reaches it only by its peers, if it has any" if alone else "its peers pass it on"
     return _Places(chosen, [f"{s.endpoint}: {e.message}; {what}" for s, e in failed], bool(failed) and alone)
 
 
