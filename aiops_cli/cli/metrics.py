@@ -104,18 +104,23 @@ def series(
     matchers: Annotated[
         list[str], typer.Argument(help='Selectors, such as up{job="api"}.', metavar="SELECTOR…")
     ],
+    related: RelatedFlag = False,
 ) -> None:
     """The series that match, by their labels."""
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.views import SERIES, LabelSet
-        from aiops_cli.services import listings, metrics
+        from aiops_cli.services import listings, metrics, related_subjects
 
         for matcher in matchers:
             metrics.check_promql(matcher)
         found = await listings.series(
             session.members, matchers, session.window(), session.now, session.cache_policy()
         )
+        if related:
+            return await emit_related(
+                session, related_subjects.of_series(found.rows, horizon(session)), found
+            )
         return session.emit(
             SERIES, found.with_rows([LabelSet(c, metrics.renamed(labels)) for c, labels in found.rows])
         )

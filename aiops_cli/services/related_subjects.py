@@ -11,7 +11,7 @@ from aiops_cli.analysis.subjects import likeness, subject_of, subject_of_object
 from aiops_cli.models.events import EventItem
 from aiops_cli.models.metric_row import MetricRow
 from aiops_cli.models.related import Subject
-from aiops_cli.models.signals import AlertItem, LogItem, TraceItem
+from aiops_cli.models.signals import AlertItem, Labels, LogItem, TraceItem
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.times import unix
 from aiops_cli.services.traces import SpanItem
@@ -65,6 +65,15 @@ def of_metrics(rows: Iterable[MetricRow], horizon: Horizon) -> list[Subject]:
             title=f"series {_selector(m.labels)}",
         )
         for m in rows
+    ]
+
+
+def of_series(rows: Iterable[tuple[str, Labels]], horizon: Horizon) -> list[Subject]:
+    """By (cluster, labels), at the end of the times looked at."""
+    moment = horizon.around(horizon.limits.end)
+    return [
+        subject_of(cluster, "metric", labels, *moment, title=f"series {_selector(labels)}")
+        for cluster, labels in rows
     ]
 
 
