@@ -6,6 +6,8 @@ edits from `managedFields`, scalings from events.
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -134,28 +136,41 @@ def scalings(events: Iterable[KubeEvent], rollouts: Iterable[Change]) -> list[Ch
     Only events tell: `managedFields` has no time for writes of the scale subresource.
     """
     scaled = [e for e in events if e.reason in _SCALED]
+    steps: dict[tuple[str, str], list[KubeEvent]] = defaultdict(list)
+    for event in scaled:
+        if event.reason == "ScalingReplicaSet":
+            steps[event.namespace, event.name].append(event)
     rolled: dict[tuple[str, str], list[float]] = defaultdict(list)
     for change in rollouts:
         rolled[change.namespace, change.name].append(change.at)
 
     def is_step(event: KubeEvent) -> bool:
-        """A rollout starts a ReplicaSet from none and moves replicas between two of them."""
         owner = event.namespace, event.name
-        for at in rolled.get(owner, []):
-            if event.reason != "ScalingReplicaSet" or not at - 5 <= event.at <= at + ROLLOUT_SECONDS:
-                continue
-            if " from 0 to " in event.message or " from " not in event.message:
-                return True
-            if any(
-                (other.namespace, other.name) == owner
-                and at - 5 <= other.at <= at + ROLLOUT_SECONDS
-                and _replica_set(other) not in ("", _replica_set(event))
-                for other in scaled
-            ):
-                return True
-        return False
+        times = sorted(rolled.get(owner, []))
+        return event.reason == "ScalingReplicaSet" and any(
+            _is_step(event, at, min(later, at + ROLLOUT_SECONDS), steps[owner])
+            for at, later in itertools.pairwise([*times, math.inf])
+        )
 
     return [Change(e.at, e.kind, e.name, e.namespace, "scaling", e.message) for e in scaled if not is_step(e)]
+
+
+def _is_step(event: KubeEvent, start: float, end: float, steps: list[KubeEvent]) -> bool:
+    """Whether an event is of the rollout that began at `start`, the next one at `end` (unix seconds).
+
+    A rollout starts one ReplicaSet from none and moves replicas to it: only that one grows.
+    """
+    if not start - 5 <= event.at < end:
+        return False
+    if " from 0 to " in event.message or " from " not in event.message:
+        return True
+    beside = [e for e in steps if start - 5 <= e.at < end]
+    started = [e for e in beside if " from 0 to " in e.message]
+    if started and event.message.startswith("Scaled up"):
+        new = min(started, key=lambda e: abs(e.at - start))
+        if _replica_set(new) != _replica_set(event):
+            return False
+    return any(_replica_set(e) not in ("", _replica_set(event)) for e in beside)
 
 
 def _replica_set(event: KubeEvent) -> str:

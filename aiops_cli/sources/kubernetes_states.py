@@ -37,16 +37,21 @@ _SUFFIXES |= {s: 1000.0**i for i, s in enumerate("MGTPE", start=2)}
 _SUFFIXES |= {f"{s}i": 1024.0**i for i, s in enumerate("KMGTPE", start=1)}
 
 
-def node_states(nodes: Iterable[Node]) -> list[Change]:
-    """Nodes that came, that were cordoned, and each condition's last transition."""
+def node_states(nodes: Iterable[Node], window: TimeRange, now: float) -> list[Change]:
+    """Nodes that came, that were cordoned, and each condition's last transition.
+
+    Where nothing tells when a node was cordoned, it is told as of now if the window reaches up to that.
+    """
     found = []
     for node in nodes:
         meta = node.metadata
         created = unix(meta.creation_timestamp)
         found.append(Change(created, "Node", meta.name, "", "node", "joined the cluster"))
         if node.spec.unschedulable:
-            at = _cordoned_at(node)
-            found.append(Change(at, "Node", meta.name, "", "node", "cordoned: no new pods come here"))
+            at, detail = _cordoned_at(node), "cordoned: no new pods come here"
+            if not at and _reaches(window, now):
+                at, detail = window.end, f"{detail}; as of now"
+            found.append(Change(at, "Node", meta.name, "", "node", detail))
         for condition in node.status.conditions:
             at = unix(condition.last_transition_time)
             well = condition.status == ("True" if condition.type == "Ready" else "False")
@@ -63,6 +68,11 @@ def _cordoned_at(node: Node) -> float:
             return unix(taint.time_added)
     writes = (w for w in node.metadata.managed_fields if b'"f:unschedulable"' in bytes(w.fields))
     return max((unix(w.time) for w in writes), default=0.0)
+
+
+def _reaches(window: TimeRange, now: float) -> bool:
+    """Whether a window is about the present, which is all that a state without a time tells of."""
+    return window.end >= now - 60
 
 
 def _said(condition: Condition) -> str:
@@ -91,7 +101,7 @@ def quota_states(quotas: Iterable[ResourceQuota], window: TimeRange, now: float)
         writes = [unix(w.time) for w in meta.managed_fields if w.subresource == "status"]
         at = max(writes, default=0.0)
         detail = "; ".join(text for _, text in sorted(full, key=lambda f: -f[0]))
-        if at < window.start and window.end >= now - 60:
+        if at < window.start and _reaches(window, now):
             since = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else ""
             at, detail = window.end, detail + (f"; so since {since}" if since else "; as of now")
         found.append(Change(at, "ResourceQuota", meta.name, meta.namespace, "quota", detail))

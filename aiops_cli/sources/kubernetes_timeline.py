@@ -69,6 +69,8 @@ class _Lists:
 
     async def read(self, needed: set[str], helpful: set[str]) -> None:
         """Raises ClusterError if nothing that is needed can be read."""
+        if self._namespace is not None:  # nodes lie in none
+            needed = needed - {"nodes"}
         await asyncio.gather(*(self._one(name) for name in sorted(needed | helpful)))
         for name in helpful - needed:
             self._failed.pop(name, None)
@@ -80,8 +82,6 @@ class _Lists:
         api, kind, metadata_only = _LISTS[name]
         try:
             if self._namespace is not None:
-                if name == "nodes":
-                    return
                 path = f"{api}/namespaces/{self._namespace}/{name}"
                 self._rows[name] = await self._source.items(path, kind, metadata_only=metadata_only)
             elif name == "nodes":
@@ -131,6 +131,7 @@ async def timeline(
     rolled = changes.rollouts(*revisions, since=window.start - changes.ROLLOUT_SECONDS)
     scaled = changes.scalings(seen, rolled)
     found: list[Change] = []
+    now = time.time()
     if "rollout" in wanted:
         found += rolled
     if "scaling" in wanted:
@@ -144,9 +145,9 @@ async def timeline(
     if "autoscaler" in wanted:
         found += _without_rescalings(states.autoscaler_states(lists["horizontalpodautoscalers"]), scaled)
     if "node" in wanted:
-        found += states.node_states(lists["nodes"])
+        found += states.node_states(lists["nodes"], window, now)
     if "quota" in wanted:
-        found += states.quota_states(lists["resourcequotas"], window, now=time.time())
+        found += states.quota_states(lists["resourcequotas"], window, now)
     if "restart" in wanted:
         above = k8s.owners([*lists["replicasets"], *lists["jobs"]])
         found += states.ended_containers((pod, k8s.top_owner(pod, above)[1]) for pod in lists["pods"])

@@ -153,3 +153,20 @@ def test_a_scaling_soon_after_a_rollout_is_one() -> None:
         _scaled(1030, "Scaled up replica set cart-a from 1 to 3"),
     ]
     assert [c.at for c in scalings(events, [created])] == [1030]
+
+
+def test_a_scaling_in_the_middle_of_a_rollout_grows_the_old_replica_set_too() -> None:
+    """Deployments spread such a scaling over both (proportional scaling); and one just before a rollout."""
+    created, rollout = (Change(at, "Deployment", "cart", "shop", "rollout", "") for at in (1000.0, 2000.0))
+    events = [
+        _scaled(1000, "Scaled up replica set cart-a from 0 to 1"),
+        _scaled(1999, "Scaled up replica set cart-a from 1 to 3"),
+        _scaled(2000, "Scaled up replica set cart-b from 0 to 1"),
+        _scaled(2001, "Scaled down replica set cart-a from 3 to 2"),
+        _scaled(2060, "Scaled up replica set cart-a from 2 to 4"),
+        _scaled(2060, "Scaled up replica set cart-b from 1 to 2"),
+    ]
+    assert [(c.at, c.detail) for c in scalings(events, [created, rollout])] == [
+        (1999, "Scaled up replica set cart-a from 1 to 3"),
+        (2060, "Scaled up replica set cart-a from 2 to 4"),
+    ]
