@@ -35,6 +35,7 @@ class _Asked:
     instant: bool
     context_lines: int
     levels: frozenset[str] | None
+    plot: bool
     labels: bool
     unsafe: bool
 
@@ -64,6 +65,9 @@ def query(
         bool,
         typer.Option("--instant", help="A metric query at one time (--to, or now), not over the window."),
     ] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw a metric query as a line chart in the terminal.")
+    ] = False,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Tables and CSV without labels.")] = False,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="With -o raw: bytes as they are, terminal escapes too.")
@@ -83,13 +87,14 @@ def query(
         _check_format(session.format, unsafe)
         check_logql(expr)
         levels = parse_levels(level) if level else None
-        asked = _Asked(expr, limit, forward, instant, context_lines, levels, not no_labels, unsafe)
+        asked = _Asked(expr, limit, forward, instant, context_lines, levels, plot, not no_labels, unsafe)
         if related:
             return await _related(session, asked)
         if is_metric(expr):
             return await _numbers(session, asked)
-        if instant:
-            raise UsageError("--instant is for metric queries", hint="leave it out to see lines")
+        if instant or plot:
+            flag = "--instant" if instant else "--plot"
+            raise UsageError(f"{flag} is for metric queries", hint="leave it out to see lines")
         if context_lines:
             return await _neighbours(session, asked)
         return await _lines(session, asked)
@@ -197,9 +202,20 @@ async def _numbers(session: Session, asked: _Asked) -> int:
         return session.emit(metric_view(result.rows), result)
     window = session.window()
     step = session.step(window)
-    result = metrics.rows(
-        await logs.metric_range(session.members, asked.expr, window, step, watch=session.watcher())
-    )
+    found = await logs.metric_range(session.members, asked.expr, window, step, watch=session.watcher())
+    if asked.plot and session.format in ("table", "wide"):
+        import shutil
+
+        from aiops_cli.render.plot import plot
+
+        size = shutil.get_terminal_size((100, 30))
+        height = min(20, size.lines - 4)
+        sys.stdout.write(
+            plot(found.rows, title=asked.expr, width=size.columns, height=height, zone=session.zone)
+        )
+        session.explain(found)
+        return int(session.exit_code(found))
+    result = metrics.rows(found)
     return session.emit(range_view(result.rows), result)
 
 
