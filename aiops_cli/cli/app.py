@@ -19,7 +19,7 @@ from aiops_cli.errors import AiopsError, ExitCode
 # Each command is the module of its name; the help of the group needs no import.
 COMMANDS: dict[str, str] = {
     "clusters": "The fleet: list, show, discover, health, label.",
-    "metrics": "PromQL over the fleet: query, range, series, labels, values.",
+    "metrics": "PromQL over the fleet: query, range, queries, series, labels, values, metadata, exemplars.",
     "alerts": "Alerts of the fleet: list, show, history, watch, silence.",
     "logs": "LogQL over the fleet: query.",
     "traces": "Traces of the fleet: search, show, services, operations, graph, metrics.",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from aiops_cli.cli.views import selector
+from msgspec import Struct
+
+from aiops_cli.cli.views import selector, when
 from aiops_cli.models.metric_row import MetricRow, plain
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import si, sparkline
+from aiops_cli.render.units import quantity
+from aiops_cli.services.listings import ExemplarItem, MetadataItem
 
 # Labels that say who a series is about, when none tells it from others.
 _WHO = ("namespace", "job", "pod", "node", "instance")
@@ -24,7 +28,7 @@ def metric_view(items: Sequence[MetricRow], unit: str = "") -> View[MetricRow]:
     """`metrics query`: the labels that differ, and the value; native histograms by their quantiles."""
     if any(len(i.values) + len(i.histograms) > 1 for i in items):
         return range_view(items, unit)  # what `up[5m]` gives
-    shown = partial(si, unit=unit)
+    shown = partial(quantity, unit=unit)
     columns = _who(items, 8)
     if not items or any(len(i.values) for i in items):
         columns.append(Column("value", lambda i: shown(i.last), right=True, plain=lambda i: i.last))
@@ -33,7 +37,7 @@ def metric_view(items: Sequence[MetricRow], unit: str = "") -> View[MetricRow]:
 
 def range_view(items: Sequence[MetricRow], unit: str = "") -> View[MetricRow]:
     """`metrics range`: the labels that differ, a sparkline, and min, max and last."""
-    shown = partial(si, unit=unit)
+    shown = partial(quantity, unit=unit)
     columns = _who(items, 5)
     if not items or any(len(i.values) for i in items):
         columns += [
@@ -46,10 +50,10 @@ def range_view(items: Sequence[MetricRow], unit: str = "") -> View[MetricRow]:
 
 
 def _name(item: MetricRow) -> str:
-    return f"{_cluster(item)}/{selector(item.labels)}"
+    return f"{cluster_of(item)}/{selector(item.labels)}"
 
 
-def _cluster(item: MetricRow) -> str:
+def cluster_of(item: MetricRow) -> str:
     """An aggregate's clusters by number, where there are several."""
     if item.clusters is None:
         return item.cluster
@@ -72,7 +76,7 @@ def _who(items: Sequence[MetricRow], limit: int) -> list[Column[MetricRow]]:
     labels: list[Column[MetricRow]] = [
         Column("metric" if n == "__name__" else n, _label(n), wide=n not in telling) for n in names
     ]
-    return [Column("cluster", _cluster), *labels]
+    return [Column("cluster", cluster_of), *labels]
 
 
 def _label(name: str) -> Callable[[MetricRow], str | None]:
@@ -124,6 +128,56 @@ def _histogram_columns(items: Sequence[MetricRow], shown: Value) -> list[Column[
     ]
 
 
+class QueryItem(Struct, frozen=True, rename="camel"):
+    """An item of `metrics queries`: PromQL that can be asked as @NAME, of which unit, and what it means."""
+
+    name: str
+    about: str
+    unit: str
+    meaning: str
+    expr: str
+
+
+QUERIES: View[QueryItem] = View(
+    "QueryList",
+    [
+        Column("name", lambda i: f"@{i.name}"),
+        Column("about", lambda i: i.about),
+        Column("unit", lambda i: i.unit),
+        Column("meaning", lambda i: i.meaning),
+        Column("expr", lambda i: i.expr, wide=True),
+    ],
+    lambda i: f"@{i.name}",
+)
+METADATA: View[MetadataItem] = View(
+    "MetadataList",
+    [
+        Column("cluster", lambda i: i.cluster),
+        Column("metric", lambda i: i.metric),
+        Column("type", lambda i: i.type),
+        Column("unit", lambda i: i.unit),
+        Column("differs", lambda i: "yes" if i.differs else ""),
+        Column("help", lambda i: i.help),
+    ],
+    lambda i: i.metric,
+)
+
+
+def exemplar_view(zone: tzinfo | None, unit: str = "") -> View[ExemplarItem]:
+    """`metrics exemplars`: when, how much, which trace."""
+    return View(
+        "ExemplarList",
+        [
+            Column("cluster", lambda i: i.cluster),
+            Column("time", lambda i: when(i.timestamp, zone), plain=lambda i: i.timestamp),
+            Column("series", lambda i: selector(i.labels)),
+            Column("value", lambda i: quantity(i.value, unit), right=True, plain=lambda i: i.value),
+            Column("trace", lambda i: i.trace_id),
+        ],
+        lambda i: i.trace_id or f"{i.cluster}/{selector(i.labels)}",
+    )
+
+
 class _Samples:
     """CSV with a row for each sample: cluster, labels, time (RFC 3339, UTC), value."""
 
@@ -133,7 +187,7 @@ class _Samples:
     def blocks(self, items: Sequence[MetricRow]) -> Iterable[Sequence[Any]]:
         labels, more = self._labels(items), self._more(items)
         for item in items:
-            who = [_cluster(item), *(item.labels.get(name) for name in labels)]
+            who = [cluster_of(item), *(item.labels.get(name) for name in labels)]
             times = [_rfc3339(t) for t in plain(item.times)]
             yield [*who, times, [_number(v) for v in plain(item.values)], *(None for _ in more)]
             if item.histograms:

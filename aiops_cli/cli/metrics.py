@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aiops_cli.cli.related import RelatedFlag, emit_related, horizon
 from aiops_cli.cli.runtime import Session, execute
+
+if TYPE_CHECKING:
+    from aiops_cli.models.metric_row import MetricRow
+    from aiops_cli.models.result import FleetResult
+    from aiops_cli.services.fleet import Member
+    from aiops_cli.services.queries import NamedQuery
 
 app = typer.Typer(
     add_completion=False,
@@ -17,6 +24,17 @@ app = typer.Typer(
 )
 
 Expr = Annotated[str, typer.Argument(help="PromQL, or @NAME of a named query.", metavar="PROMQL")]
+Aggregate = Annotated[
+    str,
+    typer.Option("--aggregate", help="Across clusters, by labels: merge (all series), sum, avg, max, min."),
+]
+Dedup = Annotated[
+    bool, typer.Option("--dedup/--no-dedup", help="Show series that differ in replica labels alone once.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many a cluster.")]
+Match = Annotated[
+    list[str] | None, typer.Option("--match", help="Only of series that match this selector. Repeatable.")
+]
 
 
 @app.command()
@@ -24,6 +42,8 @@ def query(
     ctx: typer.Context,
     expr: Expr,
     time: Annotated[str | None, typer.Option("--time", help="Evaluate at this time (default: now).")] = None,
+    aggregate: Aggregate = "merge",
+    dedup: Dedup = True,
     related: RelatedFlag = False,
 ) -> None:
     """An instant query on every chosen cluster."""
@@ -31,17 +51,24 @@ def query(
     async def body(session: Session) -> int:
         from aiops_cli.cli.metric_views import metric_view
         from aiops_cli.services import metrics, queries, related_subjects, times
+        from aiops_cli.services.aggregate import checked
 
+        checked(aggregate)
+        asked = queries.named(expr, session.settings)
         at = times.parse_time(time or session.options.end or "now", session.now, session.zone)
-        explicit = at if (time or session.options.end or session.bundle) else None
+        members, same = _members(session, aggregate)
         found = await metrics.query(
-            session.members, queries.resolve(expr, session.settings), explicit, watch=session.watcher()
+            members,
+            asked.expr,
+            at if (time or session.options.end or session.bundle) else None,
+            replica_labels=_replica_labels(session, dedup),
+            watch=session.watcher(),
         )
+        rows = _aggregated(found, aggregate, same)
         if related:
-            return await emit_related(
-                session, related_subjects.of_metrics(found.rows, horizon(session)), found
-            )
-        return session.emit(metric_view(found.rows), found)
+            subjects = related_subjects.of_metrics(rows.rows, horizon(session))
+            return await emit_related(session, subjects, rows)
+        return session.emit(metric_view(rows.rows, asked.unit), rows)
 
     execute(ctx, body)
 
@@ -51,6 +78,8 @@ def range_(
     ctx: typer.Context,
     expr: Expr,
     plot: Annotated[bool, typer.Option("--plot", help="Draw a line chart in the terminal.")] = False,
+    aggregate: Aggregate = "merge",
+    dedup: Dedup = True,
     related: RelatedFlag = False,
 ) -> None:
     """A range query on every chosen cluster; settled steps come from the local cache."""
@@ -58,44 +87,92 @@ def range_(
     async def body(session: Session) -> int:
         from aiops_cli.cli.metric_views import range_view
         from aiops_cli.services import metrics, queries, related_subjects
+        from aiops_cli.services.aggregate import checked
 
+        checked(aggregate)
+        asked = queries.named(expr, session.settings)
         window = session.window()
-        step = session.step(window)
-        resolved = queries.resolve(expr, session.settings)
+        members, same = _members(session, aggregate)
         found = await metrics.query_range(
-            session.members,
-            resolved,
+            members,
+            asked.expr,
             window,
-            step,
+            session.step(window),
             session.now,
             policy=session.cache_policy(),
+            replica_labels=_replica_labels(session, dedup),
             watch=session.watcher(),
         )
+        rows = _aggregated(metrics.rows(found), aggregate, same)
         if related:
-            shown = metrics.rows(found).rows
-            return await emit_related(session, related_subjects.of_metrics(shown, horizon(session)), found)
+            subjects = related_subjects.of_metrics(rows.rows, horizon(session))
+            return await emit_related(session, subjects, rows)
         if plot and session.format in ("table", "wide"):
-            import shutil
-            import sys
-
-            from aiops_cli.render.plot import plot as draw
-
-            size = shutil.get_terminal_size((100, 30))
-            sys.stdout.write(
-                draw(
-                    found.rows,
-                    title=resolved,
-                    width=size.columns,
-                    height=min(20, size.lines - 4),
-                    zone=session.zone,
-                )
-            )
-            session.explain(found)
-            return int(session.exit_code(found))
-        rows = metrics.rows(found)
-        return session.emit(range_view(rows.rows), rows)
+            return _plotted(session, rows, asked)
+        return session.emit(range_view(rows.rows, asked.unit), rows)
 
     execute(ctx, body)
+
+
+def _replica_labels(session: Session, dedup: bool) -> Collection[str]:
+    return session.settings.defaults.replica_labels if dedup else ()
+
+
+def _members(session: Session, aggregate: str) -> tuple[list[Member], dict[str, str]]:
+    """Whom to ask: for an aggregate, each server once."""
+    from aiops_cli.services.metrics import one_server_each
+
+    return (list(session.members), {}) if aggregate == "merge" else one_server_each(session.members)
+
+
+def _aggregated(
+    found: FleetResult[MetricRow], aggregate: str, same: dict[str, str]
+) -> FleetResult[MetricRow]:
+    from aiops_cli.models.result import ClusterStatus, FleetResult
+    from aiops_cli.services import aggregate as service
+
+    rows = service.aggregate(found, aggregate)
+    notes = [
+        ClusterStatus(name, "SUCCESS", warnings=[f"its Prometheus is that of {other}: asked once"])
+        for name, other in same.items()
+    ]
+    return FleetResult(rows.rows, [*rows.clusters, *notes])
+
+
+def _plotted(session: Session, found: FleetResult[MetricRow], asked: NamedQuery) -> int:
+    """A chart in place of the table."""
+    import shutil
+    import sys
+
+    import numpy as np
+
+    from aiops_cli.cli.metric_views import cluster_of
+    from aiops_cli.models.signals import Series
+    from aiops_cli.render.colour import wanted
+    from aiops_cli.render.plot import plot
+
+    size = shutil.get_terminal_size((100, 30))
+    series = [
+        (cluster_of(row), Series(row.labels, np.asarray(row.times), np.asarray(row.values)))
+        for row in found.rows
+    ]
+    text = plot(
+        series,
+        title=asked.meaning or asked.expr,
+        width=size.columns,
+        height=min(20, size.lines - 4),
+        zone=session.zone,
+        unit=asked.unit,
+        colour=wanted(sys.stdout),
+    )
+    sys.stdout.write(text)
+    if not text and not found.failed and not session.options.quiet:
+        why = (
+            "native histograms have no line: ask for histogram_quantile(…)" if found.rows else "nothing found"
+        )
+        print(why, file=sys.stderr)
+    session.explain(found)
+    return int(session.exit_code(found))
 
 
 @app.command()
@@ -104,6 +181,7 @@ def series(
     matchers: Annotated[
         list[str], typer.Argument(help='Selectors, such as up{job="api"}.', metavar="SELECTOR…")
     ],
+    limit: Limit = None,
     related: RelatedFlag = False,
 ) -> None:
     """The series that match, by their labels."""
@@ -115,12 +193,11 @@ def series(
         for matcher in matchers:
             metrics.check_promql(matcher)
         found = await listings.series(
-            session.members, matchers, session.window(), session.now, session.cache_policy()
+            session.members, matchers, session.window(), session.now, session.cache_policy(), limit
         )
         if related:
-            return await emit_related(
-                session, related_subjects.of_series(found.rows, horizon(session)), found
-            )
+            subjects = related_subjects.of_series(found.rows, horizon(session))
+            return await emit_related(session, subjects, found)
         return session.emit(
             SERIES, found.with_rows([LabelSet(c, metrics.renamed(labels)) for c, labels in found.rows])
         )
@@ -128,13 +205,8 @@ def series(
     execute(ctx, body)
 
 
-Match = Annotated[
-    list[str] | None, typer.Option("--match", help="Only of series that match this selector. Repeatable.")
-]
-
-
 @app.command()
-def labels(ctx: typer.Context, match: Match = None) -> None:
+def labels(ctx: typer.Context, match: Match = None, limit: Limit = None) -> None:
     """Label names."""
 
     async def body(session: Session) -> int:
@@ -142,7 +214,7 @@ def labels(ctx: typer.Context, match: Match = None) -> None:
         from aiops_cli.services import listings
 
         found = await listings.labels(
-            session.members, match or [], session.window(), session.now, session.cache_policy()
+            session.members, match or [], session.window(), session.now, session.cache_policy(), limit
         )
         return session.emit(LABELS, found.with_rows([Word(c, v) for c, v in found.rows]))
 
@@ -154,6 +226,7 @@ def values(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="A label name, such as job.")],
     match: Match = None,
+    limit: Limit = None,
 ) -> None:
     """Values of a label."""
 
@@ -162,8 +235,55 @@ def values(
         from aiops_cli.services import listings
 
         found = await listings.label_values(
-            session.members, name, match or [], session.window(), session.now, session.cache_policy()
+            session.members, name, match or [], session.window(), session.now, session.cache_policy(), limit
         )
         return session.emit(VALUES, found.with_rows([Word(c, v) for c, v in found.rows]))
 
     execute(ctx, body)
+
+
+@app.command()
+def metadata(
+    ctx: typer.Context,
+    metric: Annotated[str | None, typer.Argument(help="One metric; all unless said.")] = None,
+    limit: Limit = None,
+) -> None:
+    """Type, help and unit of metrics, and where clusters say other things of one."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.metric_views import METADATA
+        from aiops_cli.services import listings
+
+        return session.emit(METADATA, await listings.metadata(session.members, metric, limit))
+
+    execute(ctx, body)
+
+
+@app.command()
+def exemplars(ctx: typer.Context, expr: Expr, limit: Limit = None) -> None:
+    """Single observations that left a trace, of the series that PROMQL selects."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.metric_views import exemplar_view
+        from aiops_cli.services import listings, queries
+
+        asked = queries.named(expr, session.settings)
+        found = await listings.exemplars(session.members, asked.expr, session.window(), limit)
+        return session.emit(exemplar_view(session.zone, asked.unit), found)
+
+    execute(ctx, body)
+
+
+@app.command("queries")
+def queries_(ctx: typer.Context) -> None:
+    """The named queries: the golden signals, and one's own of the config."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.metric_views import QUERIES, QueryItem
+        from aiops_cli.models.result import FleetResult
+        from aiops_cli.services.queries import every
+
+        items = [QueryItem(n, q.kind, q.unit, q.meaning, q.expr) for n, q in every(session.settings).items()]
+        return session.emit(QUERIES, FleetResult(sorted(items, key=lambda i: (i.about, i.name)), []))
+
+    execute(ctx, body, select=False)

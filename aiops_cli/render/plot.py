@@ -1,77 +1,157 @@
-"""A line chart in braille dots, with axes, units and a legend."""
+"""A line chart in braille dots, with axes, unit and a legend; letters on the lines tell them apart."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
+from string import ascii_lowercase
+from typing import TYPE_CHECKING
 
 from aiops_cli.models.signals import Series
-from aiops_cli.render.text import clock, cut, one_line, si
+from aiops_cli.render.text import clock, cut, one_line
+from aiops_cli.render.units import quantity
+
+if TYPE_CHECKING:
+    from aiops_cli.models.signals import Floats
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _MARGIN = 9
 _MAX_SERIES = 12
+_COLOURS = ("36", "33", "35", "32", "34", "31", "96", "93", "95", "92", "94", "91")
+Grid = list[list[int]]
 
 
 def plot(
-    rows: Sequence[tuple[str, Series]], *, title: str, width: int, height: int, zone: tzinfo | None
+    rows: Sequence[tuple[str, Series]],
+    *,
+    title: str,
+    width: int,
+    height: int,
+    zone: tzinfo | None,
+    unit: str = "",
+    colour: bool = False,
 ) -> str:
-    """The chart as text, `width` cells wide; series beyond twelve are counted, not drawn."""
-    drawn = [(c, s) for c, s in rows if len(s.values) and any(math.isfinite(v) for v in s.values.tolist())]
+    """The chart as text, `width` cells wide; series beyond twelve are counted, not drawn. Empty where
+    there is no number to draw."""
+    import numpy as np
+
+    drawn = [(c, s) for c, s in rows if np.isfinite(s.values).any()]
     if not drawn:
         return ""
     shown = drawn[:_MAX_SERIES]
-    points = [
-        (t, v)
-        for _, s in shown
-        for t, v in zip(s.timestamps.tolist(), s.values.tolist(), strict=True)
-        if math.isfinite(v)
-    ]
-    start, end = min(t for t, _ in points), max(t for t, _ in points)
-    low, high = min(v for _, v in points), max(v for _, v in points)
+    known = [np.isfinite(s.values) for _, s in shown]
+    times = np.concatenate([s.timestamps[k] for (_, s), k in zip(shown, known, strict=True)])
+    values = np.concatenate([s.values[k] for (_, s), k in zip(shown, known, strict=True)])
+    start, end, low, high = (float(n) for n in (times.min(), times.max(), values.min(), values.max()))
     if low == high:
         low, high = (low - 1, high + 1) if low == 0 else (min(0.0, low * 2), max(0.0, high * 2))
     columns, rows_high = max(width - _MARGIN - 1, 10), max(height, 4)
-    grid = [[0] * columns for _ in range(rows_high)]
-    for _, series in shown:
-        _draw(grid, series, start, end, low, high)
-    lines = [cut(one_line(title), width)]
-    for i, cells in enumerate(grid):
-        label = si(high - (high - low) * i / (rows_high - 1)) if i % 4 == 0 or i == rows_high - 1 else ""
-        lines.append(
-            f"{label:>{_MARGIN - 1}} ┤" + "".join(chr(0x2800 + c) if c else " " for c in cells).rstrip()
-        )
+    several = len(shown) > 1
+    dots: Grid = [[0] * columns for _ in range(rows_high)]
+    owner: Grid = [[0] * columns for _ in range(rows_high)]
+    letters: dict[tuple[int, int], int] = {}
+    for number, (_, series) in enumerate(shown):
+        track = _track(series, (start, end), (low, high), columns * 2, rows_high * 4)
+        _draw(track, number, dots, owner)
+        if several:
+            _mark(track, number, len(shown), columns, letters)
+    lines = [cut(one_line(title + (f" [{unit}]" if unit else "")), width)]
+    for i in range(rows_high):
+        value = high - (high - low) * i / (rows_high - 1)
+        label = quantity(value, unit) if i % 4 == 0 or i == rows_high - 1 else ""
+        lines.append(f"{cut(label, _MARGIN - 1):>{_MARGIN - 1}} ┤" + _row(i, dots, owner, letters, colour))
     lines.append(" " * (_MARGIN - 1) + " └" + "─" * (columns - 1))
-    left, right = clock(start, zone), clock(end, zone)
-    lines.append(" " * _MARGIN + left + right.rjust(max(columns - len(left), len(right) + 1)))
-    for cluster, series in shown:
+    lines.append(" " * _MARGIN + _ends(clock(start, zone), clock(end, zone), columns))
+    for number, (cluster, series) in enumerate(shown):
         inner = ", ".join(f"{k}={v}" for k, v in sorted(series.labels.items()))
-        last = series.values[-1]
-        lines.append(cut(one_line(f"  {cluster}  {inner or title}  last {si(float(last))}"), width))
+        last = f"  last {quantity(float(series.values[-1]), unit)}"
+        mark = f"{ascii_lowercase[number]} " if several else ""
+        named = cut(one_line(f"  {mark}{cluster}  {inner or title}"), max(width - len(last), 10))
+        lines.append(_painted(named, number, colour) + last)
     if len(drawn) > _MAX_SERIES:
         lines.append(f"  … and {len(drawn) - _MAX_SERIES} more series, not drawn")
     return "\n".join(lines) + "\n"
 
 
-def _draw(grid: list[list[int]], series: Series, start: float, end: float, low: float, high: float) -> None:
-    wide, tall = len(grid[0]) * 2, len(grid) * 4
-    span = (end - start) or 1.0
+def _track(
+    series: Series, span: tuple[float, float], bounds: tuple[float, float], wide: int, tall: int
+) -> list[tuple[int, int] | None]:
+    """The dots (x, y) that a line goes through, None where it has a gap; of very many samples the least
+    and the greatest of each dot's width."""
+    import numpy as np
+
+    times, values = series.timestamps, series.values
+    if len(times) > 8 * wide:
+        times, values = _thinned(times, values, wide)
+    x = np.rint((times - span[0]) / ((span[1] - span[0]) or 1.0) * (wide - 1))
+    y = np.rint((bounds[1] - values) / (bounds[1] - bounds[0]) * (tall - 1))
+    known = np.isfinite(values).tolist()
+    return [(int(a), int(b)) if ok else None for a, b, ok in zip(x.tolist(), y.tolist(), known, strict=True)]
+
+
+def _thinned(times: Floats, values: Floats, wide: int) -> tuple[Floats, Floats]:
+    import numpy as np
+
+    kept: list[int] = []
+    for part in np.array_split(np.arange(len(times)), wide):
+        known = part[np.isfinite(values[part])]
+        if len(known):
+            kept += sorted({int(known[values[known].argmin()]), int(known[values[known].argmax()])})
+    return times[kept], values[kept]
+
+
+def _draw(track: Sequence[tuple[int, int] | None], number: int, dots: Grid, owner: Grid) -> None:
     before: tuple[int, int] | None = None
-    for t, v in zip(series.timestamps.tolist(), series.values.tolist(), strict=True):
-        if not math.isfinite(v):
-            before = None
-            continue
-        x = round((t - start) / span * (wide - 1))
-        y = round((high - v) / (high - low) * (tall - 1))
-        for px, py in _line(before or (x, y), (x, y)):
-            grid[py // 4][px // 2] |= _DOTS[py % 4][px % 2]
-        before = (x, y)
+    for point in track:
+        if point is not None:
+            for x, y in _line(before or point, point):
+                dots[y // 4][x // 2] |= _DOTS[y % 4][x % 2]
+                owner[y // 4][x // 2] = number
+        before = point
 
 
-def _line(a: tuple[int, int], b: tuple[int, int]) -> list[tuple[int, int]]:
+def _line(a: tuple[int, int], b: tuple[int, int]) -> Iterator[tuple[int, int]]:
     steps = max(abs(b[0] - a[0]), abs(b[1] - a[1]), 1)
-    return [
-        (a[0] + round((b[0] - a[0]) * i / steps), a[1] + round((b[1] - a[1]) * i / steps))
-        for i in range(steps + 1)
-    ]
+    for i in range(steps + 1):
+        yield a[0] + round((b[0] - a[0]) * i / steps), a[1] + round((b[1] - a[1]) * i / steps)
+
+
+def _mark(
+    track: Sequence[tuple[int, int] | None],
+    number: int,
+    count: int,
+    columns: int,
+    letters: dict[tuple[int, int], int],
+) -> None:
+    """Put the series' letter on its line in both halves of the chart, where no other letter stands."""
+    cells = sorted({(p[1] // 4, p[0] // 2) for p in track if p is not None}, key=lambda c: c[1])
+    for half in range(2):
+        wanted = columns * (half + (number + 0.5) / count) / 2
+        free = [c for c in cells if c not in letters]
+        if free:
+            letters[min(free, key=lambda c: abs(c[1] - wanted))] = number
+
+
+def _row(i: int, dots: Grid, owner: Grid, letters: dict[tuple[int, int], int], colour: bool) -> str:
+    out = []
+    for j, cell in enumerate(dots[i]):
+        number = letters.get((i, j))
+        if number is not None:
+            out.append(_painted(ascii_lowercase[number], number, colour))
+        elif cell:
+            out.append(_painted(chr(0x2800 + cell), owner[i][j], colour))
+        else:
+            out.append(" ")
+    return "".join(out).rstrip()
+
+
+def _painted(text: str, number: int, colour: bool) -> str:
+    return f"\033[{_COLOURS[number]}m{text}\033[0m" if colour else text
+
+
+def _ends(left: str, right: str, columns: int) -> str:
+    """Both ends of the time axis; without their dates, or one alone, where there is no room."""
+    for a, b in ((left, right), (left[11:16], right[11:16])):
+        if len(a) + len(b) < columns:
+            return a + b.rjust(columns - len(a))
+    return cut(left[11:16] or left, columns)

@@ -1,4 +1,7 @@
-"""Named queries: the golden signals, each with unit and meaning, and the user's own from the config."""
+"""Named queries: the golden signals, each with unit and meaning, and the user's own from the config.
+
+`CATALOGUE` is what analysis reads and bundles record; `catalogue.MORE` is asked by name alone.
+"""
 
 from __future__ import annotations
 
@@ -173,16 +176,29 @@ CATALOGUE: dict[str, NamedQuery] = {
 
 def resolve(text: str, settings: Settings) -> str:
     """`@name` to its PromQL; anything else as it is. Raises UsageError for an unknown name."""
+    return named(text, settings).expr
+
+
+def named(text: str, settings: Settings) -> NamedQuery:
+    """The query of `@name`, with its unit and meaning; of plain PromQL, one without.
+
+    Raises UsageError for an unknown name.
+    """
     if not text.startswith("@"):
-        return text
-    name = text[1:]
-    if name in settings.queries:
-        return settings.queries[name].expr
-    if name in CATALOGUE:
-        return CATALOGUE[name].expr
-    known = [*settings.queries, *CATALOGUE]
-    near = difflib.get_close_matches(name, known, n=1)
+        return NamedQuery(text, "", "", "", "", "")
+    known = every(settings)
+    if text[1:] in known:
+        return known[text[1:]]
+    near = difflib.get_close_matches(text[1:], known, n=1)
     raise UsageError(
-        f"unknown named query @{name}",
-        hint=f"did you mean @{near[0]}?" if near else f"known: {', '.join('@' + k for k in known)}",
+        f"unknown named query {text}",
+        hint=f"did you mean @{near[0]}?" if near else "aiops metrics queries lists them",
     )
+
+
+def every(settings: Settings) -> dict[str, NamedQuery]:
+    """All queries by name: the user's own first, which win over ours."""
+    from aiops_cli.services.catalogue import MORE
+
+    own = {n: NamedQuery(q.expr, q.unit, q.meaning, "", "own", "") for n, q in settings.queries.items()}
+    return own | {n: q for n, q in (CATALOGUE | MORE).items() if n not in own}

@@ -98,10 +98,10 @@ class RecordedMetrics:
         return Answer([unique[k] for k in sorted(unique)], "bundle")
 
     async def metadata(self, metric: str | None, limit: int | None) -> Answer[tuple[str, list[Described]]]:
-        raise not_recorded("type, help and unit of metrics", [])
+        raise not_recorded("the metadata of metrics", [])
 
     async def exemplars(self, expr: str, window: TimeRange) -> Answer[ExemplarSeries]:
-        raise not_recorded("exemplars", [])
+        raise not_recorded("any exemplar", [])
 
     def _matching(self, matchers: list[str]) -> Iterable[Labels]:
         tests = [t for m in matchers if (t := selector(m)) is not None]

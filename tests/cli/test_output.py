@@ -255,4 +255,4 @@ def test_a_plot_and_its_axis(aiops: Aiops, clusters: Clusters, metrics_fleet: Fl
     lines = done.stdout.splitlines()
     assert lines[0] == "vector(7)"
     assert any("┤" in line and any("\u2800" <= c <= "\u28ff" for c in line) for line in lines)
-    assert lines[-2].split() == ["lab1", "vector(7)", "last", "7"]
+    assert lines[-2].split() == ["a", "lab1", "vector(7)", "last", "7"]
