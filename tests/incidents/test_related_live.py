@@ -1,0 +1,126 @@
+"""From an alert to metrics, logs, a trace and events by `--related` alone, on real servers with a real fault.
+
+Each step runs the command that the step before told.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import Aiops, Clusters, Finished
+from tests.incidents.deployment import Shop
+from tests.incidents.scenarios import SCENARIOS
+from tests.servers.cluster import ALL_PARTS
+from tests.servers.fleet import Fleet
+
+SECONDS = 150.0
+
+
+@pytest.fixture(scope="module")
+def fleet(clusters: Clusters) -> Iterator[Fleet]:
+    """A cluster whose shop fails orders, since the pool of the ledger's connections is exhausted; a
+    rollout of the catalog beside it. The alert on checkout has reached Alertmanager."""
+    cluster = clusters("jumps", ALL_PARTS)
+    shop = Shop(cluster, rate=15, seed=1)
+    fleet = Fleet([cluster])
+    fleet.write()
+    try:
+        shop.start()
+        shop.wait_ready()
+        shop.open()
+        cluster.prometheus.wait_for('rate(http_requests_total{job="checkout"}[30s]) > 1', seconds=SECONDS)
+        shop.roll_out("catalog", "7.3.1")
+        SCENARIOS["pool"].inject(shop)
+        cluster.prometheus.wait_for('ALERTS{alertname="CheckoutErrors",alertstate="firing"}', seconds=SECONDS)
+        cluster.prometheus.wait_for('http_requests_total{job="ledger",code="503"} > 20', seconds=SECONDS)
+        yield fleet
+    finally:
+        shop.stop()
+
+
+def until(aiops: Aiops, fleet: Fleet, *args: str) -> list[dict[str, Any]]:
+    """The items of a command once it has some: alerts and lines are sent on after a while."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := items(aiops(*args, "-o", "json", env=fleet.env))):
+        assert time.monotonic() < deadline, f"nothing by {args}"
+    return found
+
+
+def items(done: Finished) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = done.json["items"]
+    return found
+
+
+def follow(aiops: Aiops, fleet: Fleet, row: dict[str, Any], *flags: str) -> list[dict[str, Any]]:
+    program, *words = shlex.split(row["command"])
+    assert program == "aiops"
+    return items(aiops(*words, *flags, "-o", "json", env=fleet.env))
+
+
+def first(rows: list[dict[str, Any]], signal: str, subject: str, text: str = "") -> dict[str, Any]:
+    found = [r for r in rows if (r["signal"], r["subject"]) == (signal, subject) and text in r["summary"]]
+    assert found, f"no {signal} of {subject} with {text!r} in {[(r['signal'], r['summary']) for r in rows]}"
+    return found[0]
+
+
+def test_from_the_alert_to_the_events_by_related_alone(aiops: Aiops, fleet: Fleet) -> None:
+    rows = until(aiops, fleet, "alerts", "list", "--name", "CheckoutErrors", "--related")
+    metric = first(rows, "metric", "shop/checkout", "@service-errors")
+    assert 'namespace="shop",pod=~"checkout-' in metric["command"], "the server is asked for it alone"
+
+    rows = follow(aiops, fleet, metric, "--related")
+    lines = first(rows, "log", "shop/checkout", "error line")
+    assert "order not placed" in lines["summary"]
+    assert len(follow(aiops, fleet, lines)) >= lines["count"]
+
+    rows = follow(aiops, fleet, lines, "--related")
+    trace = first(rows, "trace", "shop/checkout", "failed")
+    spans = follow(aiops, fleet, trace)
+    assert {"frontend", "checkout", "payment", "ledger"} <= {s["service"] for s in spans}
+
+    rows = follow(aiops, fleet, trace, "--related")
+    assert rows[0]["subject"] == "shop/ledger", "where the failure comes from is told first"
+    pool = first(rows, "metric", "shop/ledger", "@pool-in-use")
+    assert "→ 6" in pool["summary"]
+    assert "pool ledger-db is exhausted" in first(rows, "log", "shop/ledger", "error line")["summary"]
+
+    event = first(rows, "event", "shop/ledger")
+    told = follow(aiops, fleet, event)
+    assert {e["name"].partition("-")[0] for e in told} == {"ledger"}
+    back = follow(aiops, fleet, event, "--related")
+    assert {"metric", "log", "trace", "object"} <= {
+        r["signal"] for r in back if r["subject"] == "shop/ledger"
+    }
+
+
+def test_a_rollout_is_told_of_its_workload_alone(aiops: Aiops, fleet: Fleet) -> None:
+    rows = until(aiops, fleet, "related", "deploy/catalog", "-n", "shop")
+    assert "registry.example/shop/catalog:7.3.1" in first(rows, "event", "shop/catalog", "rollout")["summary"]
+    rows = until(aiops, fleet, "related", "deploy/cart", "-n", "shop")
+    assert not [r for r in rows if r["signal"] == "event" and "catalog" in r["summary"]]
+
+
+def test_every_command_that_is_told_runs(aiops: Aiops, fleet: Fleet) -> None:
+    rows = until(aiops, fleet, "related", "deploy/ledger", "-n", "shop")
+    rows += until(aiops, fleet, "related", "node/jumps-b")
+    assert {r["signal"] for r in rows} == {"metric", "log", "trace", "event", "object"}
+    for command in {r["command"]: None for r in rows}:
+        done = aiops(*shlex.split(command)[1:], "-o", "json", env=fleet.env)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        assert done.json["items"] or "node/" in command, command
+
+
+def test_a_source_that_is_away_costs_its_own_rows_alone(aiops: Aiops, fleet: Fleet) -> None:
+    fleet["jumps"].jaeger.kill()
+    done = aiops("related", "deploy/ledger", "-n", "shop", "-o", "json", env=fleet.env)
+    assert done.returncode == 3
+    assert {r["signal"] for r in done.json["items"]} == {"metric", "log", "event", "object"}
+    [cluster] = done.json["clusters"]
+    assert cluster["status"] == "PARTIAL"
+    assert any(w.startswith("traces: ") for w in cluster["warnings"])
