@@ -7,20 +7,20 @@ filter, no baseline, and no cluster without Loki.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 
 from aiops_cli.analysis.patterns import Counts, Pattern, Patterns
 from aiops_cli.errors import ClusterError, ErrorCode, UsageError
 from aiops_cli.models.patterns import LinesRead, PatternCount, PatternItem
 from aiops_cli.models.result import Answer, FleetResult, Origin
-from aiops_cli.models.signals import LogEntry
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.evidence import slices
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.times import rfc3339_ns
-from aiops_cli.sources.base import LogsSource
+from aiops_cli.sources.base import LogRow, PagedLines
 
 _SLICES = 8
 _PAGE = 5000  # lines held at a time
@@ -53,18 +53,32 @@ class _Cluster:
 
 @dataclass(slots=True)
 class _Slice:
-    """A part of a window that is read from its end back; `seen` are the lines read of its oldest moment."""
+    """A part of a window that is read from its end back, as far as the limit goes."""
 
     window: TimeRange
+    pages: AsyncGenerator[Answer[LogRow], None]
+    page: Answer[LogRow] = field(default_factory=lambda: Answer([]))
     lines: int = 0
-    oldest: int | None = None
-    seen: set[tuple[str, str]] = field(default_factory=set)
+    oldest: int = 0
     done: bool = False
+
+    async def turn(self, most: int) -> Answer[LogRow]:
+        """At most so many lines further back; none at the end. Bundles have all on one page."""
+        if not self.page.rows:
+            page = await anext(self.pages, None)
+            if page is None:
+                self.done = True
+                return Answer([], self.page.source)
+            self.page = page
+        taken, self.page.rows = self.page.rows[:most], self.page.rows[most:]
+        self.lines += len(taken)
+        self.oldest = taken[-1][0] if taken else self.oldest
+        return replace(self.page, rows=taken)
 
     @property
     def total(self) -> float:
         """How many lines there are, if they come as fast in the part that was not read."""
-        if self.done or self.oldest is None:
+        if self.done or not self.lines:
             return self.lines
         covered = (self.window.end - self.oldest / 1e9) / self.window.seconds
         return self.lines / min(max(covered, 1e-6), 1.0)
@@ -94,7 +108,7 @@ async def find(
         )
 
     async def ask(member: Member) -> Answer[_Cluster]:
-        source = await member.logs()
+        source = await member.log_lines()
         found = Patterns()
         before = None
         warnings: list[str] = []
@@ -146,58 +160,44 @@ def _percent(share: float) -> str:
 
 
 async def _read(
-    source: LogsSource, expr: str, window: TimeRange, limit: int, into: Patterns, *, before: bool
+    source: PagedLines, expr: str, window: TimeRange, limit: int, into: Patterns, *, before: bool
 ) -> _Read:
     """Read a window into the patterns. Up to `limit` lines, all; of more, as many from each part of it."""
     read = _Read()
-    whole = _Slice(window)
     asked = min(limit, _PAGE)
-    answer = await source.query_range(expr, window, asked)
-    if len(answer.rows) < asked:
-        _take(answer, whole, asked, read, into, before)
+    first: list[Answer[LogRow]] = []
+    async with aclosing(source.pages(expr, window, asked, most=asked, lanes=1)) as pages:
+        async for page in pages:
+            first.append(page)
+    if sum(len(page.rows) for page in first) < asked:
+        for page in first:
+            _take(page, read, into, before)
         read.total = read.lines
         return read
+    first.clear()
+    most = max(min(limit // _SLICES, _PAGE), 1)
     parts = slices(window, _SLICES) if limit >= _SLICES else [window]
-    left = [_Slice(part) for part in parts]
-    every = list(left)
-    while left and (share := (limit - read.lines) // len(left)):
-        for part in left:
-            asked = min(share, _PAGE)
-            end = part.window.end if part.oldest is None else part.oldest / 1e9 + 1e-6
-            # Lines of the oldest moment come again: ask for so many more.
-            again = len(part.seen)
-            answer = await source.query_range(expr, TimeRange(part.window.start, end), asked + again)
-            _take(answer, part, asked + again, read, into, before)
-        left = [part for part in left if not part.done]
+    every = [_Slice(part, source.pages(expr, part, limit, most=most, lanes=1)) for part in parts]
+    try:
+        while read.lines < limit and (left := [part for part in every if not part.done]):
+            for part in left:
+                page = await part.turn(min(most, limit - read.lines))
+                _take(page, read, into, before)
+    finally:
+        for part in every:
+            await part.pages.aclose()
     read.total = sum(part.total for part in every)
     return read
 
 
-def _take(
-    answer: Answer[LogEntry], part: _Slice, asked: int, read: _Read, into: Patterns, before: bool
-) -> None:
-    """Count an answer's lines (newest first), but for those that were read already."""
-    rows = answer.rows
-    if part.oldest is not None:
-        rows = [
-            e
-            for e in rows
-            if e.ns < part.oldest or (e.ns == part.oldest and (str(e.labels), e.line) not in part.seen)
-        ]
-    for entry in rows:
-        level = next((v for k in _LEVEL_LABELS if (v := entry.labels.get(k) or entry.metadata.get(k))), "")
-        into.add(entry.line, entry.ns, before=before, level=level)
-    part.lines += len(rows)
-    read.lines += len(rows)
-    read.source = answer.source
-    read.warnings += answer.warnings
-    read.partial = read.partial or answer.partial
-    part.done = len(answer.rows) < asked or not rows
-    if rows:
-        oldest = min(e.ns for e in rows)
-        fresh = {(str(e.labels), e.line) for e in rows if e.ns == oldest}
-        part.seen = part.seen | fresh if oldest == part.oldest else fresh
-        part.oldest = oldest
+def _take(page: Answer[LogRow], read: _Read, into: Patterns, before: bool) -> None:
+    for ns, line, labels, metadata in page.rows:
+        level = next((v for k in _LEVEL_LABELS if (v := labels.get(k) or metadata.get(k))), "")
+        into.add(line, ns, before=before, level=level)
+    read.lines += len(page.rows)
+    read.source = page.source
+    read.warnings += [w for w in page.warnings if w not in read.warnings]
+    read.partial = read.partial or page.partial
 
 
 def _over_fleet(
