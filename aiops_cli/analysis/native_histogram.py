@@ -63,8 +63,11 @@ class Histogram:
         return float(high * (low / high) ** (1 - share))
 
     def _bounds(self, bucket: Bucket) -> Bucket:
-        """A zero bucket with observations on one side alone ends at 0."""
+        """A zero bucket with observations on one side alone ends at 0, and so does a first one without
+        a bound."""
         low, high, n = bucket
+        if math.isinf(low) and high > 0:
+            low = 0.0
         if low < 0 < high and not self._custom:
             if not any(b[0] < low for b in self.buckets):
                 low = 0.0 if any(b[1] > high for b in self.buckets) else low
@@ -84,4 +87,4 @@ def _standard(low: float, high: float) -> bool:
         return low == -high
     ratio = high / low if low > 0 else low / high
     schema = -math.log2(math.log2(ratio)) if 1 < ratio < math.inf else math.inf
-    return _COARSEST <= schema <= _FINEST and abs(schema - round(schema)) < 1e-6
+    return _COARSEST - 1e-6 <= schema <= _FINEST + 1e-6 and abs(schema - round(schema)) < 1e-6
