@@ -11,7 +11,7 @@ import typer
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
-    from aiops_cli.models.related import Subject
+    from aiops_cli.models.related import RelatedItem, Subject
     from aiops_cli.models.result import FleetResult
     from aiops_cli.services.related_subjects import Horizon
 
@@ -59,22 +59,19 @@ async def emit_related(session: Session, subjects: Sequence[Subject], asked: Fle
     from aiops_cli.cli.related_view import related_text, related_view
     from aiops_cli.models.result import FleetResult
     from aiops_cli.models.timerange import TimeRange
-    from aiops_cli.services.related import Scene
+    from aiops_cli.services.related import Scene, joined
     from aiops_cli.services.related import related as look
     from aiops_cli.services.related_subjects import distinct
 
     chosen, there = distinct(subjects, SUBJECTS)
-    if not chosen:
-        session.explain(asked)
-        if not asked.failed and not session.options.quiet:
-            print("nothing found to start from", file=sys.stderr)
-        return int(session.exit_code(asked))
-    window = TimeRange(min(s.start for s in chosen), max(s.end for s in chosen))
-    scene = Scene(session.step(window), session.now, _given(session), session.cache_policy())
-    found = await look(session.members, chosen, scene, watch=session.watcher())
-    names = {status.name for status in found.clusters}
-    found = FleetResult(found.rows, [*found.clusters, *(s for s in asked.failed if s.name not in names)])
-    if there > len(chosen) and not session.options.quiet:
+    found: FleetResult[RelatedItem] = asked.with_rows([])
+    if chosen:
+        window = TimeRange(min(s.start for s in chosen), max(s.end for s in chosen))
+        scene = Scene(session.step(window), session.now, _given(session), session.cache_policy())
+        looked = await look(session.members, chosen, scene, watch=session.watcher())
+        found = FleetResult(looked.rows, joined(asked.clusters, looked.clusters))
+    quiet = session.options.quiet
+    if there > len(chosen) and not quiet:
         print(
             f"note: the first {len(chosen)} of {there} things these rows are about; narrow the query for others",
             file=sys.stderr,
@@ -82,8 +79,9 @@ async def emit_related(session: Session, subjects: Sequence[Subject], asked: Fle
     if session.format != "table" or session.options.columns or session.options.sort:
         return session.emit(related_view(session.zone), found)
     sys.stdout.write(related_text(found.rows, chosen, session.zone, session.style().width))
-    if not found.rows and not found.failed and not session.options.quiet:
-        print("no other signal knows anything of it in this window", file=sys.stderr)
+    if not found.rows and not found.failed and not quiet:
+        nothing = "no other signal knows anything of it in this window" if chosen else "nothing to start from"
+        print(nothing, file=sys.stderr)
     session.explain(found)
     return int(session.exit_code(found))
 

@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from aiops_cli.analysis.subjects import Map, Place, subject_of
 from aiops_cli.errors import AiopsError, ClusterError, NotAvailableError
 from aiops_cli.models.events import TYPES
 from aiops_cli.models.related import RelatedItem, Signal, Subject
-from aiops_cli.models.result import Answer, FleetResult, Origin
+from aiops_cli.models.result import Answer, ClusterStatus, FleetResult, Origin
 from aiops_cli.models.signals import Change, KubeEvent, Workload
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
@@ -62,6 +64,25 @@ async def related(
 
     result = await fan_out(asked, ask, watch=watch)
     return result.with_rows([row for _, row in result.rows])
+
+
+def joined(asked: Sequence[ClusterStatus], looked: Sequence[ClusterStatus]) -> list[ClusterStatus]:
+    """The statuses of the answer that subjects came from, with what looking at the others added."""
+    later = {s.name: s for s in looked}
+    return [_worse(s, later[s.name]) if s.name in later else s for s in asked]
+
+
+def _worse(one: ClusterStatus, other: ClusterStatus) -> ClusterStatus:
+    status, error = next(
+        ((s.status, s.error) for s in (other, one) if s.status != "SUCCESS"), ("SUCCESS", None)
+    )
+    return replace(
+        other,
+        status=status,
+        error=error,
+        duration_ms=round(one.duration_ms + other.duration_ms, 1),
+        warnings=list(dict.fromkeys([*one.warnings, *other.warnings])),
+    )
 
 
 class _Look:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from aiops_cli.services.recorded_query import parse_logql
 from tests.conftest import Finished
 from tests.faults.fixtures import Here
+from tests.faults.stub import Stub, answer
 from tests.incidents.bundles import BUNDLES
 
 DEMO = ("--bundle", "demo", "-c", "west")
@@ -168,7 +170,47 @@ def test_what_is_not_there_is_said_in_one_line(here: Here, thing: str, code: int
     assert len(done.stderr.splitlines()) == 2
 
 
+HOSTILE = 'a"}; touch pwned; {x="$(touch pwned)\x1b[2J\n`touch pwned`'
+
+
+def test_hostile_labels_stay_words_of_the_commands(here: Here, stub: Stub) -> None:
+    alert = {
+        "fingerprint": "1",
+        "startsAt": "2026-11-24T23:22:48.487Z",
+        "endsAt": "2036-11-24T23:22:48.487Z",
+        "updatedAt": "2026-11-24T23:22:48.487Z",
+        "labels": {"alertname": HOSTILE, "namespace": HOSTILE, "pod": HOSTILE, "service": HOSTILE},
+        "annotations": {},
+        "status": {"state": "active", "silencedBy": [], "inhibitedBy": []},
+        "receivers": [],
+    }
+    other = alert | {"fingerprint": "2", "labels": alert["labels"] | {"alertname": "Other"}}  # type: ignore[operator]
+    stub.on("/api/v2/alerts", answer([alert, other]))
+    lines = {
+        "resultType": "streams",
+        "result": [{"stream": {"pod": "x"}, "values": [["1795562568000000000", HOSTILE]]}],
+    }
+    stub.on("/loki/api/v1/labels", answer({"status": "success", "data": ["namespace", "pod", "app"]}))
+    stub.on("/loki/api/v1/query_range", answer({"status": "success", "data": lines}))
+    config = here.home / "config.toml"
+    config.write_text(f'[clusters."l*b".endpoints]\nalertmanager = "{stub.url}"\nloki = "{stub.url}"\n')
+    args = ("alerts", "list", "--related", "--config", str(config))
+    rows = here(*args, "-o", "json").json["items"]
+    assert {"alert", "log"} <= {row["signal"] for row in rows}
+    for row in rows:
+        words = shlex.split(row["command"])
+        assert words[:2] in (["aiops", "alerts"], ["aiops", "logs"])
+        assert words[words.index("-c") + 1] == "l[*]b"
+        assert words[words.index("--config") + 1] == str(config)
+    asked = next(a.params["query"] for a in stub.asked if "query" in a.params)
+    assert parse_logql(asked)[0]({"namespace": HOSTILE, "pod": HOSTILE})
+    table = here(*args)
+    assert "\x1b" not in table.stdout + table.stderr
+    assert not list(here.home.glob("**/pwned"))
+
+
 def test_rows_that_were_not_found_lead_nowhere(here: Here) -> None:
     done = here("alerts", "list", "--name", "Nothing", "--related", *DEMO)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "nothing found to start from" in done.stderr
+    assert "nothing to start from" in done.stderr
+    assert items(here("alerts", "list", "--name", "Nothing", "--related", *DEMO, "-o", "json")) == []
