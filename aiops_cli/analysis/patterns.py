@@ -17,12 +17,15 @@ WILDCARD = "<*>"
 LEVELS = ("fatal", "error", "warning", "info", "debug", "trace")
 """From worst to least; `Pattern.level` is one of them or empty."""
 
+_HEX = "[0-9a-fA-F]{1,4}"
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _VARIABLE = re.compile(
-    r"(?=[\"'0-9a-fA-F+<JMSOTW-])(?:"  # most characters start no variable: fail on them at once
+    r"(?=[\"'0-9a-fA-F+<:JMSOTW-])(?:"  # most characters start no variable: fail on them at once
     r"\"(?:[^\"\\]|\\.){0,400}\"(?!:)|'[^']{1,200}'"
     r"|\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
+    rf"|(?<![\w:])(?:{_HEX}(?::{_HEX}){{7}}|(?:(?:{_HEX}:){{1,7}}|:)(?::{_HEX}){{1,6}})(?![\w:])"
+    r"|\b[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5}\b"
     r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,\d]*(?:Z|[+-]\d\d:?\d\d)?"
     rf"|\b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +)?{_MONTH} +\d{{1,2}}(?:,? \d\d:\d\d:\d\d)?(?:,? \d{{4}})?\b"
     r"|\b\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?\b"

@@ -70,8 +70,7 @@ def _before(session: Session, window: TimeRange, length: str | None) -> TimeRang
         return session.bundle.within(before)
     except UsageError:
         if not session.options.quiet:
-            note = (
-                "the bundle holds nothing before this window, so what is new can't be told; try --since 10m"
-            )
+            half = f"--since {max(int(window.seconds // 2), 1)}s"
+            note = f"the bundle holds nothing before this window, so what is new can't be told; try {half}"
             print(f"note: {note}", file=sys.stderr)
         return None
