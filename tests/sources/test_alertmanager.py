@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
-from aiops_cli.errors import ClusterError, ErrorCode
+from aiops_cli.errors import AuthError, ClusterError, ErrorCode, NotAvailableError, UsageError
+from aiops_cli.models.alerts import SilenceMatcher
 from aiops_cli.sources.alertmanager import AlertmanagerSource
 from tests.conftest import Clusters
 from tests.sources.conftest import Connect
@@ -60,6 +61,8 @@ async def test_firing_and_silenced_alerts_are_told_apart(clusters: Clusters, con
     assert disk.starts_at and datetime.fromisoformat(disk.starts_at) < datetime.now(UTC)
     assert len(disk.fingerprint) == 16
     assert disk.generator_url == "http://prometheus.example/graph"
+    assert disk.receivers == ["nowhere"]
+    assert len(rows["Quiet"].silenced_by) == 1 and not disk.silenced_by
 
 
 @pytest.mark.parametrize(
@@ -107,3 +110,86 @@ async def test_not_ready_where_the_api_answers_something_else(stub: Stub, connec
     stub.on("/api/v2/status", "<html>sign in</html>", kind="text/html")
     with pytest.raises(ClusterError, match="HTML page"):
         await AlertmanagerSource(connect(stub.url)).ready()
+
+
+def _silence(value: str, **more: object) -> dict[str, object]:
+    return {
+        "matchers": [SilenceMatcher("alertname", value)],
+        "startsAt": _at(-1),
+        "endsAt": _at(60),
+        "createdBy": "test",
+        "comment": "known",
+    } | more
+
+
+async def test_a_silence_is_made_changed_found_and_ended(clusters: Clusters, connect: Connect) -> None:
+    source = AlertmanagerSource(connect(clusters("sources", {"alertmanager"}).alertmanager.url))
+    made = await source.create(_silence('Odd "one" \\ x'))
+    chosen = [SilenceMatcher("alertname", 'Odd "one" \\ x')]
+    (found,) = (await source.silences(chosen)).rows
+    assert (found.id, found.state, found.comment) == (made, "ACTIVE", "known")
+    assert found.matchers == chosen and found.endpoint == source.endpoint
+    assert (
+        await source.create(_silence('Odd "one" \\ x', id=made, startsAt=found.starts_at, endsAt=_at(90)))
+        == made
+    )
+    await source.expire(made)
+    assert [s.state for s in (await source.silences(chosen)).rows if s.id == made] == ["EXPIRED"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"endsAt": "2020-01-01T00:00:00Z"}, "end"),
+        ({"matchers": []}, "matchers"),
+        ({"matchers": [SilenceMatcher("a", "(", True)]}, "invalid regular expression"),
+        ({"matchers": [SilenceMatcher("a", "")]}, "empty string"),
+    ],
+)
+async def test_what_a_server_calls_invalid_is_wrong_usage(
+    clusters: Clusters, connect: Connect, more: dict[str, object], said: str
+) -> None:
+    source = AlertmanagerSource(connect(clusters("sources", {"alertmanager"}).alertmanager.url))
+    with pytest.raises(UsageError, match=said):
+        await source.create(_silence("Never", **more))
+
+
+async def test_an_unknown_silence_is_told_from_a_wrong_url(clusters: Clusters, connect: Connect) -> None:
+    url = clusters("sources", {"alertmanager"}).alertmanager.url
+    unknown = "11111111-1111-1111-1111-111111111111"
+    with pytest.raises(NotAvailableError):
+        await AlertmanagerSource(connect(url)).create(_silence("Never", id=unknown))
+    with pytest.raises(ClusterError) as caught:
+        await AlertmanagerSource(connect(f"{url}/nowhere")).create(_silence("Never"))
+    assert not isinstance(caught.value, NotAvailableError) and caught.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_writing_that_is_not_allowed_names_the_role(stub: Stub, connect: Connect) -> None:
+    stub.on("/api/v2/silences", "no", status=403)
+    with pytest.raises(AuthError, match="not allowed to write silences") as caught:
+        await AlertmanagerSource(connect(stub.url)).create(_silence("Never"))
+    assert "monitoring-alertmanager-edit" in caught.value.hint
+
+
+async def test_a_write_is_sent_once_whatever_comes_back(stub: Stub, connect: Connect) -> None:
+    stub.on("/api/v2/silences", "try again", status=503)
+    with pytest.raises(ClusterError):
+        await AlertmanagerSource(connect(stub.url)).create(_silence("Never"))
+    assert len(stub.asked) == 1
+    with pytest.raises(ClusterError):
+        await AlertmanagerSource(connect(stub.url)).silences()
+    assert len(stub.asked) > 2  # reading is tried again
+
+
+async def test_who_an_alertmanager_is(clusters: Clusters, connect: Connect, stub: Stub) -> None:
+    real = await AlertmanagerSource(
+        connect(clusters("sources", {"alertmanager"}).alertmanager.url)
+    ).instance()
+    assert (real.name, real.peers) == ("", frozenset())  # started without a cluster
+    assert real.started and real.started < datetime.now(UTC).timestamp()
+    stub.on(
+        "/api/v2/status",
+        {"cluster": {"name": "01A", "status": "ready", "peers": [{"name": "01A"}, {"name": "01B"}]}},
+    )
+    paired = await AlertmanagerSource(connect(stub.url)).instance()
+    assert (paired.name, paired.peers, paired.started) == ("01A", frozenset({"01A", "01B"}), None)
