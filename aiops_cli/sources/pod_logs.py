@@ -102,8 +102,8 @@ class _Unreadable(Exception):
 
     @property
     def expected(self) -> bool:
-        """It has not started yet, its log was rotated away, or its pod is gone."""
-        return self.status in (400, 404)
+        """It has no node yet or has not started, its log was rotated away, or its pod is gone."""
+        return self.status in (204, 400, 404)
 
 
 class PodLogSource:
