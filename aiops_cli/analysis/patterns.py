@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 WILDCARD = "<*>"
-LEVELS = ("fatal", "error", "warning", "info", "debug", "trace")
+LEVELS = ("fatal", "error", "warn", "notice", "info", "debug", "trace")
 """From worst to least; `Pattern.level` is one of them or empty."""
 
 _HEX = "[0-9a-fA-F]{1,4}"
@@ -51,12 +51,12 @@ _KLOG = re.compile(r"[IWEF]\d{4} \d\d:")
 _LEVEL_NAMES = (
     dict.fromkeys(("fatal", "critical", "crit", "panic", "emerg", "alert", "dpanic"), "fatal")
     | dict.fromkeys(("error", "err", "severe", "eror"), "error")
-    | dict.fromkeys(("warning", "warn"), "warning")
-    | dict.fromkeys(("info", "information", "informational", "notice"), "info")
+    | dict.fromkeys(("warning", "warn"), "warn")
+    | dict.fromkeys(("info", "information", "informational"), "info")
     | dict.fromkeys(("debug", "dbug"), "debug")
-    | {"trace": "trace"}
+    | {"trace": "trace", "notice": "notice"}
 )
-_KLOG_LEVELS = {"I": "info", "W": "warning", "E": "error", "F": "fatal"}
+_KLOG_LEVELS = {"I": "info", "W": "warn", "E": "error", "F": "fatal"}
 _LONGEST = 2000
 _EXAMPLE = 500
 _MOST_KNOWN = 20_000

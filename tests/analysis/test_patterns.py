@@ -56,10 +56,10 @@ def test_words_that_differ_rarely_become_a_wildcard_and_different_texts_stay_apa
     ("line", "text", "level"),
     [
         ('{"level":"error","msg":"order 12 failed","err":"dial 10.0.0.1:80 refused"}', "order <*> failed: dial <*> refused", "error"),
-        ('{"severity":"WARN","message":"slow"}', "slow", "warning"),
+        ('{"severity":"WARN","message":"slow"}', "slow", "warn"),
         ('{"log":"ERROR cart is empty\\n","stream":"stderr"}', "ERROR cart is empty", "error"),
         ('{"a":1,"b":"x"}', "a=<*> b=<*>", ""),
-        ('level=warn ts=2026-01-01T00:00:00Z msg="queue is \\"full\\" now" size=10', 'queue is <*> now', "warning"),
+        ('level=warn ts=2026-01-01T00:00:00Z msg="queue is \\"full\\" now" size=10', 'queue is <*> now', "warn"),
         ("E1124 10:00:00.123456       1 leader.go:32] lost the lease", "<*> lost the lease", "error"),
         ("2026-01-01 00:00:00 INFO ready", "<*> INFO ready", "info"),
         ("Traceback (most recent call last):\n  File x\nValueError: no", "Traceback (most recent call last):", ""),
