@@ -64,7 +64,7 @@ def query(
             replica_labels=_replica_labels(session, dedup),
             watch=session.watcher(),
         )
-        rows = _aggregated(found, aggregate, same)
+        rows = _aggregated(found, aggregate, same, instant=True)
         if related:
             subjects = related_subjects.of_metrics(rows.rows, horizon(session))
             return await emit_related(session, subjects, rows)
@@ -103,7 +103,7 @@ def range_(
             replica_labels=_replica_labels(session, dedup),
             watch=session.watcher(),
         )
-        rows = _aggregated(metrics.rows(found), aggregate, same)
+        rows = _aggregated(metrics.rows(found), aggregate, same, instant=False)
         if related:
             subjects = related_subjects.of_metrics(rows.rows, horizon(session))
             return await emit_related(session, subjects, rows)
@@ -126,12 +126,12 @@ def _members(session: Session, aggregate: str) -> tuple[list[Member], dict[str, 
 
 
 def _aggregated(
-    found: FleetResult[MetricRow], aggregate: str, same: dict[str, str]
+    found: FleetResult[MetricRow], aggregate: str, same: dict[str, str], *, instant: bool
 ) -> FleetResult[MetricRow]:
     from aiops_cli.models.result import ClusterStatus, FleetResult
     from aiops_cli.services import aggregate as service
 
-    rows = service.aggregate(found, aggregate)
+    rows = service.aggregate(found, aggregate, instant=instant)
     notes = [
         ClusterStatus(name, "SUCCESS", warnings=[f"its Prometheus is that of {other}: asked once"])
         for name, other in same.items()

@@ -311,10 +311,10 @@ def _table(columns: list[Column[T]], rows: list[list[str]], style: Style) -> str
 
 
 def _fit(widths: list[int], right: list[bool], least: list[int], total: int) -> list[int]:
-    """Shrink the widest text columns until the row fits; then numbers, then below the titles.
+    """Shrink the widest text columns until the row fits, then numbers, then text below its titles.
 
-    A column of width 0 is left out: where not even four cells a column fit, the last text columns go,
-    for who a row is about stands first and its number last.
+    Where that is not enough the last text columns are left out (width 0), for who a row is about stands
+    first and its number last; then numbers are cut.
     """
     widths = list(widths)
 
@@ -322,17 +322,18 @@ def _fit(widths: list[int], right: list[bool], least: list[int], total: int) -> 
         shown = [w for w in widths if w]
         return sum(shown) + 2 * (len(shown) - 1) > total
 
-    for numbers_too, bounds in ((False, least), (True, least), (False, None), (True, None)):
-        while over():
-            candidates = [
-                i
-                for i, w in enumerate(widths)
-                if w > max(bounds[i] if bounds else 0, _LEAST) and (numbers_too or not right[i])
-            ]
-            if not candidates:
-                break
+    def shrink(columns: list[int], bound: Callable[[int], int]) -> None:
+        while over() and (candidates := [i for i in columns if widths[i] > bound(i)]):
             widths[max(candidates, key=lambda i: widths[i])] -= 1
-    for i in sorted(range(1, len(widths)), key=lambda i: (right[i], -i)):
+
+    every = range(len(widths))
+    text = [i for i in every if not right[i]]
+    shrink(text, lambda i: max(least[i], _LEAST))
+    shrink(list(every), lambda i: max(least[i], _LEAST))
+    shrink(text, lambda i: _LEAST)
+    for i in reversed(text[1:]):
         if over():
             widths[i] = 0
+    shrink(text, lambda i: _LEAST)
+    shrink(list(every), lambda i: 1)
     return widths

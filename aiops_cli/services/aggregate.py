@@ -30,7 +30,7 @@ def checked(method: str) -> str:
     return method
 
 
-def aggregate(found: FleetResult[MetricRow], method: str) -> FleetResult[MetricRow]:
+def aggregate(found: FleetResult[MetricRow], method: str, *, instant: bool) -> FleetResult[MetricRow]:
     """Rows by label set, each with the clusters that went into it; `merge` leaves them as they are.
 
     An instant answer is one value for each cluster, whatever the moments at which they were evaluated;
@@ -38,11 +38,16 @@ def aggregate(found: FleetResult[MetricRow], method: str) -> FleetResult[MetricR
     """
     if checked(method) == "merge":
         return found
+    if instant and any(len(r.values) > 1 for r in found.rows):
+        raise UsageError(
+            "the samples of a range vector are of each cluster's own moments and can't be aggregated",
+            hint="aggregate a value: metrics range EXPR, or rate(…), max_over_time(…)",
+        )
     groups: dict[tuple[tuple[str, str], ...], list[MetricRow]] = {}
     for row in found.rows:
         groups.setdefault(tuple(sorted(row.labels.items())), []).append(row)
     lacking: dict[str, int] = {}
-    rows = [_one(group, method, lacking) for _, group in sorted(groups.items())]
+    rows = [_one(group, method, lacking, instant) for _, group in sorted(groups.items())]
     notes = {name: [f"no sample at {n} of the aggregated steps"] for name, n in lacking.items()}
     for row in found.rows:
         if row.histograms:
@@ -54,23 +59,17 @@ def aggregate(found: FleetResult[MetricRow], method: str) -> FleetResult[MetricR
     return FleetResult([r for r in rows if len(r.values)], clusters)
 
 
-def _one(group: Sequence[MetricRow], method: str, lacking: dict[str, int]) -> MetricRow:
+def _one(group: Sequence[MetricRow], method: str, lacking: dict[str, int], instant: bool) -> MetricRow:
+    """The aggregate of series of one label set; without samples where there are histograms alone."""
+    labels = group[0].labels
     group = [r for r in group if len(r.values)]
-    labels = group[0].labels if group else {}
     names = list(dict.fromkeys(r.cluster for r in group))
-    instant = [r for r in group if isinstance(r.values, Sequence)]
-    if instant:
-        if any(len(r.values) > 1 for r in instant):
-            raise UsageError(
-                "the samples of a range vector are of each cluster's own moments and can't be aggregated",
-                hint="aggregate a value: metrics range EXPR, or rate(…), max_over_time(…)",
-            )
-        values = [r.values[0] for r in instant]
-        return MetricRow(
-            ALL, labels, [max(r.times[0] for r in instant)], [_number(values, method)], (), names
-        )
     if not group:
         return MetricRow(ALL, labels, [], [], (), names)
+    if instant:
+        values = [float(r.values[0]) for r in group]
+        newest = max(float(r.times[0]) for r in group)
+        return MetricRow(ALL, labels, [newest], [_number(values, method)], (), names)
     return MetricRow(ALL, labels, *_steps(group, method, lacking), (), names)
 
 
