@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ _WIDTH = 8
 _OPERATIONS = 32  # more names than this are not asked one by one
 _SLOWEST = 1000
 _MOST = 5000
+_COUNTED = 2000
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -172,7 +173,7 @@ class JaegerSource:
         """Computed here, from the newest traces; what lies before them is left out and told."""
         query = traceql_parse.parse(expr)
         metrics = trace_series.wanted(query)
-        found = await self._newest(query, window, _MOST, _MOST)
+        found = await self._newest(query, window, _COUNTED, _COUNTED)
         known = window
         if found.full and found.traces:
             known = TimeRange(max(window.start, found.traces[-1][0].start_ns / 1e9), window.end)
@@ -207,7 +208,7 @@ class JaegerSource:
         size = wanted if all(a.whole for a in asks) else min(max(4 * wanted, 200), most)
         targets = await self._targets(asks)
         while True:
-            found = await self._ask_all(targets, query, window, size)
+            found = await self._ask_all(targets, query, window, size, wanted)
             if len(found.traces) >= wanted or not found.full or size >= most:
                 found.traces = found.traces[:wanted]
                 return found
@@ -236,20 +237,33 @@ class JaegerSource:
         return targets
 
     async def _ask_all(
-        self, targets: list[tuple[Asked, str, str | None]], query: Query, window: TimeRange, size: int
+        self,
+        targets: list[tuple[Asked, str, str | None]],
+        query: Query,
+        window: TimeRange,
+        size: int,
+        wanted: int,
     ) -> _Found:
-        async def one(target: tuple[Asked, str, str | None]) -> tuple[list[list[Span]], list[str]]:
-            return self._decode(await self._ask("/api/traces", _params(*target, window, size)))
+        """Eight at a time; once `wanted` traces are found, the others are asked for newer ones alone."""
+        found = _Found([], [], False)
+        known: dict[str, list[Span]] = {}
+        for wave in _batches(targets, _WIDTH):
 
-        answers = await self._each(targets, one)
-        merged = {trace[0].trace_id: trace for traces, _ in answers for trace in traces}
-        newest = sorted(merged.values(), key=lambda t: (-t[0].start_ns, t[0].trace_id))
-        problems = dict.fromkeys(problem for _, answered in answers for problem in answered)
-        return _Found(
-            [t for t in newest if traceql_match.matching(query, t)],
-            list(problems),
-            any(len(traces) >= size for traces, _ in answers),
-        )
+            async def one(
+                target: tuple[Asked, str, str | None], within: TimeRange = window
+            ) -> tuple[list[list[Span]], list[str]]:
+                return self._decode(await self._ask("/api/traces", _params(*target, within, size)))
+
+            for traces, problems in await self._each(wave, one):
+                fresh = {t[0].trace_id: t for t in traces if t[0].trace_id not in known}
+                known |= {i: t for i, t in fresh.items() if traceql_match.matching(query, t)}
+                found.problems += [p for p in problems if p not in found.problems]
+                found.full = found.full or len(traces) >= size
+            found.traces = sorted(known.values(), key=lambda t: (-t[0].start_ns, t[0].trace_id))
+            if len(found.traces) >= wanted:
+                window = TimeRange(max(window.start, found.traces[wanted - 1][0].start_ns / 1e9), window.end)
+                found.full = True
+        return found
 
     async def _each(self, items: Sequence[T], one: Callable[[T], Awaitable[R]]) -> list[R]:
         """`one` of each, eight at a time; the first failure ends the others."""
@@ -312,6 +326,11 @@ def summary(trace: list[Span]) -> TraceSummary:
         error_count=sum(span.status == "error" for span in trace),
         rooted=first is not None,
     )
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for at in range(0, len(items), size):
+        yield items[at : at + size]
 
 
 def _lasted(trace: list[Span]) -> int:

@@ -327,3 +327,26 @@ async def test_errors_carry_jaegers_own_words(
         await JaegerSource(connect(stub.url)).search(TraceQuery(service="x"), TimeRange(0, 1))
     assert caught.value.code is code
     assert said in caught.value.message
+
+
+async def test_of_many_services_the_later_ones_are_asked_for_newer_traces_alone(
+    stub: Stub, connect: Connect
+) -> None:
+    """Nine services, eight at a time: the ninth is asked from the third newest trace on, which were enough."""
+    stub.on("/api/services", {"data": [f"s{i}" for i in range(9)]})
+
+    def trace(number: int) -> dict[str, object]:
+        span = {
+            "traceID": f"{number:032x}",
+            "spanID": "1",
+            "startTime": 1_700_000_000_000_000 + number,
+            "processID": "p",
+        }
+        return {"spans": [span], "processes": {"p": {"serviceName": "s"}}}
+
+    stub.on("/api/traces", {"data": [trace(1), trace(5), trace(3)]})
+    window = TimeRange(1_700_000_000 - 10, 1_700_000_000 + 10)
+    rows = (await JaegerSource(connect(stub.url)).search(TraceQuery(limit=3), window)).rows
+    assert [r.start_ns % 10_000_000 for r in rows] == [5000, 3000, 1000]
+    starts = [a.params["start"] for a in stub.asked if a.path == "/api/traces"]
+    assert starts == ["1699999990000000"] * 8 + ["1700000000000001"]
