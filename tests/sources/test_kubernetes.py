@@ -15,6 +15,7 @@ from aiops_cli.errors import AuthError, ClusterError, ErrorCode
 from aiops_cli.models.signals import Change
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.sources import kubernetes
+from aiops_cli.transport.client import Reply
 from tests.conftest import Clusters
 from tests.servers.cluster import Cluster
 from tests.servers.kube import Object
@@ -368,3 +369,48 @@ async def test_a_page_that_is_no_list_is_a_bad_answer(stub: Stub, connect: Conne
     with pytest.raises(ClusterError, match="HTML page") as caught:
         await kubernetes.KubernetesSource(connect(stub.url)).workloads()
     assert caught.value.code is ErrorCode.BAD_ANSWER
+
+
+async def test_the_data_of_secrets_never_leaves_the_server(
+    cluster: Cluster, kube_connect: KubeConnect, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta = {"name": "db", "namespace": namespace}
+    cluster.kube.create("Secret", {"metadata": meta, "data": {"password": "aHVudGVyMg=="}})
+    source = kube_connect(cluster)
+    bodies: list[bytes] = []
+    ask = source.client.get
+
+    async def get(path: str, *args: object, **kwargs: object) -> Reply:
+        reply = await ask(path, *args, **kwargs)  # type: ignore[arg-type]
+        if "secrets" in path:
+            bodies.append(bytes(reply.body))
+        return reply
+
+    monkeypatch.setattr(source.client, "get", get)
+    answer = await source.timeline(_recent(), ["config"], namespace)
+    assert [(c.kind, c.name) for c in answer.rows if c.kind == "Secret"] == [("Secret", "db")]
+    assert b'"db"' in bodies[0]
+    assert b"aHVudGVyMg" not in b"".join(bodies)
+
+
+async def test_an_api_that_a_server_does_not_have_lacks_nothing(stub: Stub, connect: Connect) -> None:
+    """Autoscalers of v2 are younger than some servers; what fails otherwise is said."""
+    quota = {
+        "metadata": {"name": "small", "namespace": "shop"},
+        "status": {"hard": {"pods": "1k", "cpu": "2", "odd": "many"}, "used": {"pods": "950", "cpu": "500m"}},
+    }
+    stub.on("/api/v1/resourcequotas", {"metadata": {}, "items": [quota]})
+    missing = {"kind": "Status", "reason": "NotFound", "message": "the server could not find it"}
+    stub.on("/apis/autoscaling/v2/horizontalpodautoscalers", missing, status=404)
+    stub.on("/api/v1/nodes", {"kind": "Status", "message": "etcd is slow"}, status=500)
+    source = kubernetes.KubernetesSource(connect(stub.url))
+    window = TimeRange(time.time() - 600, time.time())
+    answer = await source.timeline(window, ["quota", "autoscaler"])
+    (row,) = answer.rows
+    assert isinstance(row, Change)
+    assert (row.at, row.detail) == (window.end, "pods 950 of 1k (95%); as of now")
+    assert (answer.warnings, answer.partial) == ([], False)
+    partly = await source.timeline(window, ["quota", "node"])
+    assert len(partly.rows) == 1
+    assert partly.partial
+    assert partly.warnings[0].startswith("without nodes: ")
