@@ -239,7 +239,7 @@ class Map:
         self._owned: dict[tuple[str, str], list[Workload]] = {}
         for w in workloads:
             self._owned.setdefault((w.namespace, owner_name(w)), []).append(w)
-        self._nodes = {w.node for w in workloads if w.node}
+        self.nodes = {w.node for w in workloads if w.node}
 
     def locate(self, subject: Subject) -> Place:
         """Where the subject is; by its labels alone where the cluster says nothing of it."""
@@ -260,7 +260,7 @@ class Map:
     def owners(self, kind: str, namespace: str | None) -> list[str]:
         """Names of what there is of a kind, as `namespace/name`."""
         if kind == "Node":
-            return sorted(self._nodes)
+            return sorted(self.nodes)
         if kind == "Namespace":
             return sorted({space for space, _ in self._pods})
         if kind == "Pod":

@@ -30,7 +30,7 @@ from aiops_cli.services.related_found import Found
 from aiops_cli.services.related_korrel8r import neighbours_of
 from aiops_cli.services.related_kube import events_of, objects_of
 from aiops_cli.services.related_logs import logs_of
-from aiops_cli.services.related_metrics import metrics_of
+from aiops_cli.services.related_metrics import metrics_of, node_at
 from aiops_cli.services.related_traces import trace_named, trace_of_exemplar, traces_of
 from aiops_cli.services.times import rfc3339
 
@@ -107,7 +107,7 @@ class _Look:
         )
         self.map = Map(self.member.name, pods or [])
         places: dict[tuple[str, str | None], tuple[Subject, Place]] = {}
-        for subject in self.subjects:
+        for subject in await asyncio.gather(*(self._with_node(s) for s in self.subjects)):
             place = self.map.locate(subject)
             places.setdefault((place.text, subject.trace_id), (subject, place))
         parts = await asyncio.gather(*(self._told(s, p, events or [], alerts) for s, p in places.values()))
@@ -134,6 +134,14 @@ class _Look:
             return None
         self.answered.add(source)
         return found
+
+    async def _with_node(self, subject: Subject) -> Subject:
+        """The subject with the node's name where its labels have only the address of a node exporter."""
+        if self.map.locate(subject).about != "node" or subject.node or subject.instance is None:
+            return subject
+        instance = subject.instance
+        name = await self.read("metrics", lambda: node_at(self.member, instance, subject.end))
+        return replace(subject, node=name) if name in self.map.nodes else subject
 
     async def _workloads(self) -> list[Workload]:
         return self._rows("objects", await (await self.member.kube()).workloads())

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from aiops_cli.analysis.subjects import Place, literal
+from aiops_cli.models.events import CHANGES
 from aiops_cli.models.related import Subject
 from aiops_cli.models.signals import Change, KubeEvent, Workload
 from aiops_cli.services.related_commands import Commands, option, second
@@ -67,10 +68,7 @@ def _events_words(place: Place) -> list[str]:
 def _in_short(rows: Sequence[KubeEvent | Change], subject: Subject, command: str) -> list[Found]:
     changed = sorted((r for r in rows if isinstance(r, Change)), key=lambda c: abs(c.at - subject.at))
     events = [r for r in rows if isinstance(r, KubeEvent)]
-    found = [
-        Found(1, c.at, _cut(f"{c.what} of {c.kind} {c.name}: {c.detail}".rstrip(": ")), command)
-        for c in changed[:_CHANGES]
-    ]
+    found = [Found(1, c.at, _cut(_change(c)), command) for c in changed[:_CHANGES]]
     if len(changed) > _CHANGES:
         more = len(changed) - _CHANGES
         found.append(Found(more, None, counted(more, "more change"), command))
@@ -85,6 +83,12 @@ def _in_short(rows: Sequence[KubeEvent | Change], subject: Subject, command: str
         )
         found.append(Found(len(events), telling.at, _cut(summary), command))
     return found
+
+
+def _change(change: Change) -> str:
+    """`rollout of Deployment x: …`; a state that an object remembers speaks for itself."""
+    what = f"{change.what} of " if change.what in CHANGES else ""
+    return f"{what}{change.kind} {change.name}: {change.detail}".rstrip(": ")
 
 
 def objects_of(place: Place, subject: Subject, commands: Commands) -> list[Found]:
@@ -116,7 +120,7 @@ def objects_of(place: Place, subject: Subject, commands: Commands) -> list[Found
             pod.namespace,
             f"Pod {pod.pod}: {pod.phase}{where}, {counted(pod.restarts, 'restart')}",
         )
-    for node in place.nodes[:_NODES]:
+    for node in place.nodes[:_NODES] if place.pods else ():
         add("Node", node, None, f"Node {node}")
     return found
 

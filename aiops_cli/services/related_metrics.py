@@ -121,6 +121,12 @@ async def targets_of(member: Member, place: Place, at: float) -> Targets:
     )
 
 
+async def node_at(member: Member, instance: str, at: float) -> str | None:
+    """The name of the node that a node exporter at this address reads. Raises ClusterError."""
+    found = await _instant(member, selector("node_uname_info", [matcher("instance", instance)]), at)
+    return next((labels["nodename"] for labels in found if labels.get("nodename")), None)
+
+
 async def _node_exporters(member: Member, node: str, at: float) -> frozenset[str]:
     """The instances that tell of a node: by the name that the exporter reads there, by a `node` label, or
     by their address."""
@@ -241,7 +247,10 @@ def _longest_run(flags: NDArray[np.bool_]) -> int:
 def _told(
     rows: list[tuple[Asked, Series]], place: Place, targets: Targets, subject: Subject, commands: Commands
 ) -> list[Found]:
-    window = TimeRange(subject.start, subject.end)
+    # A place, or a Prometheus, that is younger than the window is compared with its own first stretch.
+    known = [float(s.timestamps[0]) for _, s in rows if len(s.timestamps)]
+    begin = max(subject.start, min(known, default=subject.start))
+    window = TimeRange(min(begin, subject.end), subject.end)
     moves = [
         (m, asked, s)
         for asked, s in rows
@@ -285,7 +294,7 @@ def _title(asked: Asked, series: Series) -> str:
     apart = {
         k: v
         for k, v in sorted(series.labels.items())
-        if k not in (asked.query.entity, "namespace", "__name__")
+        if k not in (asked.query.entity, "namespace", "__name__", "job", "instance")
     }
     inside = ",".join(f"{k}={quoted(v)}" for k, v in apart.items())
     return f"@{asked.name}" + (f"{{{inside}}}" if inside else "")

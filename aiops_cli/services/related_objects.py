@@ -100,7 +100,7 @@ async def find(
         names = {o.rpartition("/")[2]: o for o in sorted(near)}
         like = difflib.get_close_matches(name, names, n=1)
         hint = (
-            f"did you mean {kind.lower()}/{like[0]}?" if like else f"there is: {', '.join(sorted(near)[:8])}"
+            f"did you mean {kind.lower()}/{like[0]}?" if like else f"there is: {', '.join(sorted(near)[:5])}"
         )
         raise UsageError(
             f"no chosen cluster has {kind} {name}{where}",
