@@ -48,7 +48,8 @@ def record(
         from aiops_cli.cli.output_file import ensure_writable
         from aiops_cli.errors import ErrorCode, UsageError
         from aiops_cli.models.timerange import default_step
-        from aiops_cli.services import metrics, times
+        from aiops_cli.services import times
+        from aiops_cli.services.promql import check_promql
         from aiops_cli.services.record import Recording
         from aiops_cli.services.record import record as run
 
@@ -73,7 +74,7 @@ def record(
             else default_step(window.seconds, 5)
         )
         for expr in query or []:
-            metrics.check_promql(expr)
+            check_promql(expr)
         recording = Recording(window, step, query or [], logs or [], redact or [], described)
         manifest, result = await run(session.live, recording, Path(out), watch=session.watcher())
         session.explain(result)

@@ -189,9 +189,10 @@ def series(
     async def body(session: Session) -> int:
         from aiops_cli.cli.views import SERIES, LabelSet
         from aiops_cli.services import listings, metrics, related_subjects
+        from aiops_cli.services.promql import check_promql
 
         for matcher in matchers:
-            metrics.check_promql(matcher)
+            check_promql(matcher)
         found = await listings.series(
             session.members, matchers, session.window(), session.now, session.cache_policy(), limit
         )

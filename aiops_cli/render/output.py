@@ -19,7 +19,7 @@ from aiops_cli.render.text import OBEYED, cells, cut, one_line
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
-_LEAST = 4  # cells of a column that was cut
+_LEAST, _LEGIBLE = 4, 7  # cells of a column that was cut
 FORMATS = ("table", "wide", "json", "ndjson", "yaml", "csv", "md", "name")
 
 
@@ -330,7 +330,7 @@ def _fit(widths: list[int], right: list[bool], least: list[int], total: int) -> 
     text = [i for i in every if not right[i]]
     shrink(text, lambda i: max(least[i], _LEAST))
     shrink(list(every), lambda i: max(least[i], _LEAST))
-    shrink(text, lambda i: _LEAST)
+    shrink(text, lambda i: _LEGIBLE)
     for i in reversed(text[1:]):
         if over():
             widths[i] = 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aiops_cli.errors import ErrorCode, UsageError
-from aiops_cli.services.metrics import check_promql
+from aiops_cli.services.promql import check_promql
 
 Op = Literal["==", "!=", "<", "<=", ">", ">="]
 OPS: tuple[Op, ...] = ("==", "!=", "<", "<=", ">", ">=")

@@ -15,7 +15,8 @@ from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import fan_out
 from aiops_cli.services.fleet import LiveMember, Member
-from aiops_cli.services.metrics import CachePolicy, check_promql, renamed
+from aiops_cli.services.metrics import CachePolicy, renamed
+from aiops_cli.services.promql import check_promql
 from aiops_cli.services.times import rfc3339
 from aiops_cli.sources.base import MetricsSource
 

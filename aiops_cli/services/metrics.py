@@ -13,58 +13,13 @@ from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
+from aiops_cli.services.promql import check_promql
 from aiops_cli.services.replicas import rows_once, series_once
-from aiops_cli.sources.prometheus import MAX_POINTS, invalid_promql
+from aiops_cli.sources.prometheus import MAX_POINTS
 from aiops_cli.store.answers import AnswerCache
 from aiops_cli.store.ranges import RangeCache, RangeKey, merge
 
 _MAX_TOTAL_POINTS = 50 * MAX_POINTS
-
-
-def check_promql(expr: str) -> None:
-    """Parse locally, so that a typo costs no round trip to a hundred clusters.
-
-    Only what the parser is sure of is refused: newer servers know functions that it does not.
-    Raises UsageError (INVALID_PROMQL).
-    """
-    import promql_parser
-
-    if not expr.strip():
-        raise UsageError(
-            "the PromQL expression is empty", hint="aiops metrics query 'up'", code=ErrorCode.INVALID_PROMQL
-        )
-    try:
-        promql_parser.parse(expr)
-    except ValueError as error:
-        text = str(error)
-        if re.search(r"unknown function|invalid promql query|expected .* in call to", text):
-            return
-        raise _with_caret(expr, text) from None
-
-
-def _with_caret(expr: str, text: str) -> UsageError:
-    """A caret where the parser's message lets us find the place."""
-    if text.startswith("unclosed left parenthesis"):
-        depth: list[int] = []
-        for i, c in enumerate(expr):
-            if c == "(":
-                depth.append(i)
-            elif c == ")" and depth:
-                depth.pop()
-        if depth:
-            return invalid_promql(expr, _at(expr, depth[-1], text))
-    elif found := re.search(r"unexpected character: '(.)'", text):
-        if (at := expr.find(found[1])) >= 0:
-            return invalid_promql(expr, _at(expr, at, text))
-    elif text.startswith("unexpected right parenthesis"):
-        return invalid_promql(expr, _at(expr, expr.rfind(")"), text))
-    return invalid_promql(expr, text)
-
-
-def _at(expr: str, index: int, text: str) -> str:
-    line = expr.count("\n", 0, index) + 1
-    column = index - (expr.rfind("\n", 0, index) + 1) + 1
-    return f"{line}:{column}: {text}"
 
 
 @dataclass(slots=True)

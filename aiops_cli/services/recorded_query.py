@@ -16,14 +16,9 @@ _LOGQL: Invalid = ("LogQL", ErrorCode.INVALID_LOGQL)
 
 def check_syntax(expr: str) -> None:
     """Raises UsageError (INVALID_PROMQL) for what is no PromQL: no server will see it to say so."""
-    import promql_parser
+    from aiops_cli.services.promql import parse
 
-    from aiops_cli.sources.prometheus import invalid_promql
-
-    try:
-        promql_parser.parse(expr)
-    except ValueError as error:
-        raise invalid_promql(expr, str(error)) from None
+    parse(expr)
 
 
 def normal(expr: str) -> str:
