@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from aiops_cli.sources.korrel8r import Korrel8rSource
     from aiops_cli.sources.kubernetes import KubernetesSource
     from aiops_cli.sources.loki import LokiSource
-    from aiops_cli.sources.loki_tail import LokiTail
+    from aiops_cli.sources.loki_tail import LokiBehindProxy, LokiTail
     from aiops_cli.sources.pod_logs import PodLogSource
     from aiops_cli.sources.prometheus import PrometheusSource
     from aiops_cli.sources.replicated import ReplicatedSource
@@ -191,14 +191,16 @@ class LiveMember:
                 raise
         return await self._pod_logs()
 
-    async def log_tail(self) -> LokiTail | PodLogSource:
+    async def log_tail(self) -> LokiTail | LokiBehindProxy | PodLogSource:
         """Lines as they come, from where `log_lines` has them. A tail's connection is its own."""
         from aiops_cli.sources.loki import LokiSource
-        from aiops_cli.sources.loki_tail import LokiTail
+        from aiops_cli.sources.loki_tail import LokiBehindProxy, LokiTail, by_service_proxy
 
         source = await self.log_lines()
         if not isinstance(source, LokiSource):
             return source
+        if by_service_proxy(source.endpoint):
+            return LokiBehindProxy()
         known = self._clients.get("loki tail")
         if known is None or known.endpoint != source.endpoint:
             if known is not None:

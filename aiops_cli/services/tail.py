@@ -42,6 +42,8 @@ _CHECK_SHARE_DOUBT = 1  # or for so many if the server said that it dropped line
 _SETTLING = 2.0  # seconds that a line may take through the live stream
 _LATE = 5.0  # seconds by which the times of lines may lie behind their coming in
 _MAX_LAG = 600.0
+_POLL_SECONDS = 2.0  # where there is no live stream
+_POLLS, _POLLED_LATE = 15, 60.0  # each 15th time from so many seconds back
 _AHEAD = 600.0  # by which writers' clocks may be ahead of ours
 _BACKOFF = (0.3, 15.0)
 _STEADY = 10.0  # after so many seconds a stream was a good one: it is opened again at once
@@ -267,6 +269,11 @@ class _Follower:
             joined = not self._begun
             missed = await self._catch_up(source)
             self._up(missed, joined)
+            if stream.silent:
+                self._warn(
+                    [f"no live stream passes the service proxy: it is asked every {_POLL_SECONDS:g} s"]
+                )
+                await self._poll(source)
             checking = asyncio.create_task(self._check(source)) if stream.leaves_out else None
             opening = True
             try:
@@ -364,9 +371,21 @@ class _Follower:
                     )
             took = _now() - clock
 
-    def _again_from(self) -> int:
+    async def _poll(self, source: PagedLines) -> None:
+        """Ask again and again for what has come; now and then further back, for lines that came late."""
+        turn, took = 0, 0.0
+        while True:
+            await asyncio.sleep(max(_POLL_SECONDS, took))
+            turn += 1
+            began, clock = time.time_ns(), _now()
+            margin = _POLLED_LATE if turn % _POLLS == 0 else _LATE
+            await self._read(source, self._again_from(margin), began + round(_AHEAD * 1e9))
+            self._settle(began)
+            took = _now() - clock
+
+    def _again_from(self, margin: float = _LATE) -> int:
         """From when on there may be lines that were not shown, in ns."""
-        doubtful = self._sure - round((_LATE + self._lag.worst) * 1e9)
+        doubtful = self._sure - round((margin + self._lag.worst) * 1e9)
         return max(self._begin, doubtful, self._known.floor)
 
     @property

@@ -191,10 +191,14 @@ class LiveLines:
 
 
 class LiveLogs(Protocol):
-    """Log lines as they come in. `leaves_out` says that some may be missing, to be read again by pages."""
+    """Log lines as they come in. `leaves_out` says that some may be missing, to be read again by pages;
+    `silent` that all are, since the server can't be reached that way."""
 
     @property
     def leaves_out(self) -> bool: ...
+
+    @property
+    def silent(self) -> bool: ...
 
     def follow(
         self, expr: str, delay_for: int = 0, since: int = 0

@@ -8,6 +8,8 @@ lose a line reads again with `query_range` what the tail should have given.
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -64,6 +66,7 @@ class LokiTail:
     """The tails of one Loki. `client` should be one of its own: a tail holds its connection."""
 
     leaves_out = True
+    silent = False
 
     def __init__(self, client: HttpClient, *, idle: float = IDLE_SECONDS) -> None:
         self.client = client
@@ -120,3 +123,26 @@ class LokiTail:
     def _error(self, message: str, code: ErrorCode) -> ClusterError:
         hint = "check proxies on the way" if code is ErrorCode.BAD_ANSWER else "it is asked again by itself"
         return ClusterError(message, hint=hint, code=code, endpoint=self.client.endpoint)
+
+
+def by_service_proxy(url: str) -> bool:
+    """Whether an endpoint is reached through an API server's service proxy."""
+    return re.search(r"/api/v1/namespaces/[^/]+/services/[^/]+/proxy", url) is not None
+
+
+class LokiBehindProxy:
+    """No tail at all: the API server's service proxy drops the query of a websocket's URL
+    (k8s.io/apimachinery, pkg/util/proxy/upgradeaware.go, tryUpgrade), so Loki never learns what to tail."""
+
+    leaves_out = True
+    silent = True
+
+    @asynccontextmanager
+    async def follow(
+        self, expr: str, delay_for: int = 0, since: int = 0
+    ) -> AsyncIterator[AsyncIterator[LiveLines]]:
+        yield self._nothing()
+
+    async def _nothing(self) -> AsyncIterator[LiveLines]:
+        await asyncio.Event().wait()
+        yield LiveLines([])

@@ -111,6 +111,7 @@ class PodLogSource:
     followed hold their connections."""
 
     leaves_out = False
+    silent = False
 
     def __init__(self, kube: KubernetesSource, streams: HttpClient) -> None:
         self.kube = kube

@@ -13,6 +13,7 @@ from tests.cli.following import Output, Writer, line_to, writing
 from tests.conftest import Aiops, Clusters
 from tests.faults.files import write_config
 from tests.servers.loki import Loki
+from tests.servers.push import push_logs
 
 NAMES = ["tail1", "tail2", "tail3"]
 
@@ -109,3 +110,120 @@ def inside(timestamp: str, start: float, end: float) -> bool:
     from datetime import datetime
 
     return start - 1 <= datetime.fromisoformat(timestamp[:26] + "+00:00").timestamp() <= end + 1
+
+
+def test_history_first_in_order_and_all_of_it_with_since(
+    aiops: Aiops, home: Path, lokis: dict[str, Loki], request: pytest.FixtureRequest
+) -> None:
+    labels, now = unique(request), time.time_ns()
+    stamps: dict[str, range] = {}
+    for i, (name, loki) in enumerate(lokis.items()):
+        # 6,000 lines each, more than a page, that lie between each other's.
+        stamps[name] = range(now - 600 * 10**9 + i, now - 300 * 10**9, 50_000_000)
+        push_logs(loki, [(labels | {"c": name}, [(ns, f"number={n}") for n, ns in enumerate(stamps[name])])])
+    write_config(home, {name: {"loki": loki.url} for name, loki in lokis.items()})
+
+    whole = started(aiops, selector(labels), "-o", "ndjson", "--since", "20m")
+    whole.until(lambda: len(whole.out) >= 18_000)
+    short = started(aiops, selector(labels), "-o", "raw", "--limit", "2")
+    short.until(lambda: len(short.out) >= 6)
+    for name, loki in lokis.items():
+        push_logs(loki, [(labels | {"c": name}, [(time.time_ns(), f"now of {name}")])])
+    for output in (whole, short):
+        output.until(lambda out=output.out: sum("now of" in line for line in out) == 3)
+        output.process.send_signal(signal.SIGINT)
+        assert output.ended() == 130
+
+    stamped = [item["timestamp"] for item in whole.items[:18_000]]
+    assert stamped == sorted(stamped)
+    for name in NAMES:
+        assert numbers(whole.items[:18_000], name) == list(range(6_000))
+    assert short.out[:6] == [f"number={n}" for n in (5998, 5998, 5998, 5999, 5999, 5999)]
+    assert len(short.out) == 9
+
+
+def test_a_cluster_that_is_down_at_first_joins_with_what_it_has_from_then_on(
+    aiops: Aiops, home: Path, clusters: Clusters, request: pytest.FixtureRequest
+) -> None:
+    labels = unique(request)
+    up, down = (c.loki for c in clusters.together(["tail1", "tail2"], {"loki"}))
+    down.stop()
+    write_config(home, {"up": {"loki": up.url}, "down": {"loki": down.url}})
+    output = started(aiops, selector(labels), "-o", "ndjson")
+    output.until_told("following 1 of 2 clusters")
+    push_logs(up, [(labels, [(time.time_ns(), "one")])])
+    output.until(lambda: len(output.out) == 1)
+    down.start()
+    push_logs(down, [(labels, [(time.time_ns(), "two")])])
+    output.until(lambda: len(output.out) == 2)
+    output.process.send_signal(signal.SIGINT)
+
+    assert output.ended() == 130
+    assert [(i["cluster"], i["line"]) for i in output.items] == [("up", "one"), ("down", "two")]
+    assert any(told.startswith("down: CLUSTER_UNREACHABLE") for told in output.err)
+    assert "down: following" in output.err
+
+
+def test_through_the_api_servers_service_proxy_which_passes_no_tail(
+    aiops: Aiops, clusters: Clusters, service_proxy: str, request: pytest.FixtureRequest
+) -> None:
+    labels = unique(request)
+    cluster = clusters("tailed-by-proxy", {"apiserver", "loki"})
+    query, env = selector(labels), {"KUBECONFIG": str(cluster.kubeconfig)}
+    output = Output(aiops.start("logs", "tail", query, "-o", "raw", env=env))
+    output.until_told("following tailed-by-proxy")
+    for i in range(5):
+        push_logs(cluster.loki, [(labels, [(time.time_ns(), f"{i} by the proxy \x1b[31m")])])
+        output.until(lambda count=i + 1: len(output.out) >= count)
+    output.process.send_signal(signal.SIGINT)
+
+    assert output.ended() == 130
+    assert output.out == [rf"{i} by the proxy \x1b[31m" for i in range(5)]
+    assert any("no live stream passes the service proxy" in told for told in output.err)
+
+
+def test_a_reader_that_goes_away_ends_it_quietly_although_no_line_comes(
+    aiops: Aiops, home: Path, lokis: dict[str, Loki], request: pytest.FixtureRequest
+) -> None:
+    labels = unique(request)
+    write_config(home, {"tail1": {"loki": lokis["tail1"].url}})
+    process = aiops.start("logs", "tail", selector(labels))
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stderr.readline() == "following tail1\n"
+    process.stdout.close()
+
+    assert process.wait(30) == 0
+    assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["{app="], "'{' is never closed"),
+        (['rate({app="x"}[1m])'], "metric queries can't"),
+        (['{app="x"}', "-o", "json"], "a tail can't be json"),
+        (['{app="x"}', "--to", "now"], "a tail has no end"),
+        (['{app="x"}', "--limit", "-1"], "--limit must not be negative"),
+        (['{app="x"}', "--reorder", "2h"], "--reorder must lie between 0 and 60 s"),
+        (['{app="x"}', "--delay-for", "9"], "less than or equal to 5"),
+        (['{app="x"}', "--bundle", "demo"], "a recording does not go on"),
+        (['{app="x"} |~ "["'], "missing closing ]"),
+    ],
+)
+def test_what_can_not_be_followed_is_refused(
+    aiops: Aiops, home: Path, lokis: dict[str, Loki], args: list[str], said: str
+) -> None:
+    write_config(home, {"tail1": {"loki": lokis["tail1"].url}, "tail2": {"loki": lokis["tail2"].url}})
+    done = aiops("logs", "tail", *args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cluster_without_a_loki_and_without_a_context_is_left(
+    aiops: Aiops, home: Path, lokis: dict[str, Loki]
+) -> None:
+    write_config(home, {"bare": {"prometheus": lokis["tail1"].url}})
+    done = aiops("logs", "tail", '{app="x"}')
+    assert done.returncode == 4
+    assert "LOKI_NOT_AVAILABLE" in done.stderr
