@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from aiops_cli.services.recorded_query import parse_logql
-from tests.conftest import Finished
+from tests.conftest import Aiops, Clusters, Finished
 from tests.faults.fixtures import Here
 from tests.faults.stub import Stub, answer
 from tests.incidents.bundles import BUNDLES
+from tests.servers.fleet import Fleet
 
 DEMO = ("--bundle", "demo", "-c", "west")
 FAILED = "6dea5561384da2eb2def346e7c5fe262"
@@ -214,3 +215,24 @@ def test_rows_that_were_not_found_lead_nowhere(here: Here) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert "nothing to start from" in done.stderr
     assert items(here("alerts", "list", "--name", "Nothing", "--related", *DEMO, "-o", "json")) == []
+
+
+def test_a_node_exporters_address_leads_to_its_node_and_pods(aiops: Aiops, clusters: Clusters) -> None:
+    cluster = clusters("relatednode", {"apiserver", "prometheus", "node"})
+    fleet = Fleet([cluster])
+    fleet.write()
+    cluster.prometheus.wait_for("node_uname_info")
+    [told] = cluster.prometheus.query("node_uname_info")
+    node = told["metric"]["nodename"]
+    cluster.kube.node(node)
+    pod = {"nodeName": node, "containers": [{"name": "x", "image": "registry.example/x:1"}]}
+    cluster.kube.apply("Pod", {"metadata": {"name": "on-it", "namespace": "default"}, "spec": pod})
+    window = ("--since", "60s", "--step", "1s")  # the servers are seconds old
+    done = aiops("metrics", "query", "node_load1", "--related", *window, "-o", "json", env=fleet.env)
+    rows = done.json["items"]
+    assert {r["subject"] for r in rows} == {f"node {node}"}, done.stderr
+    assert {"metric", "event", "object"} == {r["signal"] for r in rows}
+    [pods] = [r for r in rows if r["signal"] == "object" and "Pod on-it" in r["summary"]]
+    words = shlex.split(pods["command"])
+    assert words[:3] == ["aiops", "related", "Pod/on-it"]
+    assert aiops(*words[1:], env=fleet.env).returncode == 0
