@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,12 +34,27 @@ class Series:
     histograms: tuple[tuple[float, dict[str, Any]], ...] = ()
 
 
+class NativeHistogram(Struct, frozen=True):
+    """A native histogram; a bucket is [rule, low, high, count], its rule as Prometheus' API has it: 0 open
+    left, 1 open right, 2 open both, 3 closed both."""
+
+    count: float | None
+    sum: float | None
+    buckets: list[tuple[int, float | None, float | None, float]]
+
+
 class MetricItem(Struct, frozen=True, rename="camel"):
-    """An item of `metrics query` and `metrics range`; a sample is [unix seconds, value or null]."""
+    """An item of `metrics query` and `metrics range`; a sample is [unix seconds, value or null].
+
+    `histograms` is there where a series has native ones. In an aggregate the cluster is `*`, and
+    `clusters` names those that went into it. `MetricRow` writes it.
+    """
 
     cluster: str
     labels: Labels
     samples: list[tuple[float, float | None]]
+    histograms: list[tuple[float, NativeHistogram]] | UnsetType = UNSET
+    clusters: list[str] | UnsetType = UNSET
 
 
 class LogItem(Struct, frozen=True, rename="camel"):
