@@ -221,7 +221,7 @@ def test_a_node_exporters_address_leads_to_its_node_and_pods(aiops: Aiops, clust
     cluster = clusters("relatednode", {"apiserver", "prometheus", "node"})
     fleet = Fleet([cluster])
     fleet.write()
-    cluster.prometheus.wait_for("node_uname_info")
+    cluster.prometheus.wait_for("count_over_time(node_uname_info[1m]) > 4")
     [told] = cluster.prometheus.query("node_uname_info")
     node = told["metric"]["nodename"]
     cluster.kube.node(node)
