@@ -133,6 +133,7 @@ class LogWriter:
         self._colour = colour
         self._unsafe = unsafe
         self._widths: list[int] = []
+        self._template = ""
         self._stamp = Stamp()
         self._begun = False
         self.printed = 0
@@ -286,6 +287,7 @@ class LogWriter:
         if not self._begun:
             titles = [one_line(t.upper()) for t in self._titles()]
             self._widths = self._fitting(titles, shown)
+            self._template = "".join(f"{{:<{w}}}  " for w in self._widths) + "{}"
             if self._style.headers:
                 text.append("  " * self._marked + self._row(titles) + "\n")
         for i, values in enumerate(shown):
@@ -309,6 +311,8 @@ class LogWriter:
 
     def _row(self, values: list[str]) -> str:
         limited = self._style.width is not None
+        if not limited and "".join(values[:-1]).isascii():
+            return self._template.format(*values).rstrip()
         parts = []
         for text, width in zip(values, self._widths, strict=False):
             if text.isascii():

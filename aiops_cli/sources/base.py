@@ -149,7 +149,7 @@ class PagedLines(Protocol):
         direction: Direction = "backward",
         *,
         most: int = 5_000,
-        lanes: int = 4,
+        lanes: int = 2,
     ) -> AsyncGenerator[Answer[LogRow], None]:
         """Pages of at most `most` lines; `lanes` parts of the window may be asked at once."""
         ...

@@ -151,7 +151,7 @@ class LokiSource:
         direction: Direction = "backward",
         *,
         most: int = MAX_PAGE,
-        lanes: int = 4,
+        lanes: int = 2,
     ) -> AsyncGenerator[Answer[LogRow], None]:
         """The same lines as they come: pages of at most `most`, `lanes` parts of the window at once.
 
