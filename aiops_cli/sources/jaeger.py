@@ -6,7 +6,7 @@ import asyncio
 import fnmatch
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -204,9 +204,8 @@ class JaegerSource:
     async def _newest(self, query: Query, window: TimeRange, wanted: int, most: int) -> _Found:
         """The newest `wanted` traces that match. Where Jaeger can't search by all that the query says, more
         are asked for, up to `most`, until enough of them do."""
-        asks = jaeger_search.asked(query)
-        size = wanted if all(a.whole for a in asks) else min(max(4 * wanted, 200), most)
-        targets = await self._targets(asks)
+        targets = await self._targets(jaeger_search.asked(query))
+        size = wanted if all(asked.whole for asked, _, _ in targets) else min(max(4 * wanted, 200), most)
         while True:
             found = await self._ask_all(targets, query, window, size, wanted)
             if len(found.traces) >= wanted or not found.full or size >= most:
@@ -233,7 +232,8 @@ class JaegerSource:
             if len(chosen) <= _OPERATIONS:
                 targets += [(ask, s, o) for s, o in chosen]
             else:
-                targets += [(ask, s, None) for s in dict.fromkeys(s for s, _ in chosen)]
+                loose = replace(ask, whole=False)
+                targets += [(loose, s, None) for s in dict.fromkeys(s for s, _ in chosen)]
         return targets
 
     async def _ask_all(
@@ -247,6 +247,7 @@ class JaegerSource:
         """Eight at a time; once `wanted` traces are found, the others are asked for newer ones alone."""
         found = _Found([], [], False)
         known: dict[str, list[Span]] = {}
+        exact = all(asked.exact for asked, _, _ in targets)
         for wave in _batches(targets, _WIDTH):
 
             async def one(
@@ -256,7 +257,7 @@ class JaegerSource:
 
             for traces, problems in await self._each(wave, one):
                 fresh = {t[0].trace_id: t for t in traces if t[0].trace_id not in known}
-                known |= {i: t for i, t in fresh.items() if traceql_match.matching(query, t)}
+                known |= {i: t for i, t in fresh.items() if exact or traceql_match.matching(query, t)}
                 found.problems += [p for p in problems if p not in found.problems]
                 found.full = found.full or len(traces) >= size
             found.traces = sorted(known.values(), key=lambda t: (-t[0].start_ns, t[0].trace_id))

@@ -34,6 +34,11 @@ class Asked:
     whole: bool = True
 
     @property
+    def exact(self) -> bool:
+        """Whether Jaeger's answer is the query's. It looks for tags in events too, so those are checked."""
+        return self.whole and not self.tags.keys() - {"error", "otel.status_code", "span.kind"}
+
+    @property
     def weight(self) -> int:
         given = (self.operation, self.min_us, self.max_us)
         return 10 * (self.service is not None) + sum(g is not None for g in given) + len(self.tags)

@@ -206,6 +206,39 @@ def test_newest_of_all_clusters_first_or_slowest(aiops: Aiops, two: Fleet) -> No
     assert order("--min-duration", "250ms", "--max-duration", "350ms") == [far[0]]
 
 
+def test_a_store_that_clusters_share_counts_once(aiops: Aiops, two: Fleet, endpoints: Endpoints) -> None:
+    number = next(_unique)
+    call = SpanNode(f"callee{number}", "answer", time.time() - 60, 0.1)
+    (trace,) = push_spans(
+        two["near"].jaeger, [SpanNode(f"caller{number}", "ask", time.time() - 60, 0.2, children=[call])]
+    )
+    url = two["near"].jaeger.url
+    env = endpoints({"one": {"jaeger": url}, "other": {"jaeger": url}})
+    (item,) = aiops("traces", "search", "--service", f"caller{number}", "-o", "json", env=env).json["items"]
+    assert (item["spanCount"], item["clusters"]) == (2, ["one", "other"])
+    spans = aiops("traces", "show", trace, "-o", "json", env=env).json["items"]
+    assert [(s["cluster"], s["clusters"]) for s in spans] == [("one", ["one", "other"])] * 2
+    edges = aiops("traces", "graph", "-o", "json", env=env).json["items"]
+    assert [e["calls"] for e in edges if e["client"] == f"caller{number}"] == [1]
+
+
+def test_names_from_a_cluster_do_nothing_to_a_terminal_or_a_drawing(aiops: Aiops, two: Fleet) -> None:
+    evil = f'x{next(_unique)}\x1b[2J"] --> y["<b>`#'
+    push_spans(two["near"].jaeger, [SpanNode(evil, "op\u202e", time.time() - 60, 0.1, children=[SpanNode("plain", "op", time.time() - 60, 0.1)])])  # fmt: skip
+    for args in (
+        ("services",),
+        ("operations", "x*"),
+        ("graph",),
+        ("graph", "--tree"),
+        ("graph", "-o", "md"),
+        ("search", "--service", "x*"),
+    ):
+        shown = aiops("traces", *args, env=two.env).stdout
+        assert "\x1b" not in shown and "\u202e" not in shown
+    drawn = aiops("traces", "graph", "-o", "md", env=two.env).stdout.split("```")[1]
+    assert '\\x1b[2J#quot;] --#gt; y[#quot;#lt;b#gt;#96;#35;"]' in drawn
+
+
 def test_filters(aiops: Aiops, two: Fleet) -> None:
     service, now = f"filtered{next(_unique)}", time.time() - 60
     ok, failed = push_spans(

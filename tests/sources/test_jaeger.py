@@ -139,11 +139,15 @@ async def test_more_operations_than_are_asked_one_by_one_are_found_too(
 ) -> None:
     service, now = f"many{next(_unique)}", time.time()
     push_spans(jaeger, [SpanNode(service, f"op {i:02}", now - 60 + i * 0.1, 0.01) for i in range(40)])
+    push_spans(jaeger, [SpanNode(service, "other", now - 50, 0.01)])
     source = JaegerSource(connect(jaeger.url))
     query = TraceQuery(service=service, operation="op *", limit=50)
     assert len((await source.search(query, TimeRange(now - 600, now))).rows) == 40
     listed = (await source.operations(service, TimeRange(now - 600, now))).rows
-    assert [(o.name, o.kind) for o in listed] == [(f"op {i:02}", "server") for i in range(40)]
+    assert [(o.name, o.kind) for o in listed] == [
+        *((f"op {i:02}", "server") for i in range(40)),
+        ("other", "server"),
+    ]
 
 
 async def test_the_slowest_come_first_when_asked(jaeger: Jaeger, connect: Connect) -> None:
