@@ -248,7 +248,8 @@ def open_session(options: Options, *, select: bool = True) -> tuple[Session, Cal
         clusters, settings, contexts=options.contexts, selector=options.selector, group=options.group
     )
     for cluster in chosen:
-        if unverified := [signal for signal, endpoint in cluster.endpoints.items() if endpoint.insecure]:
+        named = [*cluster.endpoints.items(), *(("alertmanager", e) for e in cluster.alertmanagers[1:])]
+        if unverified := dict.fromkeys(signal for signal, endpoint in named if endpoint.insecure):
             notices.say(
                 f"{cluster.name}: the certificate of {', '.join(unverified)} is not verified (insecure in the config)"
             )
