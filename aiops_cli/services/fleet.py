@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from aiops_cli.sources.base import (
         AlertsSource,
         KubeSource,
-        LineSource,
         LogsSource,
         MetricsSource,
+        PagedLines,
         TracesSource,
     )
     from aiops_cli.sources.jaeger import JaegerSource
@@ -94,7 +94,7 @@ class Member(Protocol):
 
     async def logs(self) -> LogsSource: ...
 
-    async def log_lines(self) -> LineSource:
+    async def log_lines(self) -> PagedLines:
         """What gives log lines: a Loki, or where there is none, the Kubernetes API."""
         ...
 

@@ -154,15 +154,15 @@ class PagedLines(Protocol):
         """Pages of at most `most` lines; `lanes` parts of the window may be asked at once."""
         ...
 
-
-class LogsSource(PagedLines, Protocol):
-    """LogQL."""
-
     async def query_range(
         self, expr: str, window: TimeRange, limit: int, direction: Direction = "backward"
     ) -> Answer[LogEntry]:
         """All pages as one."""
         ...
+
+
+class LogsSource(PagedLines, Protocol):
+    """LogQL."""
 
     async def metric(self, expr: str, at: float) -> Answer[Series]:
         """A metric query at one time."""
