@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,8 +58,10 @@ def tail(
         query = _query(session, expr, limit, reorder, delay_for)
         if unsafe and session.format != "raw":
             raise _wrong("--unsafe is for -o raw", "add -o raw, or leave it out")
+        # Nothing is cut: who follows lines wants all of them, and a terminal folds long ones.
+        style = replace(session.style(), width=None)
         writer = LogWriter(
-            sys.stdout, session.style(), session.zone, colour=wanted(sys.stdout), unsafe=unsafe
+            sys.stdout, style, session.zone, colour=wanted(sys.stdout), unsafe=unsafe, growing=True
         )
 
         def tell(cluster: str, text: str) -> None:

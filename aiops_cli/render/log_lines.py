@@ -115,13 +115,14 @@ class LogWriter:
         style: Style,
         zone: tzinfo | None,
         *,
+        clusters: Sequence[str] = (),
         labels: bool = True,
         day: bool = True,
         marked: bool = False,
         colour: bool = False,
         unsafe: bool = False,
     ) -> None:
-        """`marked` is for rows that matched among rows that did not, `day` False for times without a date.
+        """`clusters` are those whose rows may come, `marked` is for rows that matched among rows that did not, `day` False for times without a date.
 
         Raises UsageError for a column that is not there, before anything is printed.
         """
@@ -129,9 +130,11 @@ class LogWriter:
         self._style = style
         self._fields = FieldReader(style.fields) if style.fields else None
         self._columns = self._chosen(log_columns(zone, labels=labels, day=day))
+        self._names = max(map(cells, clusters), default=0)
         self._marked = marked
         self._colour = colour
         self._unsafe = unsafe
+        self._growing = growing
         self._widths: list[int] = []
         self._template = ""
         self._stamp = Stamp()
@@ -286,10 +289,12 @@ class LogWriter:
         text = []
         if not self._begun:
             titles = [one_line(t.upper()) for t in self._titles()]
-            self._widths = self._fitting(titles, shown)
-            self._template = "".join(f"{{:<{w}}}  " for w in self._widths) + "{}"
+            self._set_widths(self._fitting(titles, shown))
             if self._style.headers:
                 text.append("  " * self._marked + self._row(titles) + "\n")
+        elif self._growing:
+            wider = [max(cells(v[i]) for v in shown) for i in range(len(self._widths))]
+            self._set_widths([max(w, min(x, _MOST_FIXED)) for w, x in zip(self._widths, wider, strict=True)])
         for i, values in enumerate(shown):
             line = self._row(values)
             if marks is not None:
@@ -299,9 +304,15 @@ class LogWriter:
             text.append(line + "\n")
         self._out.write("".join(text))
 
+    def _set_widths(self, widths: list[int]) -> None:
+        self._widths = widths
+        self._template = "".join(f"{{:<{w}}}  " for w in widths) + "{}"
+
     def _fitting(self, titles: list[str], shown: list[list[str]]) -> list[int]:
         """The widths of the columns before the last, which takes what is left."""
         fixed = [max(cells(t), *(cells(v[i]) for v in shown)) for i, t in enumerate(titles[:-1])]
+        if fixed and titles[0] == "CLUSTER":
+            fixed[0] = max(fixed[0], self._names)
         width = self._room()
         if width is not None:
             fixed = [min(w, _MOST_FIXED) for w in fixed]
