@@ -358,13 +358,20 @@ def _redact(parts: ClusterParts, names: list[str]) -> None:
         parts.kube.changes = [_without(c, hidden, _naming(c.kind)) for c in parts.kube.changes]
         parts.kube.states = [_without(c, hidden, _naming(c.kind)) for c in parts.kube.states or []]
         if hidden & _WORKLOADS:
-            for change in [*parts.kube.changes, *parts.kube.states]:
-                change.workloads.clear()
+            parts.kube.changes = [_without_workloads(c) for c in parts.kube.changes]
+            parts.kube.states = [_without_workloads(c) for c in parts.kube.states]
 
 
 def _naming(kind: str) -> dict[str, str]:
     """Which field of an object's event or change says what a label of its kind's name says."""
     return {"namespace": "namespace", kind.lower(): "name"}
+
+
+def _without_workloads(change: Change) -> Change:
+    detail = change.detail
+    for name in change.workloads:
+        detail = detail.replace(name, REDACTED)
+    return msgspec.structs.replace(change, detail=detail, workloads=[])
 
 
 def _without(item: S, hidden: set[str], fields: dict[str, str]) -> S:

@@ -11,7 +11,16 @@ import pytest
 from aiops_cli.errors import ClusterError, ErrorCode, NotAvailableError
 from aiops_cli.models.fleet import Cluster
 from aiops_cli.models.result import Answer
-from aiops_cli.models.signals import AlertItem, KubeEvent, LogEntry, Series, Span, Workload
+from aiops_cli.models.signals import (
+    AlertItem,
+    Change,
+    Difference,
+    KubeEvent,
+    LogEntry,
+    Series,
+    Span,
+    Workload,
+)
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.bundle import ClusterParts, open_bundle
 from aiops_cli.services.record import Recording, record
@@ -79,8 +88,15 @@ class Answering:
     async def events(self, window: TimeRange) -> Answer[KubeEvent]:
         return Answer([KubeEvent(START, "Warning", "r", "Pod", "api-0", "shop", f"pwd={SECRET}")])
 
-    async def changes(self, window: TimeRange) -> Answer[Any]:
-        return Answer([])
+    async def changes(self, window: TimeRange) -> Answer[Change]:
+        differences = [Difference("env A", "changed", "app", f"token={SECRET}", f"pwd={SECRET}")]
+        said = f"env A token={SECRET}"
+        return Answer([Change(START, "Deployment", "pay", "shop", "rollout", said, differences)])
+
+    async def timeline(self, window: TimeRange, types: Any) -> Answer[Any]:
+        return Answer(
+            [Change(START, "Pod", "api-0", "shop", "restart", f"of api: pwd={SECRET}", workloads=["api"])]
+        )
 
     async def workloads(self) -> Answer[Workload]:
         return Answer([Workload("api-0", "shop", "node-1", None, None, "Running", {"pod": "api-0"})])
@@ -116,6 +132,16 @@ async def test_redaction_reaches_events_of_spans_and_fields_of_objects(tmp_path:
     assert "a@b" not in text and "api-0" not in text
     assert parts.kube is not None
     assert parts.kube.workloads[0].node == "node-1" and parts.kube.events[0].namespace == "shop"
+    assert parts.kube.states is not None
+    assert (parts.kube.states[0].name, parts.kube.states[0].workloads) == ("[redacted]", ["api"])
+
+
+async def test_redaction_of_workloads_reaches_who_a_change_is_about(tmp_path: Path) -> None:
+    parts, _ = await recorded(tmp_path, ["deployment"])
+    assert parts.kube is not None and parts.kube.states is not None
+    assert parts.kube.changes[0].name == "[redacted]"
+    assert parts.kube.states[0].workloads == []
+    assert parts.kube.states[0].detail.startswith("of [redacted]: ")
 
 
 async def test_times_that_no_file_can_hold_are_left_out(tmp_path: Path) -> None:
