@@ -21,7 +21,7 @@ COMMANDS: dict[str, str] = {
     "clusters": "The fleet: list, show, discover, health, label.",
     "metrics": "PromQL over the fleet: query, range, queries, series, labels, values, metadata, exemplars.",
     "alerts": "Alerts of the fleet: list, show, history, watch, silence.",
-    "logs": "LogQL over the fleet: query.",
+    "logs": "LogQL over the fleet: query, tail, patterns, labels, series, stats.",
     "traces": "Traces of the fleet: search, show, services, operations, graph, metrics.",
     "related": "From a Kubernetes object to all signals about it.",
     "events": "What happened: Kubernetes events, rollouts, scalings, edits, nodes, quotas.",
