@@ -244,6 +244,7 @@ def _writer(session: Session, asked: _Asked) -> LogWriter | None:
         sys.stdout,
         session.style(),
         session.zone,
+        clusters=[m.name for m in session.members],
         labels=asked.labels,
         day=not _within_a_day(session),
         marked=asked.context_lines > 0,

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.cli.test_flags import on_a_terminal
 from tests.conftest import Aiops, Clusters
 from tests.faults.files import write_config
 from tests.faults.fixtures import Here
@@ -321,6 +322,28 @@ def test_levels_are_told_apart_and_it_is_said_that_only_fetched_lines_were_looke
     assert wide.stdout.split() == [level or "-" for level in lines.values()]
     assert some.stdout.splitlines() == list(lines)[:3]
     assert "looks at the 7 lines that were fetched" in some.stderr
+
+
+def test_levels_have_colour_on_a_terminal_unless_it_is_switched_off(
+    here: Here, one: Loki, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = (NOW - 50) * SECOND
+    lines = [(at, "level=info fine"), (at + 1, "level=warn hm"), (at + 2, "level=error " + "long " * 40)]
+    push_logs(one, [({"app": app}, lines)])
+    ask = ["logs", "query", f'{{app="{app}"}}', *window(), "--forward"]
+
+    def shown() -> list[str]:
+        text = on_a_terminal([sys.executable, "-m", "aiops_cli", *ask], columns=80)
+        return text.replace("\r\x1b[K", "").splitlines()[1:]
+
+    fine, warn, error = shown()
+    assert "\x1b" not in fine
+    assert warn.startswith("\x1b[33m") and warn.endswith("\x1b[0m")
+    assert error.startswith("\x1b[31m") and error.endswith("…\x1b[0m")
+    assert len(error) == 80 + len("\x1b[31m\x1b[0m")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not any("\x1b" in line for line in shown())
+    assert "\x1b" not in here(*ask).stdout
 
 
 def test_neighbours_of_matches_come_from_the_same_stream_and_overlaps_are_one_group(
