@@ -121,6 +121,7 @@ class LogWriter:
         marked: bool = False,
         colour: bool = False,
         unsafe: bool = False,
+        growing: bool = False,
     ) -> None:
         """`clusters` are those whose rows may come, `marked` is for rows that matched among rows that did not, `day` False for times without a date.
 
