@@ -47,9 +47,10 @@ def remember(state: State, found: FleetResult[AlertItem], now: float) -> None:
         key = f"{a.cluster}/{a.fingerprint}"
         active.add(key)
         before = open_.get(key)
-        if before is not None and _again(a, before):
+        again = before is not None and _again(a, before)
+        if before is not None and again:
             records.append((key, msgspec.structs.replace(before, ends_at=a.starts_at, seen_at=at)))
-        if before is None or _again(a, before):
+        if before is None or again:
             records.append((key, _seen(a, at)))
     records += [
         (key, msgspec.structs.replace(seen, ends_at=at, seen_at=at))
@@ -62,6 +63,8 @@ def remember(state: State, found: FleetResult[AlertItem], now: float) -> None:
 
 def _again(a: AlertItem, before: SeenAlert) -> bool:
     """Whether it began after it was last seen. The two sources differ by the time that it was pending."""
+    if a.starts_at == before.starts_at:
+        return False
     began, last = unix(a.starts_at), unix(before.seen_at)
     return a.source == "alertmanager" and began is not None and last is not None and began > last
 

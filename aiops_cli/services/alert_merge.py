@@ -60,6 +60,8 @@ def merge(
         own = alert if alert.fingerprint else replace(alert, fingerprint=fingerprint(alert.labels))
         key = identity(own.labels, replicas)
         folded[key] = _joined(folded[key], own) if key in folded else own
+    if not ruled:
+        return sorted(folded.values(), key=lambda a: a.fingerprint)
     if external is None:
         external = _learned(list(folded.values()), ruled, replicas)
     added = {i for i in external.items() if i[0] not in replicas}

@@ -63,7 +63,7 @@ class LiveAlerts:
         return max((s for s in known if s is not None), default=None)
 
     async def _managed(self) -> Answer[AlertItem]:
-        """The alerts of every Alertmanager. One of a gossiping pair may be down: the other knows all. Once it
+        """The alerts of every Alertmanager, not merged yet. One of a gossiping pair may be down: the other knows all. Once it
         has noticed, it no longer names the lost one; then the answer is partial here, unless Prometheus'
         alerts are all in it."""
         sources = await self._member.alertmanagers()
@@ -72,7 +72,7 @@ class LiveAlerts:
         failed = [(s, a) for s, a in zip(sources, answers, strict=True) if isinstance(a, AiopsError)]
         if not found:
             raise failed[0][1]
-        rows = merge([row for a in found for row in a.rows], [])
+        rows = [row for a in found for row in a.rows]
         if not failed:
             return Answer(rows)
         well = next(s for s, a in zip(sources, answers, strict=True) if isinstance(a, Answer))
@@ -107,7 +107,7 @@ def _together(
         notes = list(managed.warnings)
         if pending or not _missing(ruled):
             notes.append(f"Prometheus: {ruled.message}; pending alerts are not known")
-        return Answer(managed.rows, warnings=notes, partial=managed.partial or pending)
+        return Answer(merge(managed.rows, []), warnings=notes, partial=managed.partial or pending)
     answer, external = ruled
     rows = merge(managed.rows, answer.rows, external)
     firing = any(a.state == "FIRING" for a in answer.rows)
