@@ -247,10 +247,10 @@ def _longest_run(flags: NDArray[np.bool_]) -> int:
 def _told(
     rows: list[tuple[Asked, Series]], place: Place, targets: Targets, subject: Subject, commands: Commands
 ) -> list[Found]:
-    # A place, or a Prometheus, that is younger than the window is compared with its own first stretch.
-    known = [float(s.timestamps[0]) for _, s in rows if len(s.timestamps)]
-    begin = max(subject.start, min(known, default=subject.start))
-    window = TimeRange(min(begin, subject.end), subject.end)
+    # What there is of the window: a place, or a Prometheus, may be younger, and steps end before it does.
+    some = [s.timestamps for _, s in rows if len(s.timestamps)]
+    begin = min((float(t[0]) for t in some), default=subject.start)
+    window = TimeRange(begin, max((float(t[-1]) for t in some), default=subject.end))
     moves = [
         (m, asked, s)
         for asked, s in rows

@@ -72,3 +72,11 @@ def test_a_series_that_was_not_there_has_appeared() -> None:
 def test_a_series_that_ended_before_tells_nothing() -> None:
     assert move(TIMES[:20], np.ones(20), 1300.0, WINDOW) is None
     assert moved(np.full(len(TIMES), np.nan)) is None
+
+
+def test_of_a_few_samples_the_newest_are_compared_with_the_first() -> None:
+    found = move(np.array([0.0, 15.0, 30.0]), np.array([1.0, 1.0, 4.0]), 29.0, TimeRange(0.0, 30.0))
+    assert found is not None
+    assert (found.before, found.after, found.at) == (1.0, 4.0, 30.0)
+    alone = move(np.array([0.0]), np.array([4.0]), 29.0, TimeRange(0.0, 0.0))
+    assert alone == Moved(None, 4.0, 0.0, math.inf)
