@@ -15,6 +15,7 @@ BENCHMARKS = {
     "cache": "a range asked again against the server",
     "decode": "a 32 MB matrix to arrays against json.loads and a loop",
     "store": "the range cache against its alternatives",
+    "peers": "aiops against promtool, logcli, amtool and a script, on one cluster and over 20",
     "anomalies": "detection on generated and labelled series",
     "rca": "ranking of generated incidents",
 }
