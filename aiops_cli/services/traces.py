@@ -189,15 +189,11 @@ async def show(members: Sequence[Member], trace_id: str, *, watch: Watcher | Non
             else f"a whole id has 32 hex digits (16 in old tracers), this has {len(wanted)}: aiops traces search -o name",
         )
     tree = trace_tree.build(result.rows)
-    return Shown(result.with_rows(_spans(tree)), _facts(tree), _notes(tree))
+    return Shown(result.with_rows(spans(tree)), _facts(tree), _notes(tree))
 
 
-def tree(rows: Sequence[tuple[str, Span]]) -> list[SpanItem]:
-    """Spans of one trace in tree order."""
-    return _spans(trace_tree.build(rows))
-
-
-def _spans(tree: trace_tree.Tree) -> list[SpanItem]:
+def spans(tree: trace_tree.Tree) -> list[SpanItem]:
+    """The tree's nodes as items, in its order."""
     start = tree.start_ns
 
     def ms(ns: int) -> float:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from aiops_cli.analysis.trace_tree import Skew, build
 from aiops_cli.models.signals import Span
-from aiops_cli.services.traces import tree
+from aiops_cli.render.waterfall import span_tree, waterfall
+from aiops_cli.services.traces import SpanItem, spans
 
 MS = 1_000_000
 
@@ -41,9 +42,13 @@ def span(
     )
 
 
-def read(*spans: Span) -> dict[str, tuple[float, list[tuple[float, float]]]]:
+def tree(rows: list[tuple[str, Span]]) -> list[SpanItem]:
+    return spans(build(rows))
+
+
+def read(*given: Span) -> dict[str, tuple[float, list[tuple[float, float]]]]:
     """Self time and critical stretches by span."""
-    return {i.span_id: (i.self_ms, i.critical_sections) for i in tree([("east", s) for s in spans])}
+    return {i.span_id: (i.self_ms, i.critical_sections) for i in tree([("east", s) for s in given])}
 
 
 # root 0..100; a 10..40; b 30..90 with c 35..60 and d 60..85; e 91..99, a child of nobody we know
@@ -157,20 +162,20 @@ def test_without_a_root_each_part_has_a_path_of_its_own() -> None:
 @st.composite
 def traces(draw: st.DrawFn) -> list[Span]:
     """Spans each below an earlier one, anywhere in time."""
-    spans = [span("0", None, 0, draw(st.integers(0, 50)))]
+    made = [span("0", None, 0, draw(st.integers(0, 50)))]
     for number in range(1, draw(st.integers(1, 25))):
         parent = str(draw(st.integers(0, number - 1)))
         start = draw(st.integers(-10, 60))
-        spans.append(span(str(number), parent, start, start + draw(st.integers(0, 40))))
-    return spans
+        made.append(span(str(number), parent, start, start + draw(st.integers(0, 40))))
+    return made
 
 
 @given(traces())
-def test_the_path_covers_the_root_once(spans: list[Span]) -> None:
+def test_the_path_covers_the_root_once(made: list[Span]) -> None:
     """Whatever the children do, the stretches of all spans together are the root's time, without overlap."""
-    found = build([("east", s) for s in spans])
+    found = build([("east", s) for s in made])
     stretches = sorted(section for node in found.nodes for section in node.sections)
-    assert sum(b - a for a, b in stretches) == spans[0].duration_ns
+    assert sum(b - a for a, b in stretches) == made[0].duration_ns
     assert all(left[1] <= right[0] for left, right in pairwise(stretches))
     assert all(0 <= node.self_ns <= node.span.duration_ns for node in found.nodes)
     assert all(node.sections == sorted(node.sections) for node in found.nodes)
@@ -178,9 +183,9 @@ def test_the_path_covers_the_root_once(spans: list[Span]) -> None:
 
 def test_a_trace_of_a_hundred_thousand_spans_below_each_other() -> None:
     count = 100_000
-    spans = [span("0", None, 0, 2 * count)]
-    spans += [span(str(i), str(i - 1), i, 2 * count - i) for i in range(1, count)]
-    found = build([("east", s) for s in spans])
+    made = [span("0", None, 0, 2 * count)]
+    made += [span(str(i), str(i - 1), i, 2 * count - i) for i in range(1, count)]
+    found = build([("east", s) for s in made])
     assert sum(n.critical_ns for n in found.nodes) == 2 * count * MS
     assert found.nodes[-1].depth == count - 1
 
@@ -222,3 +227,31 @@ def test_clocks_that_cannot_be_right_are_told() -> None:
         ("west", span("g", "p", 5, 90, kind="consumer")),
     ]
     assert build(sent).skews == []
+
+
+def test_drawn_to_scale_with_what_happened() -> None:
+    """The bar has 40 cells for 100 ms, so 2.5 ms each."""
+    happened = {"ns": 30 * MS, "name": "retry", "attributes": {"n": 2}}
+    rows = [("east", span("root", None, 0, 100)), ("east", Span("t", "a", "root", "db", "SELECT", "client", 25 * MS, 50 * MS, "error", {"status.message": "boom"}, {}, (happened,)))]  # fmt: skip
+    width = 16 + 2 + 40 + 22
+    lines = waterfall(tree(rows), width, events=True).splitlines()
+    assert lines == [
+        f"SPAN              0{'100ms':>39}   DURATION     SELF",
+        f"svc-root op-root  {'━' * 10}{'─' * 20}{'━' * 10}      100ms     50ms",
+        f"  db SELECT       {' ' * 10}{'━' * 20}{' ' * 10}       50ms     50ms ✗",
+        "    · 30ms retry n=2",
+        "    ! boom",
+        "critical path 100ms: db SELECT 50ms (50%), svc-root op-root 50ms (50%)",
+    ]
+    assert "retry" not in waterfall(tree(rows), width)
+    assert span_tree(tree(rows), 80).splitlines()[2].split() == [
+        "└─",
+        "db",
+        "SELECT",
+        "25ms",
+        "50ms",
+        "50ms",
+        "50ms",
+        "✗",
+    ]
+    assert waterfall([], 80) == span_tree([], 80) == ""
