@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import signal
 import time
 from collections import Counter
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from tests.cli.following import Output, Writer, line_to, writing
 from tests.conftest import Aiops, Clusters
@@ -180,6 +185,41 @@ def test_through_the_api_servers_service_proxy_which_passes_no_tail(
     assert output.ended() == 130
     assert output.out == [rf"{i} by the proxy \x1b[31m" for i in range(5)]
     assert any("no live stream passes the service proxy" in told for told in output.err)
+
+
+async def test_lines_that_a_loki_left_out_of_its_tail_are_read_again(aiops: Aiops, home: Path) -> None:
+    """What a Loki under load does, told and untold, which ours can't be made to do at will."""
+    held: list[list[str]] = []
+
+    def body(values: list[list[str]]) -> dict[str, object]:
+        return {"stream": {"app": "x"}, "values": values}
+
+    def ask(connection: ServerConnection, request: Request) -> Response | None:
+        if "/query_range" not in request.path:
+            return None
+        found = {"resultType": "streams", "result": [body(held)] if held else []}
+        return connection.respond(HTTPStatus.OK, json.dumps({"status": "success", "data": found}))
+
+    async def tail(socket: ServerConnection) -> None:
+        await asyncio.to_thread(output.until_told, "following busy")
+        start = time.time_ns()
+        held.extend([str(start + i), f"line {i}"] for i in range(6))
+        await socket.send(json.dumps({"streams": [body([held[0], held[3]])]}))
+        dropped = [{"timestamp": held[1][0], "labels": {}}] * 2
+        await socket.send(json.dumps({"streams": [body([held[4]])], "dropped_entries": dropped}))
+        await socket.wait_closed()
+
+    async with serve(tail, "127.0.0.1", 0, process_request=ask) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        write_config(home, {"busy": {"loki": f"http://127.0.0.1:{port}"}})
+        output = started(aiops, '{app="x"}', "-o", "raw")
+        await asyncio.to_thread(output.until, lambda: len(output.out) >= 6)
+        await asyncio.to_thread(output.until_told, "left out")
+        output.process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(output.ended) == 130
+    assert sorted(output.out) == [f"line {i}" for i in range(6)]
+    assert "busy: 2 lines were dropped on the way by the server; reading them again" in output.err
+    assert "busy: 3 lines that the live stream left out were read again; they come late" in output.err
 
 
 def test_a_reader_that_goes_away_ends_it_quietly_although_no_line_comes(
