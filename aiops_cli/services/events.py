@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 
 from aiops_cli.errors import AiopsError, ClusterError, UsageError
@@ -111,7 +113,13 @@ def filter_of(
         raise UsageError("write NAME or KIND/NAME", hint="aiops events deploy/checkout")
     kind = _kind(kind) if kind else None
     if kind:
-        found = found & ({"warning", "normal", "alert"} | _TYPES_OF_KIND.get(kind.lower(), set()))
+        possible = {"warning", "normal", "alert"} | _TYPES_OF_KIND.get(kind.lower(), set())
+        if not found & possible:
+            raise UsageError(
+                f"nothing of type {', '.join(sorted(found))} is about a {kind}",
+                hint=f"types of this kind: {', '.join(t for t in TYPES if t in possible)}",
+            )
+        found = found & possible
     return Filter(found, namespace, kind, name, name_kind)
 
 
@@ -130,46 +138,12 @@ async def list_events(
     """All that happened in the window and fits, oldest first. `step` is a bundle's, for its alerts."""
 
     async def ask(member: Member) -> Answer[EventItem]:
-        rows: list[EventItem] = []
-        notes: dict[str, None] = {}
-        origin, partial = "live", False
-        family = _Family(wanted.name, wanted.name_kind, [])
-        failed: list[AiopsError] = []
-        asked = 0
+        asks: list[Coroutine[None, None, Answer[EventItem]]] = []
         if wanted.types - {"alert"}:
-            asked += 1
-            try:
-                source = await member.kube()
-                answer = await source.timeline(window, wanted.types - {"alert"}, wanted.namespace)
-                origin, partial = answer.source, answer.partial
-                notes.update(dict.fromkeys(answer.warnings))
-                if wanted.name is not None:
-                    try:
-                        pods = (await source.workloads()).rows
-                    except ClusterError:  # what may not be listed is said of the timeline already
-                        pods = []
-                    family = _Family(wanted.name, wanted.name_kind, pods)
-                rows += [_item(member.name, row) for row in answer.rows]
-            except AiopsError as error:
-                failed.append(error)
+            asks.append(_of_kubernetes(member, window, wanted))
         if "alert" in wanted.types:
-            asked += 1
-            try:
-                alerts = await _alerts(member, window, step)
-                origin, partial = alerts.source, partial or alerts.partial
-                notes.update(dict.fromkeys(alerts.warnings))
-                rows += alerts.rows
-            except AiopsError as error:
-                failed.append(error)
-        if failed and len(failed) == asked:
-            raise failed[0]
-        notes.update(dict.fromkeys(error.message for error in failed))
-        return Answer(
-            [row for row in rows if _fits(row, wanted, family)],
-            origin,  # type: ignore[arg-type]
-            warnings=list(notes),
-            partial=partial or bool(failed),
-        )
+            asks.append(_alerts(member, window, wanted, step))
+        return _joined(await asyncio.gather(*(_attempt(a) for a in asks)))
 
     result = await fan_out(members, ask, watch=watch)
     rows = [row for _, row in result.rows]
@@ -178,6 +152,42 @@ async def list_events(
         key=lambda r: (r.time, r.type not in CHANGES, r.cluster, r.namespace or "", r.kind, r.name, r.what)
     )
     return result.with_rows(rows)
+
+
+async def _attempt(ask: Coroutine[None, None, Answer[EventItem]]) -> Answer[EventItem] | AiopsError:
+    try:
+        return await ask
+    except AiopsError as error:
+        return error
+
+
+def _joined(outcomes: Sequence[Answer[EventItem] | AiopsError]) -> Answer[EventItem]:
+    """One cluster's answers as one. What failed beside one that did not makes it partial; raises the first
+    error if all failed."""
+    answers = [o for o in outcomes if isinstance(o, Answer)]
+    errors = [o for o in outcomes if isinstance(o, AiopsError)]
+    if not answers:
+        raise errors[0]
+    notes = [w for a in answers for w in a.warnings] + [e.message for e in errors]
+    return Answer(
+        [row for a in answers for row in a.rows],
+        answers[0].source,
+        warnings=[*dict.fromkeys(notes)],
+        partial=bool(errors) or any(a.partial for a in answers),
+    )
+
+
+async def _of_kubernetes(member: Member, window: TimeRange, wanted: Filter) -> Answer[EventItem]:
+    source = await member.kube()
+    answer = await source.timeline(window, wanted.types - {"alert"}, wanted.namespace)
+    pods: list[Workload] = []
+    if wanted.name is not None:
+        # Where pods may not be listed, which the timeline says, names alone tell what made them.
+        with contextlib.suppress(ClusterError):
+            pods = (await source.workloads()).rows
+    family = _Family(wanted.name, wanted.name_kind, pods)
+    rows = [item for row in answer.rows if _fits(item := _item(member.name, row), wanted, family)]
+    return Answer(rows, answer.source, warnings=answer.warnings, partial=answer.partial)
 
 
 def _item(cluster: str, row: KubeEvent | Change) -> EventItem:
@@ -248,7 +258,7 @@ class _Family:
         return bool(able) and max(able, key=len) == self._name
 
 
-async def _alerts(member: Member, window: TimeRange, step: float) -> Answer[EventItem]:
+async def _alerts(member: Member, window: TimeRange, wanted: Filter, step: float) -> Answer[EventItem]:
     """Alerts that began in the window: those that are active, and those that have ended, as far as
     Prometheus wrote them down. Raises the first's error if both can't be read."""
     from aiops_cli.services import alert_history, alerts
@@ -276,7 +286,8 @@ async def _alerts(member: Member, window: TimeRange, step: float) -> Answer[Even
         told = alert.state.lower() + (f": {about}" if about else "")
         row = _alert(member.name, at, alert.labels, alert.name, alert.severity, told)
         began.append((at, alert.labels, row))
-    rows = [row for at, _, row in began if window.start <= at <= window.end]
+    family = _Family(wanted.name, wanted.name_kind, [])
+    rows = [row for at, _, row in began if window.start <= at <= window.end and _fits(row, wanted, family)]
     warnings = [w for s in statuses for w in [*s.warnings, *([s.error.message] if s.error else [])]]
     return Answer(
         rows,

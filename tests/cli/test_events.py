@@ -174,11 +174,14 @@ def test_a_rollout_a_scaling_and_edits_on_one_axis(
     assert csv.stdout.splitlines()[0] == "cluster,time,type,object,namespace,what,count,workloads"
 
 
-def test_only_what_a_workload_made_is_its_own(
-    aiops: Aiops, cluster: Cluster, env: dict[str, str], namespace: str
-) -> None:
-    """Pods by owner; those that are gone by the names Kubernetes generates; nothing of `cart-db`."""
-    kube = cluster.kube
+def test_only_what_a_workload_made_is_its_own(aiops: Aiops, clusters: Clusters) -> None:
+    """Pods by owner; those that are gone by the names Kubernetes generates; nothing of `cart-db`.
+
+    Without controllers, which would do away with pods that they did not make.
+    """
+    cluster = clusters("sources", {"apiserver"})
+    kube, env, namespace = cluster.kube, {"KUBECONFIG": str(cluster.kubeconfig)}, f"cart{time.time_ns()}"
+    kube.namespace(namespace)
     for name in ("cart", "cart-db"):
         made = kube.deployment(namespace, name, image=f"{name}:1", replicas=0)
         replica_set = kube.replica_set(made, "5d9c7b6f5d", image=f"{name}:1", revision=1, replicas=0)
@@ -431,6 +434,7 @@ def test_the_shipped_bundle_tells_the_rollout_and_when_alerts_began(aiops: Aiops
         (["--type", "rolouts"], "unknown type 'rolouts'"),
         (["/x"], "write NAME or KIND/NAME"),
         (["deploy/"], "write NAME or KIND/NAME"),
+        (["--kind", "node", "--type", "rollout"], "nothing of type rollout is about a node"),
         (["--since", "soon"], "no duration"),
     ],
 )
