@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from msgspec import Struct
 
 Labels = dict[str, str]
+_CLASSIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 SilenceState = Literal["ACTIVE", "PENDING", "EXPIRED"]
 
 
@@ -37,7 +39,7 @@ class AlertRule(Struct, frozen=True, rename="camel"):
 
 
 class SilenceMatcher(Struct, frozen=True, rename="camel"):
-    """One matcher as Alertmanager keeps it. Old servers leave `isEqual` out, which means true."""
+    """One matcher as Alertmanager keeps it; its text is what `filter` takes. Old servers leave `isEqual` out, which means true."""
 
     name: str
     value: str
@@ -45,9 +47,14 @@ class SilenceMatcher(Struct, frozen=True, rename="camel"):
     is_equal: bool = True
 
     def __str__(self) -> str:
-        op = {(False, True): "=", (False, False): "!=", (True, True): "=~", (True, False): "!~"}
-        value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{op[self.is_regex, self.is_equal]}"{value}"'
+        ops = {(False, True): "=", (False, False): "!=", (True, True): "=~", (True, False): "!~"}
+        name = self.name if _CLASSIC.fullmatch(self.name) else _quoted(self.name)
+        return f"{name}{ops[self.is_regex, self.is_equal]}{_quoted(self.value)}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 class SilenceItem(Struct, frozen=True, rename="camel"):

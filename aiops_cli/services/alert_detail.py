@@ -64,15 +64,16 @@ async def _details(
     names = {a.fingerprint: a.name for a in others}
     rows = []
     for a in alerts:
+        lacking = list(missing)
         rule, own = _rule_of(a, rules)
         if rules and rule is None:
-            missing.append("rule: no rule of this Prometheus has this alert")
+            lacking.append("rule: no rule of this Prometheus has this alert")
         metrics: list[RelatedMetric] = []
         if rule is not None and source is not None:
             try:
                 metrics = await _related(source, rule, a)
             except AiopsError as error:
-                missing.append(f"metrics: {error.message}")
+                lacking.append(f"metrics: {error.message}")
         annotations = a.annotations or (own.annotations if own else {})
         rows.append(
             AlertDetail(
@@ -93,7 +94,7 @@ async def _details(
                 metrics=metrics,
                 silences=[silences[i] for i in a.silenced_by if i in silences],
                 inhibited_by=[f"{i} {names[i]}" if i in names else i for i in a.inhibited_by],
-                missing=list(missing),
+                missing=lacking,
             )
         )
     return rows

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeVar
 
-from aiops_cli.errors import AiopsError, NotAvailableError
+from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError
 from aiops_cli.models.alerts import AlertRule
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import AlertItem
@@ -105,7 +105,7 @@ def _together(
         return Answer(merge([], answer.rows, external or {}), warnings=notes, partial=partial)
     if isinstance(ruled, AiopsError):
         notes = list(managed.warnings)
-        if pending or not _missing(ruled):
+        if pending or not (_missing(ruled) or ruled.code is ErrorCode.NOT_FOUND):  # it keeps no rules
             notes.append(f"Prometheus: {ruled.message}; pending alerts are not known")
         return Answer(merge(managed.rows, []), warnings=notes, partial=managed.partial or pending)
     answer, external = ruled
