@@ -76,8 +76,7 @@ def query(
 ) -> None:
     """Lines of every chosen cluster, merged in time order, printed as they come; or a metric query's numbers.
 
-    `--fields level,msg,trace_id` shows fields of JSON and logfmt lines, structured metadata and labels as
-    columns. `-o raw` prints lines alone.
+    --fields level,msg shows fields of lines as columns; -o raw prints lines alone.
     """
 
     async def body(session: Session) -> int:
