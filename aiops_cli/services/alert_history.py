@@ -174,9 +174,10 @@ def _interval(times: Sequence[object]) -> float:
 def _joined(
     rows: Sequence[AlertPeriod], remembered: Sequence[SeenAlert], window: TimeRange, cluster: str
 ) -> list[AlertPeriod]:
-    """Prometheus' periods, and those of the store that none of them covers. The store knows when a period
-    began that reaches into the window."""
+    """Prometheus' periods, and those of the store that none of them covers, as exactly as its samples say.
+    The store knows when a period began that reaches into the window."""
     found = list(rows)
+    late = 1.0 if window.seconds <= _RAW_SECONDS else _MISSED * window.seconds / _STEPS
     for seen in remembered:
         begin = unix(seen.starts_at) or unix(seen.seen_at)
         end = unix(seen.ends_at)
@@ -187,8 +188,8 @@ def _joined(
             i
             for i, row in enumerate(found)
             if identity(row.labels) == identity(seen.labels)
-            and (unix(row.starts_at) or 0) <= until + 1
-            and (row.ends_at is None or (unix(row.ends_at) or 0) >= begin - 1)
+            and (unix(row.starts_at) or 0) <= until + late
+            and (row.ends_at is None or (unix(row.ends_at) or 0) >= begin - late)
         ]
         for i in covering:
             row = found[i]

@@ -139,8 +139,9 @@ def test_a_restarted_prometheus_without_its_data_loses_no_history(
     """The store has it, and it is one period with what the new one knows."""
     env = pair.config(home / "config.toml")
     aiops("alerts", "list", env=env)
-    periods = aiops("alerts", "history", "Always", "-o", "json", env=env).json["items"]
-    assert [p["source"] for p in periods] == ["prometheus"]
+    for window in ("1d", "9d"):  # every sample, and a grid of steps
+        periods = aiops("alerts", "history", "Always", "--since", window, "-o", "json", env=env).json["items"]
+        assert [p["source"] for p in periods] == ["prometheus"]
     gone = pair.config(home / "gone.toml", prometheus=False)
     kept = aiops("alerts", "history", "Always", "-o", "json", env=gone)
     assert [p["source"] for p in kept.json["items"]] == ["store"]
