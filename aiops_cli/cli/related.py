@@ -70,13 +70,13 @@ async def emit_related(session: Session, subjects: Sequence[Subject], asked: Fle
         scene = Scene(session.step(window), session.now, _given(session), session.cache_policy())
         looked = await look(session.members, chosen, scene, watch=session.watcher())
         found = FleetResult(looked.rows, joined(asked.clusters, looked.clusters))
-    quiet = session.options.quiet
+    o, quiet = session.options, session.options.quiet
     if there > len(chosen) and not quiet:
         print(
             f"note: the first {len(chosen)} of {there} things these rows are about; narrow the query for others",
             file=sys.stderr,
         )
-    if session.format != "table" or session.options.columns or session.options.sort:
+    if session.format != "table" or o.columns or o.fields or o.sort:
         return session.emit(related_view(session.zone), found)
     sys.stdout.write(related_text(found.rows, chosen, session.zone, session.style().width))
     if not found.rows and not found.failed and not quiet:

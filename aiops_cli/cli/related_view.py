@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import tzinfo
 
 from aiops_cli.cli.views import when
 from aiops_cli.models.related import RelatedItem, Subject
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.text import clock, cut, one_line
+from aiops_cli.render.text import clock, one_line
 
 _NAMED = 8  # cells of the longest signal and its place
+_INDENT = _NAMED + 12  # where summaries and commands begin
 
 
 def related_view(zone: tzinfo | None) -> View[RelatedItem]:
@@ -40,7 +42,7 @@ def related_view(zone: tzinfo | None) -> View[RelatedItem]:
 def related_text(
     items: Sequence[RelatedItem], subjects: Sequence[Subject], zone: tzinfo | None, width: int | None
 ) -> str:
-    """For people: what each subject is, then its rows. `width` None: nothing is cut."""
+    """For people: what each subject is, then its rows. `width` None: nothing is wrapped."""
     windows = {(s.cluster, s.title): s for s in subjects}
     lines: list[str] = []
     group: tuple[str, str, str] | None = None
@@ -57,15 +59,20 @@ def related_text(
                     f", at {at[11:]}, looked at from {start} to {end[11:] if end[:10] == start[:10] else end}"
                 )
             origin = "" if item.origin.lower() == item.subject.lower() else f"{item.origin} → "
-            lines += ["", _fit(f"{origin}{item.cluster} {item.subject}{times}", width)]
+            lines += ["", *_wrapped(f"{origin}{item.cluster} {item.subject}{times}", width, 2)]
         at = "        " if item.at is None else when(item.at, zone)[11:]
         known = " (korrel8r)" if item.source == "korrel8r" else ""
-        lines.append(_fit(f"  {item.signal:<{_NAMED}}{at}  {item.summary}{known}", width))
+        lines += _wrapped(f"  {item.signal:<{_NAMED}}{at}  {item.summary}{known}", width, _INDENT)
         # A command that was cut or broken could not be run.
-        lines.append(f"{'':{_NAMED + 12}}{one_line(item.command)}")
+        lines.append(f"{'':{_INDENT}}{one_line(item.command)}")
     return "\n".join(lines[1:]) + "\n" if lines else ""
 
 
-def _fit(text: str, width: int | None) -> str:
+def _wrapped(text: str, width: int | None, indent: int) -> list[str]:
+    """Lines of at most `width`, those after the first indented; one line without a width."""
     shown = one_line(text)
-    return cut(shown, width) if width else shown
+    if width is None or len(shown) <= width:
+        return [shown]
+    head = shown[:indent]  # which holds the columns before the summary
+    wrapped = textwrap.wrap(shown[indent:], max(width - indent, 20), break_on_hyphens=False)
+    return [f"{head if i == 0 else ' ' * indent}{line}" for i, line in enumerate(wrapped)]

@@ -34,6 +34,8 @@ def fleet(clusters: Clusters) -> Iterator[Fleet]:
         shop.wait_ready()
         shop.open()
         cluster.prometheus.wait_for('rate(http_requests_total{job="checkout"}[30s]) > 1', seconds=SECONDS)
+        # A stretch in which all is well, to compare with: ranges have a sample each 15 s.
+        cluster.prometheus.wait_for('count_over_time(up{job="ledger"}[5m]) > 75', seconds=SECONDS)
         shop.roll_out("catalog", "7.3.1")
         SCENARIOS["pool"].inject(shop)
         cluster.prometheus.wait_for('ALERTS{alertname="CheckoutErrors",alertstate="firing"}', seconds=SECONDS)
