@@ -128,6 +128,11 @@ DEBIAN_PACKAGES = (
         {"victoria-metrics": ("victoria-metrics",)},
     ),
     DebianPackage("etcd-server", {"etcd": "usr/bin/etcd"}, {"etcd": ("etcd",)}),
+    DebianPackage(
+        "linuxptp",
+        {"ptp4l": "usr/sbin/ptp4l", "phc2sys": "usr/sbin/phc2sys", "pmc": "usr/sbin/pmc"},
+        {"ptp4l": ("ptp4l",), "phc2sys": ("phc2sys",), "pmc": ("pmc",)},
+    ),
 )
 
 GO_MODULES = (
