@@ -43,7 +43,8 @@ class Cluster(Struct, frozen=True, rename="camel"):
     UID once learned. `endpoints` holds what config names; learned ones live in the store.
     `alertmanagers` and `prometheuses` are all of them where config names several; the first is in
     `endpoints` too.
-    `way` tells one API server from another of the same URL: proxy and TLS name.
+    `way` tells one API server from another of the same URL: proxy and TLS name. `exporters` are URLs of
+    /metrics pages that config names, under `dcgm` and `ptp`.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Cluster(Struct, frozen=True, rename="camel"):
     way: str = ""
     alertmanagers: list[Endpoint] = []
     prometheuses: list[Endpoint] = []
+    exporters: dict[str, list[str]] = {}
 
 
 class Fact(Struct, frozen=True, rename="camel"):

@@ -245,6 +245,11 @@ class LiveMember:
 
         return Korrel8rSource(await self.client("korrel8r"))
 
+    def exporters(self, kind: str) -> list[HttpClient]:
+        """A client of each exporter page of that kind (`dcgm`, `ptp`) that config names; GET "" of it."""
+        urls = self._cluster.exporters.get(kind, [])
+        return [self._client(f"{kind} {url}", Endpoint(kind, url)) for url in urls]
+
     async def kube(self) -> KubernetesSource:
         from aiops_cli.sources.kubernetes import KubernetesSource
 
@@ -420,6 +425,7 @@ def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registr
                 f"{context.cluster.server} {context.cluster.proxy_url} {context.cluster.tls_server_name}",
                 _all("alertmanager", own.endpoints.alertmanager) if own else [],
                 _all("prometheus", own.endpoints.prometheus) if own else [],
+                _exporters(own.endpoints) if own else {},
             )
         )
     for name, own in settings.clusters.items():
@@ -432,6 +438,7 @@ def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registr
                     endpoints=_endpoints(own.endpoints),
                     alertmanagers=_all("alertmanager", own.endpoints.alertmanager),
                     prometheuses=_all("prometheus", own.endpoints.prometheus),
+                    exporters=_exporters(own.endpoints),
                 )
             )
     return clusters
@@ -444,6 +451,10 @@ def _endpoints(settings: EndpointsSettings) -> dict[str, Endpoint]:
         if own is not None:
             found[signal] = _endpoint(signal, own[0] if isinstance(own, list) else own)
     return found
+
+
+def _exporters(settings: EndpointsSettings) -> dict[str, list[str]]:
+    return {kind: urls for kind, urls in (("dcgm", settings.dcgm), ("ptp", settings.ptp)) if urls}
 
 
 def _all(signal: str, several: list[EndpointSettings] | None) -> list[Endpoint]:
