@@ -61,7 +61,13 @@ def tail(
         # Nothing is cut: who follows lines wants all of them, and a terminal folds long ones.
         style = replace(session.style(), width=None)
         writer = LogWriter(
-            sys.stdout, style, session.zone, colour=wanted(sys.stdout), unsafe=unsafe, growing=True
+            sys.stdout,
+            style,
+            session.zone,
+            clusters=[c.name for c in session.clusters],
+            colour=wanted(sys.stdout),
+            unsafe=unsafe,
+            growing=True,
         )
 
         def tell(cluster: str, text: str) -> None:

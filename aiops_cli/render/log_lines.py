@@ -123,7 +123,9 @@ class LogWriter:
         unsafe: bool = False,
         growing: bool = False,
     ) -> None:
-        """`clusters` are those whose rows may come, `marked` is for rows that matched among rows that did not, `day` False for times without a date.
+        """`clusters` are those whose rows may come, `marked` is for rows that matched among rows that did
+        not, `day` False for times without a date, `growing` for rows that come a few at a time: columns of
+        a table then grow with what comes.
 
         Raises UsageError for a column that is not there, before anything is printed.
         """
