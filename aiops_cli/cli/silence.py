@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aiops_cli.models.alerts import SilenceResult
+    from aiops_cli.models.result import FleetResult
     from aiops_cli.services.silences import Draft
 
 app = typer.Typer(
@@ -151,14 +152,14 @@ def export(ctx: typer.Context, matchers: Matchers = None) -> None:
         import msgspec
 
         from aiops_cli.errors import UsageError
-        from aiops_cli.services import silences
+        from aiops_cli.services import silence_files, silences
         from aiops_cli.services.matchers import parse_matchers
 
         if session.options.output not in (None, "json"):
             raise UsageError("silences are exported as JSON", hint="leave -o out")
         wanted = silences.SilenceFilter(parse_matchers(matchers or []))
         found = await silences.list_silences(session.live, wanted, session.now, watch=session.watcher())
-        text = json.dumps(msgspec.to_builtins(silences.exported(found.rows)), indent=2)
+        text = json.dumps(msgspec.to_builtins(silence_files.exported(found.rows)), indent=2)
         print(text.replace("\x7f", "\\u007f"), flush=True)  # the rest that a terminal obeys is escaped
         session.explain(found)
         return int(session.exit_code(found))
@@ -188,10 +189,10 @@ def import_(
         from dataclasses import replace
 
         from aiops_cli.errors import ErrorCode, UsageError
-        from aiops_cli.services import silences
+        from aiops_cli.services import silence_files
 
         members = session.live
-        drafts, over = silences.read_silences(_read(file), session.now, _named(file))
+        drafts, over = silence_files.read_silences(_read(file), session.now, _named(file))
         if everywhere:
             drafts = [replace(d, cluster=None) for d in drafts]
         strange = sorted({d.cluster for d in drafts if d.cluster} - {m.name for m in members})
@@ -229,10 +230,8 @@ async def _write(
     return session.emit(result_view(), found) if found.rows else _told(session, found)
 
 
-def _told(session: Session, found: object) -> int:
-    from aiops_cli.models.result import FleetResult
-
-    assert isinstance(found, FleetResult)
+def _told(session: Session, found: FleetResult[SilenceResult]) -> int:
+    """The exit code of a run that wrote nothing, and why."""
     session.explain(found)
     return int(session.exit_code(found))
 
