@@ -20,12 +20,15 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterable
 from typing import Protocol
 
+from aiops_cli.errors import ClusterError, ErrorCode
 from aiops_cli.models.result import Answer
 from aiops_cli.sources.base import LogRow
 
 MAX_SPAN_NS = 30 * 86_400 * 10**9  # max_query_length is 30d1h
 _MAX_SPLITS = 40
 _FILL = 0.8  # of a page is what a part is cut for: one that is full costs a second request
+_SHORTEST = 3_600 * 10**9  # a window that is asked in parts when the server has no time for it
+_SHARE = 24  # of a window that was too long
 _GROWTH = 4  # times wider at most than the part before
 
 Key = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], str]
@@ -68,7 +71,7 @@ class Pages:
         self._forward = forward
         self._most = most
         self._lanes = lanes
-        self._width = MAX_SPAN_NS
+        self._width = self._widest = MAX_SPAN_NS
         self._known: Counter[Key] = Counter()
         self._notes: dict[str, None] = {}
         self._told = 0
@@ -123,14 +126,24 @@ class Pages:
 
     def _learn(self, lines: int, span: int) -> None:
         """How wide parts should be, from `lines` found in `span` nanoseconds."""
-        wide = min(max(self._width, span) * _GROWTH, MAX_SPAN_NS)
+        wide = min(max(self._width, span) * _GROWTH, self._widest)
         fitting = int(span * self._page * _FILL / lines) if lines else wide
         self._width = max(min(fitting, wide), 1)
 
     async def _opening(self) -> AsyncGenerator[list[LogRow], None]:
-        """The first page, of as much as the server takes; what it left over is cut into parts."""
+        """The first page, of as much as the server takes; what it left over is cut into parts.
+
+        If it has no time for so much, nothing, and all is cut into shorter parts.
+        """
         start, end, _ = self._cut()
-        rows, full = await self._ask(self._expr, start, end, 0)
+        try:
+            rows, full = await self._ask(self._expr, start, end, 0)
+        except ClusterError as error:
+            if error.code is not ErrorCode.QUERY_TIMEOUT or end - start <= _SHORTEST:
+                raise
+            self._width = self._widest = max((end - start) // _SHARE, _SHORTEST)
+            self._give_back(start, end)
+            return
         if full and rows:
             edge = rows[-1][0]
             self._learn(len(rows), abs(edge - rows[0][0]) + 1)

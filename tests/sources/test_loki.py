@@ -166,6 +166,26 @@ async def test_windows_longer_than_the_server_takes_are_asked_in_parts(
     assert client.requests == 3
 
 
+@pytest.mark.parametrize("direction", BOTH)
+async def test_a_window_that_the_server_has_no_time_for_is_asked_in_parts(
+    stub: Stub, connect: Connect, hour: TimeRange, direction: Direction
+) -> None:
+    late = "request timed out, decrease the duration of the request or add more label matchers"
+    for _ in range(3):  # a 504 is tried thrice
+        stub.on(QUERY, late, status=504, kind="text/plain")
+    lines = [[str(int(hour.end - ago) * 10**9), f"{ago} s ago"] for ago in (100, 40_000, 80_000)]
+    stub.on(QUERY, _streams(*lines))
+    day = TimeRange(hour.end - 86_400, hour.end)
+
+    answer = await LokiSource(connect(stub.url)).query_range('{app="x"}', day, 10, direction)
+
+    found = [r.line for r in answer.rows]
+    assert found == (["80000 s ago", "40000 s ago", "100 s ago"][:: 1 if direction == "forward" else -1])
+    spans = {int(a.params["end"]) - int(a.params["start"]) for a in stub.asked[3:]}
+    assert spans == {3600 * 10**9}
+    assert len(stub.asked) == 3 + 24
+
+
 async def test_labels_are_those_of_the_window(
     loki: Loki, connect: Connect, app: str, hour: TimeRange
 ) -> None:
