@@ -186,9 +186,12 @@ class _Samples:
 
     def blocks(self, items: Sequence[MetricRow]) -> Iterable[Sequence[Any]]:
         labels, more = self._labels(items), self._more(items)
+        before: list[float] = []
+        times: list[str] = []
         for item in items:
             who = [cluster_of(item), *(item.labels.get(name) for name in labels)]
-            times = [_rfc3339(t) for t in plain(item.times)]
+            if (moments := plain(item.times)) != before:  # most series have the same steps
+                before, times = moments, [_rfc3339(t) for t in moments]
             yield [*who, times, [_number(v) for v in plain(item.values)], *(None for _ in more)]
             if item.histograms:
                 objects = [h for _, h in item.histograms]
