@@ -134,6 +134,20 @@ class QuerySettings(_Strict):
     meaning: str = ""
 
 
+class GpuSettings(_Strict):
+    """What makes a finding of the GPU commands (models/gpu.py, GpuThresholds)."""
+
+    idle_utilization: float = Field(default=5.0, ge=0, le=100)
+    idle_minutes: float = Field(default=30.0, gt=0)
+    memory_full: float = Field(default=95.0, gt=0, le=100)
+    temperature_warning: float = Field(default=80.0, gt=0)
+    temperature_critical: float = Field(default=90.0, gt=0)
+    throttled: float = Field(default=10.0, gt=0, le=100)
+    nvlink_errors: float = Field(default=1.0, gt=0)
+    straggler: float = Field(default=6.0, gt=0)
+    straggler_peers: int = Field(default=4, ge=3)
+
+
 class Settings(_Strict):
     """The whole config file. `path` is where it was read from, or None."""
 
@@ -142,6 +156,7 @@ class Settings(_Strict):
     clusters: dict[str, ClusterSettings] = {}
     groups: dict[str, GroupSettings] = {}
     queries: dict[str, QuerySettings] = {}
+    gpu: GpuSettings = GpuSettings()
     path: Path | None = Field(default=None, exclude=True)
 
     @field_validator("queries", mode="before")
