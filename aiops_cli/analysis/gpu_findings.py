@@ -1,0 +1,318 @@
+"""What is wrong with GPUs: thresholds that were crossed, with their evidence."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from aiops_cli.analysis.gpu import Key
+from aiops_cli.analysis.gpu_codes import POWER, SLOWDOWN, THERMAL, xid
+from aiops_cli.analysis.gpu_history import Past
+from aiops_cli.models.analysis import Entity
+from aiops_cli.models.findings import Finding, FindingSeverity
+from aiops_cli.models.gpu import Gpu, GpuThresholds
+
+_MAD_TO_SIGMA = 1.4826
+_ORDER = {"critical": 0, "warning": 1, "info": 2}
+# Pods of one job: a Deployment's or Job's hash, an index, and the roles of the training operators.
+_SUFFIX = re.compile(
+    r"(-[a-f0-9]{8,10}-[a-z0-9]{5}|-(?:worker|master|launcher|chief|ps|replica|executor)(?:-\d+)*|(?:-\d+)+(?:-[a-z0-9]{5})?|-[bcdfghjklmnpqrstvwxz2456789]{5})$"
+)
+
+
+def key(gpu: Gpu) -> Key:
+    """What joins a row with its past."""
+    return gpu.uuid or f"{gpu.node}/{gpu.index}", gpu.mig_instance or ""
+
+
+def name(gpu: Gpu) -> str:
+    """NODE/INDEX, and the instance of a divided GPU."""
+    part = f":{gpu.mig_instance}" if gpu.mig_instance else ""
+    return f"{gpu.node or '?'}/{'?' if gpu.index is None else gpu.index}{part}"
+
+
+def findings(
+    gpus: Sequence[Gpu], pasts: Mapping[Key, Past], window_end: float, limits: GpuThresholds
+) -> list[Finding]:
+    """All findings of one cluster's GPUs, worst first. What is of a board is told once, not for each
+    instance of it."""
+    found: list[Finding] = []
+    boards: set[str] = set()
+    for gpu in gpus:
+        then = pasts.get(key(gpu)) or Past()
+        found += _of_part(gpu, then, window_end, limits)
+        board = key(gpu)[0]
+        if board not in boards:
+            boards.add(board)
+            found += _of_board(gpu, _board_past(board, then, pasts), limits)
+    found += _stragglers(gpus, pasts, limits)
+    found.sort(key=lambda f: (_ORDER[f.severity], f.code, f.entity.name))
+    return found
+
+
+def _board_past(board: str, own: Past, pasts: Mapping[Key, Past]) -> Past:
+    return pasts.get((board, ""), own)
+
+
+def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterable[Finding]:
+    if gpu.pod and then.idle_since is not None:
+        minutes = (end - then.idle_since) / 60
+        if minutes >= limits.idle_minutes:
+            yield _finding(
+                gpu,
+                "GPU_IDLE_ALLOCATED",
+                "warning",
+                f"held by {_holders(gpu)}, and idle for {minutes:.0f} min",
+                "give it back, or share the GPU (MIG, time-slicing)",
+                since=then.idle_since,
+                value=minutes,
+                threshold=limits.idle_minutes,
+                unit="min",
+            )
+    if gpu.memory_used_mib is not None and gpu.memory_total_mib:
+        full = 100 * gpu.memory_used_mib / gpu.memory_total_mib
+        if full >= limits.memory_full:
+            yield _finding(
+                gpu,
+                "GPU_MEMORY_FULL",
+                "warning",
+                f"memory {full:.0f} % full ({gpu.memory_used_mib:.0f} of {gpu.memory_total_mib:.0f} MiB)",
+                "model servers fill it on purpose; else lower batch size or cache",
+                value=full,
+                threshold=limits.memory_full,
+                unit="%",
+            )
+
+
+def _of_board(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding]:
+    yield from _heat(gpu, limits)
+    yield from _throttling(gpu, then, limits)
+    yield from _xids(gpu, then)
+    yield from _memory_errors(gpu, then)
+    if then.nvlink_errors is not None and then.nvlink_errors >= limits.nvlink_errors:
+        yield _finding(
+            gpu,
+            "GPU_NVLINK_ERRORS",
+            "warning",
+            f"{then.nvlink_errors:.0f} NVLink errors within the window",
+            "check NVLink cables, switches and the fabric manager (nvidia-smi nvlink -s)",
+            value=then.nvlink_errors,
+            threshold=limits.nvlink_errors,
+            unit="errors",
+        )
+    for watch, verdict in sorted(gpu.health.items()):
+        if watch == "ALL" and len(gpu.health) > 1:
+            continue
+        yield _finding(
+            gpu,
+            "GPU_UNHEALTHY",
+            "critical" if verdict.startswith("FAIL") else "warning",
+            f"DCGM's health check {watch} says {verdict}",
+            "drain the node, and run DCGM's diagnosis there",
+        )
+
+
+def _heat(gpu: Gpu, limits: GpuThresholds) -> Iterable[Finding]:
+    heat = gpu.temperature_c
+    if heat is None or heat < limits.temperature_warning:
+        return
+    critical = heat >= limits.temperature_critical
+    yield _finding(
+        gpu,
+        "GPU_HOT",
+        "critical" if critical else "warning",
+        f"{heat:.0f} °C",
+        "check fans, airflow and the room",
+        value=heat,
+        threshold=limits.temperature_critical if critical else limits.temperature_warning,
+        unit="°C",
+    )
+
+
+def _throttling(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding]:
+    reasons = set(gpu.throttle_reasons or ())
+    shares = then.throttled or {}
+    hot = reasons & THERMAL
+    for kind, code, bad in (
+        ("thermal", "GPU_THROTTLED_THERMAL", hot),
+        ("power", "GPU_THROTTLED_POWER", reasons & POWER),
+    ):
+        share = 100 * shares.get(kind, 0.0)
+        if not bad and share < limits.throttled:
+            continue
+        braked = "hw_power_brake" in bad
+        severity: FindingSeverity = "warning" if kind == "thermal" or braked else "info"
+        said = f"clocks lowered now: {', '.join(sorted(bad))}" if bad else "clocks were lowered"
+        if shares.get(kind) is not None:
+            said += f"; for {share:.0f} % of the window"
+        action = {
+            "thermal": "check fans, airflow and the room",
+            "power": "the power limit is reached: usual at full load, unless it was set too low",
+        }[kind]
+        yield _finding(
+            gpu,
+            code,
+            severity,
+            said,
+            "check power supplies and cables" if braked else action,
+            value=share if kind in shares else None,
+            threshold=limits.throttled if kind in shares else None,
+            unit="%",
+        )
+    if SLOWDOWN in reasons and not hot and "hw_power_brake" not in reasons:
+        yield _finding(
+            gpu,
+            "GPU_THROTTLED_HARDWARE",
+            "warning",
+            "the hardware lowers its clocks (hw_slowdown)",
+            "check temperature, power supplies and cables",
+        )
+
+
+def _xids(gpu: Gpu, then: Past) -> Iterable[Finding]:
+    """The gauge is the last code and stays until the driver is loaded anew: one that did not change within
+    the window is old."""
+    recent = {code: at for at, code in then.xids}
+    for code in dict.fromkeys([*recent, *(int(c) for c in gpu.xid_counts if c.isdecimal())]):
+        meaning, action, severity = xid(code)
+        times = gpu.xid_counts.get(str(code))
+        text = f"XID {code}: {meaning}" + (f", {times} times in the exporter's window" if times else "")
+        yield _finding(gpu, "GPU_XID", severity, text, action, since=recent.get(code), value=float(code))
+    if gpu.xid and gpu.xid not in recent and str(gpu.xid) not in gpu.xid_counts:
+        meaning, action, severity = xid(gpu.xid)
+        text = f"last XID {gpu.xid}: {meaning}; it came before the window, and no other since"
+        yield _finding(
+            gpu,
+            "GPU_XID",
+            "warning" if severity == "critical" else "info",
+            text,
+            action,
+            value=float(gpu.xid),
+        )
+
+
+def _memory_errors(gpu: Gpu, then: Past) -> Iterable[Finding]:
+    if gpu.ecc_uncorrectable:
+        grown = then.uncorrectable
+        when = f", {grown:.0f} of them within the window" if grown else ""
+        yield _finding(
+            gpu,
+            "GPU_ECC_UNCORRECTABLE",
+            "critical",
+            f"{gpu.ecc_uncorrectable:.0f} uncorrectable memory errors since the driver was loaded{when}",
+            "drain the node and reset the GPU; if it comes back, have the board replaced",
+            value=gpu.ecc_uncorrectable,
+            threshold=0.0,
+            unit="errors",
+        )
+    if gpu.row_remap_failed:
+        yield _finding(
+            gpu,
+            "GPU_ROW_REMAP_FAILED",
+            "critical",
+            "a memory row could not be remapped",
+            "drain the node, and have the board replaced",
+        )
+    if gpu.row_remap_pending or gpu.pages_pending:
+        yield _finding(
+            gpu,
+            "GPU_ROW_REMAP_PENDING",
+            "warning",
+            "memory rows wait to be remapped" if gpu.row_remap_pending else "memory pages wait to be retired",
+            "reset the GPU at the next occasion",
+        )
+
+
+def job_of(gpu: Gpu) -> tuple[str, str] | None:
+    """Namespace and job of who holds a GPU alone, by the pod's name without index, hash and role."""
+    if gpu.pod is None or len(gpu.users) > 1:
+        return None
+    stem, before = gpu.pod, ""
+    while stem != before:
+        stem, before = _SUFFIX.sub("", stem), stem
+    return gpu.namespace or "", stem
+
+
+def _stragglers(gpus: Sequence[Gpu], pasts: Mapping[Key, Past], limits: GpuThresholds) -> Iterable[Finding]:
+    """GPUs that differ from the others of one job: in its pace the slowest decides."""
+    jobs: dict[tuple[str, str, str | None, str | None], list[Gpu]] = {}
+    for gpu in gpus:
+        if (whose := job_of(gpu)) is not None:
+            jobs.setdefault((*whose, gpu.model, gpu.mig_profile), []).append(gpu)
+
+    def utilization(gpu: Gpu) -> float | None:
+        then = pasts.get(key(gpu))
+        return then.utilization if then and then.utilization is not None else gpu.utilization
+
+    measures: tuple[tuple[str, str, Callable[[Gpu], float | None], float], ...] = (
+        ("utilisation", "%", utilization, 10.0),
+        ("SM clock", "MHz", lambda g: g.sm_clock_mhz, 0.05),
+        ("power", "W", lambda g: g.power_w, 0.15),
+    )
+    for (namespace, job, *_), members in jobs.items():
+        if len(members) < limits.straggler_peers:
+            continue
+        worst: dict[str, tuple[float, Finding]] = {}
+        for what, unit, measure, least in measures:
+            seen = [(g, v) for g in members if (v := measure(g)) is not None]
+            if len(seen) < limits.straggler_peers:
+                continue
+            middle = statistics.median(v for _, v in seen)
+            floor = least if unit == "%" else least * abs(middle)
+            spread = _MAD_TO_SIGMA * statistics.median(abs(v - middle) for _, v in seen)
+            for gpu, value in seen:
+                away = abs(value - middle)
+                if away < max(floor, limits.straggler * spread):
+                    continue
+                deviation = away / max(spread, floor / limits.straggler)
+                if name(gpu) in worst and worst[name(gpu)][0] >= deviation:
+                    continue
+                worst[name(gpu)] = (
+                    deviation,
+                    _finding(
+                        gpu,
+                        "GPU_STRAGGLER",
+                        "warning",
+                        f"{what} {value:.0f} {unit}, its {len(seen) - 1} peers of job {namespace}/{job} have {middle:.0f}",
+                        "compare clocks, temperature, NVLink and the node with those of its peers",
+                        value=value,
+                        threshold=middle,
+                        unit=unit,
+                    ),
+                )
+        yield from (found for _, found in worst.values())
+
+
+def _holders(gpu: Gpu) -> str:
+    more = f" and {len(gpu.users) - 1} more" if len(gpu.users) > 1 else ""
+    return f"{gpu.namespace}/{gpu.pod}{more}" if gpu.namespace else f"{gpu.pod}{more}"
+
+
+def _finding(
+    gpu: Gpu,
+    code: str,
+    severity: FindingSeverity,
+    text: str,
+    action: str,
+    *,
+    since: float | None = None,
+    value: float | None = None,
+    threshold: float | None = None,
+    unit: str = "",
+) -> Finding:
+    return Finding(
+        gpu.cluster,
+        code,
+        severity,
+        Entity("gpu", name(gpu), gpu.namespace, gpu.cluster),
+        text,
+        action,
+        None if since is None else datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        None,
+        value,
+        threshold,
+        unit,
+        gpu.source,
+    )

@@ -1,0 +1,104 @@
+"""GPUs counted: by model and cluster, allocated, used, idle, hot, erroring, and what idling costs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aiops_cli.analysis.gpu import Key
+from aiops_cli.analysis.gpu_findings import key, name
+from aiops_cli.analysis.gpu_history import Past
+from aiops_cli.models.findings import Finding
+from aiops_cli.models.gpu import Gpu, GpuSummary, GpuThresholds
+
+_SLICES = re.compile(r"(\d+)g\.")
+ERRORS = frozenset(
+    {"GPU_XID", "GPU_ECC_UNCORRECTABLE", "GPU_ROW_REMAP_FAILED", "GPU_NVLINK_ERRORS", "GPU_UNHEALTHY"}
+)
+
+
+def share_of(gpu: Gpu) -> float:
+    """Which part of a GPU it is: 1g.10gb is a seventh, of an A30 a fourth."""
+    found = _SLICES.search(gpu.mig_profile or "")
+    if not found:
+        return 1.0
+    return min(int(found[1]) / (4 if "A30" in (gpu.model or "") else 7), 1.0)
+
+
+def summary(
+    gpus: Sequence[Gpu],
+    pasts: Mapping[tuple[str, Key], Past],
+    findings: Iterable[Finding],
+    limits: GpuThresholds,
+) -> tuple[list[GpuSummary], GpuSummary]:
+    """One row a cluster and model, in that order, and the totals. `pasts` by (cluster, key)."""
+    wrong = {(f.cluster, f.entity.name) for f in findings if f.code in ERRORS and f.severity != "info"}
+    groups: dict[tuple[str, str], list[Gpu]] = {}
+    for gpu in gpus:
+        groups.setdefault((gpu.cluster, gpu.model or "unknown"), []).append(gpu)
+    rows = [_row(c, m, found, pasts, wrong, limits) for (c, m), found in sorted(groups.items())]
+    return rows, _row("*", "*", gpus, pasts, wrong, limits)
+
+
+def _row(
+    cluster: str,
+    model: str,
+    gpus: Sequence[Gpu],
+    pasts: Mapping[tuple[str, Key], Past],
+    wrong: set[tuple[str, str]],
+    limits: GpuThresholds,
+) -> GpuSummary:
+    boards: dict[tuple[str, str], Gpu] = {}
+    broken: set[tuple[str, str]] = set()
+    for gpu in gpus:
+        board = gpu.cluster, key(gpu)[0]
+        boards.setdefault(board, gpu)
+        if (gpu.cluster, name(gpu)) in wrong:
+            broken.add(board)
+    held = [g for g in gpus if g.pod]
+    known = [
+        (g, p) for g in gpus if (p := pasts.get((g.cluster, key(g)))) and p.allocated_seconds is not None
+    ]
+
+    def hours(what: str) -> float | None:
+        if not known:
+            return None
+        return sum(share_of(g) * (getattr(p, what) or 0.0) for g, p in known) / 3600
+
+    return GpuSummary(
+        cluster,
+        model,
+        gpus=len(boards),
+        mig_instances=sum(g.mig_instance is not None for g in gpus),
+        allocated=len(held),
+        used=sum(_busy(g, limits) for g in gpus),
+        idle_allocated=sum(not _busy(g, limits) and g.utilization is not None for g in held),
+        free=len(gpus) - len(held),
+        hot=sum((g.temperature_c or 0) >= limits.temperature_warning for g in boards.values()),
+        erroring=len(broken),
+        utilization=_mean(g.utilization for g in gpus),
+        memory_used_mib=_sum(g.memory_used_mib for g in gpus),
+        memory_total_mib=_sum(g.memory_total_mib for g in gpus),
+        power_w=_sum(g.power_w for g in boards.values()),
+        allocated_gpu_hours=hours("allocated_seconds"),
+        idle_gpu_hours=hours("idle_seconds"),
+    )
+
+
+def _busy(gpu: Gpu, limits: GpuThresholds) -> bool:
+    return gpu.utilization is not None and gpu.utilization >= limits.idle_utilization
+
+
+def _numbers(values: Iterable[Any]) -> list[float]:
+    return [v for v in values if v is not None]
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    found = _numbers(values)
+    return sum(found) if found else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    found = _numbers(values)
+    return sum(found) / len(found) if found else None
