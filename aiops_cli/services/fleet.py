@@ -26,6 +26,7 @@ from aiops_cli.transport.tls import Trust, read_ca
 if TYPE_CHECKING:
     from aiops_cli.services.alert_sources import LiveAlerts
     from aiops_cli.services.discovery import Discovery
+    from aiops_cli.services.replicated import ReplicatedSource
     from aiops_cli.sources.alertmanager import AlertmanagerSource
     from aiops_cli.sources.base import (
         AlertsSource,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from aiops_cli.sources.loki_tail import LokiBehindProxy, LokiTail
     from aiops_cli.sources.pod_logs import PodLogSource
     from aiops_cli.sources.prometheus import PrometheusSource
-    from aiops_cli.sources.replicated import ReplicatedSource
     from aiops_cli.sources.rules import RulesSource
     from aiops_cli.sources.tempo import TempoSource
 
@@ -154,7 +154,7 @@ class LiveMember:
         others = self._cluster.prometheuses[1:]
         if not others:
             return first
-        from aiops_cli.sources.replicated import ReplicatedSource
+        from aiops_cli.services.replicated import ReplicatedSource
 
         replicas = (PrometheusSource(self._client(f"prometheus {e.url}", e)) for e in others)
         return ReplicatedSource([first, *replicas])

@@ -26,7 +26,7 @@ def series_once(series: Sequence[Series], replica_labels: Collection[str]) -> li
     """The same for the steps of a range: what one replica has missed, another one fills."""
     if not _marked((s.labels for s in series), replica_labels):
         return list(series)
-    from aiops_cli.sources.replicated import joined
+    from aiops_cli.services.replicated import joined
 
     ordered = sorted(series, key=lambda s: [s.labels.get(name, "") for name in replica_labels])
     bare = (Series(_without(s.labels, replica_labels), s.timestamps, s.values, s.histograms) for s in ordered)
@@ -36,7 +36,7 @@ def series_once(series: Sequence[Series], replica_labels: Collection[str]) -> li
 def _samples_once(rows: Sequence[MetricRow], replica_labels: Collection[str]) -> list[MetricRow]:
     import numpy as np
 
-    from aiops_cli.sources.replicated import joined
+    from aiops_cli.services.replicated import joined
 
     bare = (
         Series(
