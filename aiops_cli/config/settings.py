@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from aiops_cli.errors import ErrorCode, UsageError
+from aiops_cli.models.ptp import BUDGETS, OPERATOR
 
 EndpointName = Literal["prometheus", "alertmanager", "loki", "tempo", "jaeger", "korrel8r"]
 ENDPOINT_NAMES: tuple[EndpointName, ...] = (
@@ -148,6 +149,23 @@ class GpuSettings(_Strict):
     straggler_peers: int = Field(default=4, ge=3)
 
 
+class PtpSettings(_Strict):
+    """How `cnf ptp` judges. Offsets in ns, times in s; None for what the cluster itself says."""
+
+    profile: str = OPERATOR
+    max_offset_ns: float | None = Field(default=None, gt=0)
+    holdover_timeout: float | None = Field(default=None, gt=0)
+    stuck_after: float = Field(default=300.0, ge=30)
+    flaps: int = Field(default=3, ge=2)
+
+    @field_validator("profile")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in BUDGETS:
+            raise ValueError(f"no such profile; there are {', '.join(BUDGETS)}")
+        return value
+
+
 class Settings(_Strict):
     """The whole config file. `path` is where it was read from, or None."""
 
@@ -157,6 +175,7 @@ class Settings(_Strict):
     groups: dict[str, GroupSettings] = {}
     queries: dict[str, QuerySettings] = {}
     gpu: GpuSettings = GpuSettings()
+    ptp: PtpSettings = PtpSettings()
     path: Path | None = Field(default=None, exclude=True)
 
     @field_validator("queries", mode="before")
