@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aiops_cli.analysis.gpu import LEGACY, Attribution, Key, key_of
-from aiops_cli.models.signals import Floats, Series
+from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
+
+if TYPE_CHECKING:
+    from aiops_cli.models.signals import Floats
 
 _UTILIZATION = "DCGM_FI_DEV_GPU_UTIL"
 _ACTIVE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"

@@ -1,0 +1,98 @@
+"""dcgm-exporter: what to ask a Prometheus that scrapes it, and its own page.
+
+Of the labels only those travel that say which GPU and whose: 2,000 GPUs are 80,000 series. The rest (model,
+driver, node) is asked of two metrics alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from aiops_cli.errors import ClusterError
+from aiops_cli.models.result import Answer
+from aiops_cli.models.samples import Sample
+from aiops_cli.sources.exposition import read_page
+
+if TYPE_CHECKING:
+    from aiops_cli.sources.base import MetricsSource
+    from aiops_cli.transport.client import HttpClient
+
+_USER = (
+    "pod",
+    "namespace",
+    "container",
+    "exported_pod",
+    "exported_namespace",
+    "exported_container",
+    "pod_name",
+    "pod_namespace",
+    "container_name",
+)
+_WHICH = ("__name__", "UUID", "uuid", "gpu_uuid", "GPU_I_ID", "nvlink")
+_MORE = ("xid", "health_watch", "health_error_code")
+_IDENTITY = (
+    "DCGM_FI_DEV_FB_USED|DCGM_FI_DEV_GPU_TEMP|DCGM_FI_PROF_GR_ENGINE_ACTIVE|dcgm_fb_used|dcgm_gpu_temp"
+)
+EVERYTHING = '{__name__=~"DCGM_.+|dcgm_.+"}'
+"""For bundles, which hold series as they are."""
+
+
+def named(metrics: Iterable[str]) -> str:
+    """A regex of metric names, short enough for a URL: common prefixes are written once."""
+    groups: dict[str, list[str]] = {}
+    for metric in metrics:
+        prefix = next((p for p in _PREFIXES if metric.startswith(p)), "")
+        groups.setdefault(prefix, []).append(metric[len(prefix) :])
+    return "|".join(f"{p}({'|'.join(rest)})" for p, rest in groups.items())
+
+
+_PREFIXES = ("DCGM_FI_DEV_", "DCGM_FI_PROF_", "DCGM_EXP_", "dcgm_")
+
+
+def values(metrics: Iterable[str], *, more: bool = True) -> str:
+    """PromQL for the numbers of these metrics, by GPU and by who holds it; replicas once."""
+    by = ", ".join((*_WHICH, *_USER, *(_MORE if more else ())))
+    return f'max by ({by}) ({{__name__=~"{named(metrics)}"}})'
+
+
+def identity() -> str:
+    """PromQL for series with all labels, some of each GPU."""
+    return f'{{__name__=~"{_IDENTITY}"}}'
+
+
+async def samples(source: MetricsSource, exprs: Sequence[str], at: float | None) -> Answer[Sample]:
+    """Instant queries as samples, one after the other."""
+    answers = await asyncio.gather(*(source.instant(expr, at) for expr in exprs))
+    rows = [
+        Sample(row.labels.get("__name__", ""), row.labels, float(row.values[-1]))
+        for answer in answers
+        for row in answer.rows
+        if len(row.values)
+    ]
+    notes = list(dict.fromkeys(w for a in answers for w in a.warnings))
+    return Answer(rows, answers[0].source, warnings=notes, partial=any(a.partial for a in answers))
+
+
+async def pages(exporters: Sequence[HttpClient]) -> Answer[Sample]:
+    """The exporters' own pages. Those that fail are told; raises ClusterError if all do."""
+    found = await asyncio.gather(
+        *(read_page(client, "the DCGM exporter") for client in exporters), return_exceptions=True
+    )
+    answer: Answer[Sample] = Answer([])
+    errors: list[ClusterError] = []
+    for client, page in zip(exporters, found, strict=True):
+        if isinstance(page, ClusterError):
+            errors.append(page)
+            answer.warnings.append(f"{client.endpoint}: {page.message}")
+        elif isinstance(page, BaseException):
+            raise page
+        else:
+            answer.rows += page.samples
+            if page.skipped:
+                answer.warnings.append(f"{client.endpoint}: {page.skipped} lines can't be read")
+    if len(errors) == len(exporters):
+        raise errors[0]
+    answer.partial = bool(errors)
+    return answer
