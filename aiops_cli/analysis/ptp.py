@@ -1,0 +1,447 @@
+"""Clocks out of PTP readings: what each one does now, what it did over the window, and whether that will do.
+
+Pure: no source is asked. Three things are told apart that gauges alone show alike: a clock that is not
+locked, a process that is dead and whose gauges stand still, and an exporter that says nothing any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from aiops_cli.analysis import ptp_codes as codes
+from aiops_cli.analysis.ptp_readings import Key, Readings, Run, Track
+from aiops_cli.models.ptp import BUDGETS, OPERATOR, Budget, PtpClock, PtpProfile, PtpSetup, TimeInState
+from aiops_cli.models.timerange import TimeRange
+
+_HOLD = 2.5  # a sample stands for at most this many steps
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How to judge: the settings of [ptp], with `profile` as asked."""
+
+    profile: str = OPERATOR
+    max_offset_ns: float | None = None
+    holdover_timeout: float | None = None
+    stuck_after: float = 300.0
+    flaps: int = 3
+
+
+@dataclass(slots=True)
+class Clock:
+    """A row, and what findings are made of. Times are unix seconds."""
+
+    row: PtpClock
+    runs: list[Run] = field(default_factory=list)
+    offsets: Track | None = None
+    raw_offsets: Track | None = None
+    holdover_seconds: float = codes.HOLDOVER_SECONDS
+    tells_holdover: bool = False
+    down_since: float | None = None
+    stuck_since: float | None = None
+    silent_since: float | None = None
+
+    @property
+    def current(self) -> bool:
+        """Whether its gauges are about now."""
+        return self.down_since is None and self.stuck_since is None and self.silent_since is None
+
+    @property
+    def sourceless(self) -> bool:
+        """Whether its offset is a sentinel now: there is nothing to measure against."""
+        return (
+            self.current
+            and self.raw_offsets is not None
+            and bool(len(self.raw_offsets.values))
+            and self.raw_offsets.last in codes.SENTINELS
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """Whether a process of a node runs; `since` is when it was first seen down, if it is."""
+
+    up: bool | None
+    since: float | None = None
+    note: str = ""
+
+
+class Board:
+    """The clocks of one cluster."""
+
+    def __init__(
+        self, cluster: str, readings: Readings, window: TimeRange, setup: PtpSetup, rules: Rules, source: str
+    ) -> None:
+        self.cluster, self.readings, self.window = cluster, readings, window
+        self.setup, self.rules, self.source = setup, rules, source
+        self.step = _usual_step(readings)
+
+    def clocks(self) -> list[Clock]:
+        """By node, then by process and interface, the system's clock last."""
+        return [self._clock(node, *key) for node in self.readings.nodes() for key in self._keys(node)]
+
+    def _keys(self, node: str) -> list[tuple[str, str]]:
+        found = {key[:2] for m in ("offset_ns", "clock_state") for key in self.readings.track(m, node)}
+        return sorted(((p, i) for p, i in found if i), key=lambda k: (k[1] == codes.OS_CLOCK, k))
+
+    def _clock(self, node: str, process: str, interface: str) -> Clock:
+        running = self._process(node, process)
+        profile = self._profile(node, interface)
+        budget_name, budget, whose = self._budget(node, profile)
+        offset_key, offset = self._offset(node, process, interface)
+        state = self.readings.track("clock_state", node).get((process, interface))
+        known = [t for t in (state, offset) if t is not None]
+        silent = not any(t.last_at >= self.readings.at for t in known)
+        died = running.since if running.up is False else None
+        stuck = None if died or silent else self._stuck(node, process, offset_key, offset)
+        ended = died if died is not None else stuck
+        tells = self._tells_holdover(node)
+        state = self._with_dpll_holdover(node, process, interface, state, tells)
+        lived = state.until(ended) if state is not None else None
+        clock = Clock(
+            PtpClock(self.cluster, node, process, interface, None, None, None, None, None, ""),
+            runs=lived.runs() if lived is not None else [],
+            offsets=offset.until(ended).usable() if offset is not None else None,
+            raw_offsets=offset.until(ended) if offset is not None else None,
+            holdover_seconds=self._holdover_seconds(node, process, profile),
+            tells_holdover=tells,
+            down_since=died,
+            stuck_since=stuck,
+            silent_since=max((t.last_at for t in known), default=None) if silent else None,
+        )
+        current = not silent and ended is None
+        peaks = self.readings.track("max_offset_ns", node).get(offset_key) if offset_key else None
+        peaks = peaks.until(ended).usable() if peaks is not None else None
+        kind = _kind(clock.offsets, peaks)
+        port, role = self._port(node, process, interface)
+        number = self._class(node, process) if interface != codes.OS_CLOCK else None
+        now = state.last if state is not None and current else None
+        clock.row = msgspec.structs.replace(
+            clock.row,
+            state=codes.STATES.get(int(now)) if now is not None and np.isfinite(now) else None,
+            offset_ns=_measured(offset) if offset is not None and current else None,
+            max_offset_ns=_most(clock.offsets, peaks, kind),
+            p99_offset_ns=_p99(clock.offsets),
+            offset_kind=kind,
+            offset_from=offset_key[2] if offset_key and offset_key[2] else None,
+            time_in_state=self._time_in_state(lived) if lived is not None else None,
+            clock_class=number,
+            clock_class_text=codes.class_text(number) if number is not None else None,
+            grandmaster=node if process in codes.GRANDMASTER_PROCESSES else None,
+            role=role,
+            port=port,
+            process_up=running.up,
+            clock_type=profile.clock_type if profile else None,
+            profile=profile.name if profile else ", ".join(self.setup.nodes.get(node, ())) or None,
+            budget=budget_name,
+            limit_ns=budget.high,
+            source=self.source,
+        )
+        self._judge(clock, budget, whose, running)
+        return clock
+
+    # -- joins
+
+    def _process(self, node: str, process: str) -> _Process:
+        """A process may run once for each config; clocks don't say which is theirs."""
+        status = {k: v for k, v in self.readings.track("process_status", node).items() if k[0] == process}
+        current = {k: t for k, t in status.items() if t.last_at >= self.readings.at}
+        if not current:
+            return _Process(None)
+        down = {k: t for k, t in current.items() if t.last == 0}
+        if len(down) == len(current):
+            return _Process(False, max(t.constant_since() for t in down.values()))
+        if down:
+            return _Process(True, note=f"{process} is down for {', '.join(sorted(k[1] for k in down))}")
+        return _Process(True)
+
+    def _offset(self, node: str, process: str, interface: str) -> tuple[Key | None, Track | None]:
+        """Of several reference clocks the one that is measured now: the gauge of another one stands still."""
+        several = [
+            (key, track)
+            for key, track in self.readings.track("offset_ns", node).items()
+            if key[:2] == (process, interface)
+        ]
+        if not several:
+            return None, None
+
+        def order(pair: tuple[Key, Track]) -> tuple[float, int]:
+            (_, _, origin), track = pair
+            rank = codes.OFFSET_SOURCES.index(origin) if origin in codes.OFFSET_SOURCES else 99
+            return -max(track.constant_since(), track.last_at - self.rules.stuck_after), rank
+
+        return min(several, key=order)
+
+    def _class(self, node: str, process: str) -> int | None:
+        """The process's own, or the only one that the node has."""
+        if process in codes.CLASSLESS:
+            return None
+        values = self.readings.value("clock_class", node)
+        own = {v for k, v in values.items() if k[0] == process} or set(values.values())
+        return int(next(iter(own))) if len(own) == 1 else None
+
+    def _port(self, node: str, process: str, interface: str) -> tuple[str | None, str | None]:
+        """The real port and its role: interface_role has real names, a clock its NIC's alias."""
+        roles = {
+            key[1]: int(value)
+            for key, value in self.readings.value("interface_role", node).items()
+            if interface in codes.aliases(key[1])
+        }
+        for wanted in (1, codes.FAULTY):
+            named = sorted(port for port, role in roles.items() if role == wanted)
+            if named:
+                return named[0], codes.ROLES[wanted]
+        if roles:
+            port = min(roles)
+            return port, codes.ROLES.get(roles[port])
+        devices = [d for d in self.setup.devices.get(node, ()) if interface in codes.aliases(d)]
+        return (devices[0] if len(devices) == 1 else None), None
+
+    def _profile(self, node: str, interface: str) -> PtpProfile | None:
+        """The node's profile; of several the one that names a port of this clock."""
+        named = [self.setup.profiles[n] for n in self.setup.nodes.get(node, ()) if n in self.setup.profiles]
+        if len(named) == 1:
+            return named[0]
+        own = [p for p in named if any(interface in codes.aliases(i) for i in p.interfaces)]
+        return own[0] if len(own) == 1 else None
+
+    def _thresholds(self, node: str, profile: PtpProfile | None, name: str) -> list[float]:
+        """What the sidecar exports for this profile, else for every profile of the node."""
+        values = self.readings.value("threshold", node)
+        own = [v for (p, t), v in values.items() if t == name and profile is not None and p == profile.name]
+        return own or [v for (_, t), v in values.items() if t == name]
+
+    def _budget(self, node: str, profile: PtpProfile | None) -> tuple[str, Budget, str]:
+        """The budget, and whose it is. A node with several profiles is judged by the tightest."""
+        if self.rules.profile != OPERATOR:
+            return self.rules.profile, BUDGETS[self.rules.profile], self.rules.profile
+        if self.rules.max_offset_ns is not None:
+            limit = self.rules.max_offset_ns
+            return OPERATOR, Budget(-limit, limit, "config"), "config [ptp]"
+        low, high = (self._thresholds(node, profile, f"{b}OffsetThreshold") for b in ("Min", "Max"))
+        default = BUDGETS[OPERATOR]
+        if high:
+            bound = max(low) if low else -min(high)
+            return OPERATOR, Budget(bound, min(high), "threshold"), "the cluster's threshold"
+        if profile is not None and (profile.high is not None or profile.low is not None):
+            high_ns = default.high if profile.high is None else profile.high
+            low_ns = default.low if profile.low is None else profile.low
+            return OPERATOR, Budget(low_ns, high_ns, "PtpConfig"), f"profile {profile.name}"
+        return OPERATOR, default, "the operator's default"
+
+    def _holdover_seconds(self, node: str, process: str, profile: PtpProfile | None) -> float:
+        if self.rules.holdover_timeout is not None:
+            return self.rules.holdover_timeout
+        if process in codes.GRANDMASTER_PROCESSES:
+            return codes.GNSS_HOLDOVER_SECONDS
+        if told := self._thresholds(node, profile, "HoldOverTimeout"):
+            return min(told)
+        return (profile.holdover_timeout if profile else None) or codes.HOLDOVER_SECONDS
+
+    def _tells_holdover(self, node: str) -> bool:
+        """Only the sidecar exports thresholds and HOLDOVER; the daemon shows 0 for it."""
+        if self.setup.events is not None:
+            return self.setup.events
+        states = self.readings.track("clock_state", node).values()
+        return self.readings.has(node, "threshold") or any((t.values == 2).any() for t in states)
+
+    def _with_dpll_holdover(
+        self, node: str, process: str, interface: str, state: Track | None, tells: bool
+    ) -> Track | None:
+        """The daemon shows HOLDOVER as 0; a grandmaster's DPLL tells it by its phase status."""
+        if state is None or tells or process not in codes.GRANDMASTER_PROCESSES:
+            return state
+        for (_, port), phase in self.readings.track("phase_status", node).items():
+            if port != interface and interface not in codes.aliases(port):
+                continue
+            at = np.searchsorted(phase.times, state.times, side="right") - 1
+            held = (at >= 0) & (phase.values[np.maximum(at, 0)] == codes.DPLL_HOLDOVER)
+            return Track(state.times, np.where((state.values == 0) & held, 2.0, state.values))
+        return state
+
+    def _stuck(self, node: str, process: str, key: Key | None, offset: Track | None) -> float | None:
+        """Since when a servo's gauges stand still: real offsets and frequencies never do for long."""
+        if key is None or offset is None or process not in ("ptp4l", "phc2sys") or len(offset.values) < 5:
+            return None
+        if not abs(offset.last) < codes.UNUSABLE_NS:
+            return None  # a sentinel stands still as long as the fault lasts
+        since = offset.constant_since()
+        frequency = self.readings.track("frequency_adjustment_ns", node).get(key)
+        if frequency is not None:
+            since = max(since, frequency.constant_since())
+        elif offset.last == 0:
+            return None
+        return since if offset.last_at - since >= self.rules.stuck_after else None
+
+    # -- the window
+
+    def _time_in_state(self, state: Track) -> TimeInState | None:
+        """Each sample stands until the next one, but not over a gap. None where there is only now."""
+        if len(state.times) < 2:
+            return None
+        start, end = self.window.start, max(self.window.end, self.readings.at)
+        inside = state.times >= start - 1e-6
+        times, values = state.times[inside], state.values[inside]
+        gaps = np.minimum(np.diff(np.append(times, end)), _HOLD * self.step)
+        spent = {code: float(gaps[values == code].sum()) for code in codes.STATES}
+        unknown = max(end - start - sum(spent.values()), 0.0)
+        if unknown <= _HOLD * self.step:
+            unknown = 0.0  # before the first step
+        return TimeInState(round(spent[1], 1), round(spent[2], 1), round(spent[0], 1), round(unknown, 1))
+
+    # -- the verdict
+
+    def _judge(self, clock: Clock, budget: Budget, whose: str, running: _Process) -> None:
+        row = clock.row
+        bad = list(_failing(clock, self.readings.at, budget, whose))
+        doubts = list(_doubts(clock, budget, whose))
+        if running.note:
+            doubts.append(running.note)
+        unknown = clock.silent_since is not None or clock.stuck_since is not None
+        if row.state is None and row.offset_ns is None and clock.down_since is None and not bad:
+            unknown = True
+        verdict = "FAIL" if bad else None if unknown else "WARN" if doubts else "PASS"
+        reasons = [*bad, *(_unknowns(clock, self.readings.at) if unknown else []), *doubts]
+        if not reasons:
+            most = row.max_offset_ns if row.max_offset_ns is not None else row.offset_ns
+            seen = f"at most {ns(most)} of " if most is not None else "within "
+            reasons = [f"{seen}{_bounds(budget)} ({whose})"]
+        since = next((a for v, a, _ in clock.runs[-1:] if a > clock.runs[0][1]), None)
+        clock.row = msgspec.structs.replace(
+            row,
+            verdict=verdict,
+            reason="; ".join(reasons),
+            since=rfc3339(since) if since is not None and row.state is not None else None,
+        )
+
+
+def _failing(clock: Clock, at: float, budget: Budget, whose: str) -> Iterator[str]:
+    row = clock.row
+    if clock.down_since is not None:
+        last = f", its gauges still say {codes.STATES.get(clock.runs[-1][0] or 0)}" if clock.runs else ""
+        yield f"{row.process} has been down for {span(at - clock.down_since)}{last}"
+        return
+    if row.state == "HOLDOVER":
+        lasted = at - clock.runs[-1][1]
+        yield f"HOLDOVER for {span(lasted)} of {span(clock.holdover_seconds)}"
+    elif row.state == "FREERUN":
+        lasted = at - clock.runs[-1][1]
+        if clock.tells_holdover or row.process in codes.GRANDMASTER_PROCESSES:
+            yield f"FREERUN for {span(lasted)}"
+        else:
+            yield (
+                f"not locked for {span(lasted)}: FREERUN or HOLDOVER, the daemon's own metrics do not tell"
+            )
+    elif clock.sourceless:
+        yield "nothing to measure against: its offset is a sentinel"
+    if row.offset_ns is not None and not budget.low <= row.offset_ns <= budget.high:
+        yield f"{ns(row.offset_ns)} off, allowed are {_bounds(budget)} ({whose})"
+    elif row.p99_offset_ns is not None and row.p99_offset_ns > budget.high:
+        yield f"p99 {ns(row.p99_offset_ns)}, allowed are {_bounds(budget)} ({whose})"
+
+
+def _doubts(clock: Clock, budget: Budget, whose: str) -> Iterator[str]:
+    row = clock.row
+    lost = [run for run in clock.runs if run[0] != 1]
+    if row.state == "LOCKED" and lost:
+        times = "once" if len(lost) == 1 else f"{len(lost)} times"
+        yield f"was not locked {times} in the window"
+    most, p99 = row.max_offset_ns, row.p99_offset_ns
+    if most is not None and most > budget.high and (p99 is None or p99 <= budget.high):
+        yield f"at most {ns(most)}, allowed are {_bounds(budget)} ({whose})"
+    if row.clock_class is not None and codes.degraded(row.clock_class):
+        yield f"clock class {row.clock_class}: {row.clock_class_text}"
+    if clock.raw_offsets is not None and clock.offsets is not None:
+        left_out = len(clock.raw_offsets.values) - len(clock.offsets.values)
+        if left_out:
+            yield f"{left_out} of {len(clock.raw_offsets.values)} offsets are no measurements and left out"
+
+
+def _unknowns(clock: Clock, at: float) -> Iterator[str]:
+    if clock.silent_since is not None:
+        yield f"no samples for {span(at - clock.silent_since)}: its config, exporter or node is gone"
+    elif clock.stuck_since is not None:
+        yield f"its gauges have not moved for {span(at - clock.stuck_since)}: nobody knows"
+    else:
+        yield "neither its state nor its offset is known"
+
+
+def _kind(offsets: Track | None, peaks: Track | None) -> Literal["signed", "rms"] | None:
+    """Whether offsets are RMS values of a summary line (never negative, below the interval's maximum) or
+    single samples with a sign. None where they don't tell."""
+    if offsets is None or not len(offsets.values):
+        return None
+    if (offsets.values < 0).any():
+        return "signed"
+    if peaks is None or not len(peaks.values):
+        return None
+    n = min(len(offsets.values), len(peaks.values))
+    low, high = offsets.values[-n:], peaks.values[-n:]
+    if (high < low).any():
+        return "signed"
+    if n >= 5 and (high == high[0]).all():
+        return None  # the sidecar's maximum since it started
+    return "rms" if (high > low).any() else None
+
+
+def _most(offsets: Track | None, peaks: Track | None, kind: str | None) -> float | None:
+    """The farthest off in the window. The maximum of summary lines is theirs; beside single samples the
+    exporter's maximum may be older than the window, and counts only where nothing else is known."""
+    if kind == "rms" and peaks is not None and len(peaks.values):
+        return float(np.abs(peaks.values).max())
+    values = [abs(v) for v in (offsets.values if offsets is not None else [])]
+    if len(values) <= 1 and peaks is not None and len(peaks.values):
+        values.append(abs(float(peaks.values[-1])))
+    return float(max(values)) if values else None
+
+
+def _p99(offsets: Track | None) -> float | None:
+    if offsets is None or len(offsets.values) < 2:
+        return None
+    return round(float(np.percentile(np.abs(offsets.values), 99)), 1)
+
+
+def _measured(offset: Track) -> float | None:
+    value = offset.last
+    return value if np.isfinite(value) and value not in codes.SENTINELS else None
+
+
+def _usual_step(readings: Readings) -> float:
+    for metric in ("clock_state", "offset_ns"):
+        for by_key in readings.tracks.get(metric, {}).values():
+            for track in by_key.values():
+                if len(track.times) > 2:
+                    return float(np.median(np.diff(track.times)))
+    return 60.0
+
+
+def _bounds(budget: Budget) -> str:
+    if budget.low == -budget.high:
+        return f"±{ns(budget.high)}"
+    return f"{ns(budget.low)} to {ns(budget.high)}"
+
+
+def ns(value: float) -> str:
+    """12 ns, 1.2 µs, 3.15 ms."""
+    for scale, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if abs(value) >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value:.0f} ns"
+
+
+def span(seconds: float) -> str:
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    return f"{whole / 3600:.1f} h"
+
+
+def rfc3339(at: float) -> str:
+    return str(np.datetime64(int(at * 1000), "ms")) + "Z"

@@ -1,0 +1,84 @@
+"""Rows with findings below them, and the flags that commands with findings share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import Annotated, TypeVar
+
+import typer
+
+from aiops_cli.cli.runtime import Session
+from aiops_cli.cli.views import when
+from aiops_cli.errors import ExitCode, UsageError
+from aiops_cli.models.findings import Finding
+from aiops_cli.models.result import FleetResult
+from aiops_cli.render.output import Column, View
+
+T = TypeVar("T")
+_FAILS = {"critical": ("critical",), "warning": ("critical", "warning")}
+
+FindingsFlag = Annotated[bool, typer.Option("--findings", help="Only what is wrong, without the rows.")]
+FailOn = Annotated[
+    str | None,
+    typer.Option("--fail-on", help="Exit 1 when there is a finding this bad: critical, warning."),
+]
+
+
+def check_fail_on(fail_on: str | None) -> None:
+    """Raises UsageError for what is no severity to fail on."""
+    if fail_on is not None and fail_on not in _FAILS:
+        raise UsageError(f"--fail-on {fail_on!r} is no severity", hint="critical or warning")
+
+
+def finding_view(zone: tzinfo | None) -> View[Finding]:
+    return View(
+        "FindingList",
+        [
+            Column("severity", lambda f: f.severity),
+            Column("code", lambda f: f.code),
+            Column("cluster", lambda f: f.cluster),
+            Column("about", lambda f: f.entity.name),
+            Column("since", lambda f: when(f.since, zone), plain=lambda f: f.since),
+            Column("until", lambda f: when(f.until, zone) if f.until else "", plain=lambda f: f.until),
+            Column("finding", lambda f: f.text),
+            Column("do", lambda f: f.action, wide=True),
+            Column("source", lambda f: f.source, wide=True),
+        ],
+        lambda f: f"{f.cluster}/{f.entity.kind}/{f.entity.name}/{f.code}",
+    )
+
+
+def emit_findings(
+    session: Session,
+    view: View[T],
+    result: FleetResult[T],
+    findings: Sequence[Finding],
+    *,
+    only: bool = False,
+    fail_on: str | None = None,
+) -> int:
+    """Print rows and a second table of findings (in JSON and YAML the field `findings`), or with `only`
+    the findings alone. Returns 1 where --fail-on says so, unless the answer failed otherwise."""
+    if only:
+        code = session.emit(finding_view(session.zone), result.with_rows(findings))
+    else:
+        code = session.emit(view, result, extra={"findings": list(findings)})
+        if findings and session.format in ("table", "wide", "md"):
+            _second(session, result, findings)
+    bad = _FAILS.get(fail_on or "", ())
+    if code in (ExitCode.OK, ExitCode.PARTIAL) and any(f.severity in bad for f in findings):
+        return int(ExitCode.FINDINGS)
+    return code
+
+
+def _second(session: Session, result: FleetResult[T], findings: Sequence[Finding]) -> None:
+    """The table of findings below the rows, whose flags --columns, --fields and --sort are the rows'."""
+    import sys
+    from dataclasses import replace
+
+    from aiops_cli.render.output import render
+
+    style = replace(session.style(), columns=(), fields=(), sort=None)
+    sys.stdout.write("\n" + render(finding_view(session.zone), result.with_rows(findings), style))
+    sys.stdout.flush()

@@ -1,0 +1,94 @@
+"""How PTP clocks look in tables and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+from aiops_cli.analysis.ptp import Clock
+from aiops_cli.analysis.ptp_codes import class_word
+from aiops_cli.cli.views import when
+from aiops_cli.models.ptp import PtpClock, TimeInState
+from aiops_cli.models.signals import Series
+from aiops_cli.render.output import Column, View
+from aiops_cli.render.text import si
+
+
+def ptp_view(zone: tzinfo | None) -> View[PtpClock]:
+    return View(
+        "PtpClockList",
+        [
+            Column("cluster", lambda c: c.cluster),
+            Column("node", lambda c: c.node),
+            Column("process", lambda c: c.process),
+            Column("interface", lambda c: c.interface),
+            Column("state", lambda c: c.state),
+            Column("offset", lambda c: _ns(c.offset_ns), right=True, plain=lambda c: c.offset_ns),
+            Column("p99", lambda c: _ns(c.p99_offset_ns), right=True, plain=lambda c: c.p99_offset_ns),
+            Column("max", lambda c: _ns(c.max_offset_ns), right=True, plain=lambda c: c.max_offset_ns),
+            Column("class", _class, plain=lambda c: c.clock_class),
+            Column("verdict", lambda c: c.verdict),
+            Column("reason", lambda c: c.reason),
+            Column("since", lambda c: when(c.since, zone), wide=True, plain=lambda c: c.since),
+            *_spent(),
+            Column("role", lambda c: c.role, wide=True),
+            Column("port", lambda c: c.port, wide=True),
+            Column("up", lambda c: _yes(c.process_up), wide=True),
+            Column("type", lambda c: c.clock_type, wide=True),
+            Column("profile", lambda c: c.profile, wide=True),
+            Column("budget", lambda c: c.budget, wide=True),
+            Column("limit", lambda c: _ns(c.limit_ns), right=True, wide=True, plain=lambda c: c.limit_ns),
+            Column("from", lambda c: c.offset_from, wide=True),
+            Column("kind", lambda c: c.offset_kind, wide=True),
+            Column("source", lambda c: c.source, wide=True),
+        ],
+        lambda c: f"{c.cluster}/{c.node}/{c.process}/{c.interface}",
+    )
+
+
+def plotted(clocks: Sequence[Clock]) -> list[tuple[str, Series]]:
+    """Offsets in seconds; who is worst comes first, for only a dozen lines are drawn."""
+    known = [c for c in clocks if c.offsets is not None and len(c.offsets.values)]
+    known.sort(key=lambda c: -(c.row.max_offset_ns or 0))
+    return [
+        (
+            c.row.cluster,
+            Series(
+                {"node": c.row.node, "process": c.row.process, "iface": c.row.interface},
+                c.offsets.times,
+                c.offsets.values * 1e-9,
+            ),
+        )
+        for c in known
+        if c.offsets is not None
+    ]
+
+
+def _spent() -> list[Column[PtpClock]]:
+    def column(name: str) -> Column[PtpClock]:
+        def share(clock: PtpClock) -> float | None:
+            spent: TimeInState | None = clock.time_in_state
+            if spent is None:
+                return None
+            total = spent.locked + spent.holdover + spent.freerun + spent.unknown
+            return 100 * float(getattr(spent, name)) / total if total else None
+
+        def text(clock: PtpClock) -> str:
+            value = share(clock)
+            return "-" if value is None else f"{value:.1f}%"
+
+        return Column(name, text, right=True, wide=True, plain=share)
+
+    return [column(name) for name in ("locked", "holdover", "freerun", "unknown")]
+
+
+def _ns(value: float | None) -> str:
+    return "-" if value is None else si(value * 1e-9, "s")
+
+
+def _class(clock: PtpClock) -> str:
+    return "-" if clock.clock_class is None else f"{clock.clock_class} {class_word(clock.clock_class)}"
+
+
+def _yes(value: bool | None) -> str:
+    return "-" if value is None else "yes" if value else "no"

@@ -1,0 +1,268 @@
+"""PTP clocks of the fleet: from each cluster's Prometheus, else from the exporters that config names,
+with what the PTP operator's objects say of profiles and thresholds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from aiops_cli.analysis.ptp import Board, Clock, Rules
+from aiops_cli.analysis.ptp_findings import CLOCK_CODES, findings
+from aiops_cli.analysis.ptp_readings import METRICS, read
+from aiops_cli.config.settings import PtpSettings
+from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError, UsageError
+from aiops_cli.models.findings import Finding
+from aiops_cli.models.ptp import BUDGETS, PtpClock, PtpSetup
+from aiops_cli.models.result import Answer, FleetResult, Origin
+from aiops_cli.models.samples import Sample
+from aiops_cli.models.signals import Series
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.bundle import not_recorded
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import LiveMember, Member
+from aiops_cli.services.metrics import CachePolicy, range_answer
+from aiops_cli.services.replay import RecordedMember
+
+_OVER_TIME = (
+    "offset_ns",
+    "max_offset_ns",
+    "frequency_adjustment_ns",
+    "clock_state",
+    "clock_class",
+    "interface_role",
+    "process_status",
+    "nmea_status",
+    "gnss_status",
+    "phase_status",
+)
+_SETTLED = 300.0  # the newest minutes are asked each time: a loss must not be told late by a cache
+_SETUP_SECONDS = 5.0
+
+
+def selector(metrics: Sequence[str]) -> str:
+    """Bare, so that a bundle answers it from the raw series that it holds."""
+    return f'{{__name__=~"openshift_ptp_({"|".join(metrics)})"}}'
+
+
+NOW, OVER_TIME = selector(METRICS), selector(_OVER_TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which clocks: globs of nodes and interfaces, a process; all where None."""
+
+    node: str | None = None
+    process: str | None = None
+    interface: str | None = None
+
+    def has(self, clock: PtpClock) -> bool:
+        """Whether it is asked for; a NIC's alias is found by its ports too."""
+        names = (clock.interface, clock.port or "")
+        return (
+            (self.node is None or fnmatchcase(clock.node, self.node))
+            and (self.process is None or clock.process == self.process)
+            and (self.interface is None or any(fnmatchcase(n, self.interface) for n in names))
+        )
+
+
+@dataclass(slots=True)
+class Clocks:
+    """Rows with every cluster's status, what findings are made of, and findings."""
+
+    result: FleetResult[PtpClock]
+    clocks: list[Clock]
+    findings: list[Finding]
+
+
+def rules_of(settings: PtpSettings, profile: str | None) -> Rules:
+    """The rules of config, with the profile of the command line. Raises UsageError for an unknown one."""
+    name = settings.profile if profile is None else profile.lower()
+    if name not in BUDGETS:
+        raise UsageError(f"no profile is called {profile!r}", hint=f"one of: {', '.join(BUDGETS)}")
+    return Rules(
+        name, settings.max_offset_ns, settings.holdover_timeout, settings.stuck_after, settings.flaps
+    )
+
+
+async def list_clocks(
+    members: Sequence[Member],
+    window: TimeRange,
+    step: float,
+    rules: Rules,
+    *,
+    wanted: Wanted | None = None,
+    policy: CachePolicy | None = None,
+    watch: Watcher | None = None,
+) -> Clocks:
+    """Every clock of every cluster at the end of the window, and what it did in it, at `step` seconds.
+
+    A cluster without PTP has no rows and says so in a warning.
+    """
+    choice = wanted or Wanted()
+
+    async def ask(member: Member) -> Answer[tuple[list[Clock], list[Finding]]]:
+        return await _cluster(member, window, step, rules, policy or CachePolicy(), choice)
+
+    found = await fan_out(members, ask, watch=watch)
+    clocks = [clock for _, (some, _) in found.rows for clock in some]
+    listed = [finding for _, (_, some) in found.rows for finding in some]
+    return Clocks(found.with_rows([c.row for c in clocks]), clocks, listed)
+
+
+async def _cluster(
+    member: Member, window: TimeRange, step: float, rules: Rules, policy: CachePolicy, wanted: Wanted
+) -> Answer[tuple[list[Clock], list[Finding]]]:
+    setup, seen = await asyncio.gather(_setup(member), _seen(member, window, step, policy))
+    warnings = [*seen.warnings, *setup.warnings]
+    known = setup.rows[0] if setup.rows else PtpSetup()
+    if not seen.samples and not seen.series and not known.nodes:
+        warnings.append(f"NO_PTP_CLOCKS: {seen.nothing}")
+        return Answer([], seen.origin, warnings=warnings, partial=seen.partial)
+    readings = read(seen.samples, seen.series, window.end)
+    board = Board(member.name, readings, window, known, rules, seen.source)
+    every = board.clocks()
+    clocks = [c for c in every if wanted.has(c.row)]
+    told = findings(board, every)
+    if len(clocks) < len(every) or wanted != Wanted():
+        told = [f for f in told if _is_about(f, clocks)]
+    return Answer([(clocks, told)], seen.origin, seen.age, warnings, seen.partial)
+
+
+def _is_about(finding: Finding, clocks: list[Clock]) -> bool:
+    """Whether a finding is about one of these clocks, or about anything else of their nodes."""
+    name = finding.entity.name
+    if any(name == f"{c.row.node}/{c.row.process}/{c.row.interface}" for c in clocks):
+        return True
+    return finding.code not in CLOCK_CODES and name.partition("/")[0] in {c.row.node for c in clocks}
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a cluster's metrics say; `nothing` says where nothing was found."""
+
+    samples: list[Sample]
+    series: list[Series]
+    source: str = "prometheus"
+    origin: Origin = "live"
+    age: float = 0
+    warnings: list[str] = field(default_factory=list)
+    partial: bool = False
+    nothing: str = "no openshift_ptp metrics in its Prometheus"
+
+
+async def _seen(member: Member, window: TimeRange, step: float, policy: CachePolicy) -> _Seen:
+    """Prometheus, else the exporters. Raises why Prometheus can't be asked where there are none."""
+    exporters = member.exporters("ptp") if isinstance(member, LiveMember) else []
+    failed: AiopsError | None = None
+    try:
+        seen = await _prometheus(member, window, step, policy)
+        if seen.samples or seen.series or not exporters:
+            return seen
+    except AiopsError as error:
+        if not exporters:
+            raise
+        failed = error
+    direct = await _exporters(member)
+    if failed is not None and not isinstance(failed, NotAvailableError):
+        direct.warnings.append(f"Prometheus: {failed.message}")
+    return direct
+
+
+async def _prometheus(member: Member, window: TimeRange, step: float, policy: CachePolicy) -> _Seen:
+    source = await member.metrics()
+    try:
+        now, parts = await asyncio.gather(
+            source.instant(NOW, window.end), asyncio.gather(*_parts(member, window, step, policy))
+        )
+    except NotAvailableError as error:
+        if error.code is ErrorCode.NOT_RECORDED:
+            raise not_recorded("any PTP metric", []) from None
+        raise
+    samples = [
+        Sample(r.labels.get("__name__", ""), r.labels, float(r.values[-1])) for r in now.rows if len(r.values)
+    ]
+    recorded = isinstance(member, RecordedMember)
+    return _Seen(
+        samples,
+        [s for part in parts for s in part.rows],
+        "bundle" if recorded else "prometheus",
+        "bundle" if recorded else "live",
+        max((p.age_seconds for p in parts), default=0),
+        list(dict.fromkeys([*now.warnings, *(w for p in parts for w in p.warnings)])),
+        now.partial or any(p.partial for p in parts),
+        "no PTP metric was recorded" if recorded else "no openshift_ptp metrics in its Prometheus",
+    )
+
+
+def _parts(
+    member: Member, window: TimeRange, step: float, policy: CachePolicy
+) -> list[Awaitable[Answer[Series]]]:
+    """The window's series: what is settled may come from the cache, the newest minutes never do."""
+
+    async def fresh(start: float) -> Answer[Series]:
+        part = TimeRange(start, window.end).aligned(step)
+        return await (await member.metrics()).query_range(OVER_TIME, part, step)
+
+    settled = TimeRange(window.start, window.end - _SETTLED).aligned(step)
+    if policy.cache is None or window.seconds < 3 * _SETTLED:
+        return [fresh(window.start)]
+    return [
+        range_answer(member, OVER_TIME, settled, step, window.end, policy),
+        fresh(settled.end + step),
+    ]
+
+
+async def _exporters(member: Member) -> _Seen:
+    """What the exporters' pages say now. Raises the first error if none can be read."""
+    from aiops_cli.sources.exposition import Page, read_page
+
+    clients = member.exporters("ptp") if isinstance(member, LiveMember) else []
+
+    async def page(i: int) -> Page | AiopsError:
+        try:
+            return await read_page(clients[i], "the PTP exporter")
+        except AiopsError as error:
+            return error
+
+    pages = await asyncio.gather(*(page(i) for i in range(len(clients))))
+    errors = [p for p in pages if isinstance(p, AiopsError)]
+    if len(errors) == len(pages):
+        raise errors[0]
+    return _Seen(
+        [
+            _placed(s, c.endpoint)
+            for p, c in zip(pages, clients, strict=True)
+            if isinstance(p, Page)
+            for s in p.samples
+        ],
+        [],
+        "exporter",
+        warnings=[f"{e.message} [{e.endpoint}]" for e in errors],
+        partial=bool(errors),
+        nothing="no openshift_ptp metrics on its exporters' pages",
+    )
+
+
+def _placed(sample: Sample, endpoint: str) -> Sample:
+    """A sample with its page's address, for exporters that don't name their node."""
+    if "node" in sample.labels:
+        return sample
+    return sample._replace(labels={**sample.labels, "instance": urlsplit(endpoint).netloc})
+
+
+async def _setup(member: Member) -> Answer[PtpSetup]:
+    """The operator's objects, if the API server gives them in time: rows without them are still rows."""
+    if not isinstance(member, LiveMember) or member.context is None:
+        return Answer([])
+    from aiops_cli.sources.ptp import read_setup
+
+    try:
+        found = await asyncio.wait_for(read_setup(await member.kube()), _SETUP_SECONDS)
+    except TimeoutError:
+        return Answer([], warnings=["PtpConfigs: the API server did not answer in time"])
+    except AiopsError as error:
+        return Answer([], warnings=[f"PtpConfigs: {error.message}"])
+    return Answer([found] if found is not None else [])
