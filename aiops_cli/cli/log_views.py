@@ -9,7 +9,7 @@ from typing import Any
 from aiops_cli.cli.views import when
 from aiops_cli.models.log_items import LogStatsItem
 from aiops_cli.models.signals import LogItem
-from aiops_cli.render.log_lines import KIND, source_of
+from aiops_cli.render.log_lines import source_of
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import si
 from aiops_cli.services.log_fields import as_text
@@ -18,7 +18,7 @@ from aiops_cli.services.log_fields import as_text
 def log_view(zone: tzinfo | None) -> View[LogItem]:
     """Lines that are all there before the first is printed."""
     return View(
-        KIND,
+        "LogList",
         [
             Column("cluster", lambda i: i.cluster),
             Column("time", lambda i: when(i.timestamp, zone), plain=lambda i: i.timestamp),
@@ -36,7 +36,7 @@ def field_view(names: Sequence[str]) -> View[dict[str, Any]]:
     def column(name: str) -> Column[dict[str, Any]]:
         return Column(name, lambda i: as_text(i[name]), plain=lambda i: i[name])
 
-    return View(KIND, [column(n) for n in names], lambda i: as_text(i[names[0]]) or "-")
+    return View("LogList", [column(n) for n in names], lambda i: as_text(i[names[0]]) or "-")
 
 
 def _size(value: int | None) -> str:

@@ -26,7 +26,6 @@ from aiops_cli.services.times import LATEST, rfc3339_ns
 from aiops_cli.sources.base import Labels, LogRow
 
 STREAMED = ("table", "wide", "json", "ndjson", "csv", "md", "name", "raw")
-KIND = "LogList"
 _OWNERS = ("pod", "service_name", "app", "job", "container")
 _MOST_FIXED = 40  # cells of a column before the line, on a terminal
 _LEAST_LINE = 20
@@ -264,7 +263,7 @@ class LogWriter:
         self._out.write(before + ",\n    ".join(texts))
 
     def _opening(self) -> str:
-        return f'{{\n  "apiVersion": "{API_VERSION}",\n  "kind": "{KIND}",\n  "items": ['
+        return f'{{\n  "apiVersion": "{API_VERSION}",\n  "kind": "LogList",\n  "items": ['
 
     def _csv(self, rows: Rows, marks: Sequence[bool] | None) -> None:
         out = io.StringIO()

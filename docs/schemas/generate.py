@@ -1,7 +1,8 @@
 """Write the JSON Schemas beside this file from the models: `python docs/schemas/generate.py`.
 
 One file for each `kind` of machine output, and one for check files, so that editors complete them.
-Every field is always there in the output, so every one is required; new ones may come within a version.
+A field is always there in the output, and so required, unless its model says that it may be absent; new
+ones may come within a version.
 """
 
 from __future__ import annotations
@@ -12,16 +13,32 @@ from typing import Any
 
 import msgspec
 
+from aiops_cli.cli.metric_views import QueryItem
 from aiops_cli.cli.report_view import ReportEntry
 from aiops_cli.cli.views import LabelSet, Word
+from aiops_cli.models.alerts import (
+    AlertDetail,
+    AlertEvent,
+    AlertGroup,
+    AlertPeriod,
+    SilenceItem,
+    SilenceResult,
+)
 from aiops_cli.models.analysis import Anomaly, Cause
+from aiops_cli.models.events import EventItem
 from aiops_cli.models.fleet import ClusterHealth
+from aiops_cli.models.log_items import LogStatsItem
+from aiops_cli.models.patterns import PatternItem
+from aiops_cli.models.related import RelatedItem
 from aiops_cli.models.result import API_VERSION, ClusterStatus
 from aiops_cli.models.signals import AlertItem, LogItem, MetricItem, TraceItem
 from aiops_cli.services.assertions import CheckFile
 from aiops_cli.services.check import CheckItem
 from aiops_cli.services.inventory import ClusterEntry, Discovered
+from aiops_cli.services.listings import ExemplarItem, MetadataItem
 from aiops_cli.services.report import Report
+from aiops_cli.services.service_graph import EdgeItem
+from aiops_cli.services.trace_names import OperationItem, ServiceItem
 from aiops_cli.services.traces import SpanItem
 from aiops_cli.store.state import Analysis
 
@@ -30,6 +47,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 # kind -> the commands that print it, and its items.
 KINDS: dict[str, tuple[str, type[msgspec.Struct] | None]] = {
+    "AlertDetail": ("alerts show", AlertDetail),
+    "AlertEvent": ("alerts watch", AlertEvent),
+    "AlertGroupList": ("alerts list --group-by LABEL", AlertGroup),
+    "AlertHistory": ("alerts history", AlertPeriod),
     "AlertList": ("alerts list", AlertItem),
     "AnalysisList": ("rca list", Analysis),
     "AnomalyList": ("anomalies detect", Anomaly),
@@ -38,16 +59,28 @@ KINDS: dict[str, tuple[str, type[msgspec.Struct] | None]] = {
     "ClusterHealthList": ("clusters health", ClusterHealth),
     "ClusterList": ("clusters list, clusters show", ClusterEntry),
     "EndpointList": ("clusters discover", Discovered),
+    "EventList": ("events", EventItem),
+    "ExemplarList": ("metrics exemplars", ExemplarItem),
     "LabelList": ("metrics labels, logs labels", Word),
-    "LabelValueList": ("metrics values", Word),
+    "LabelValueList": ("metrics values, logs labels NAME", Word),
     "LogList": ("logs query", LogItem),
-    "MetricList": ("metrics query, metrics range", MetricItem),
+    "LogPatternList": ("logs patterns", PatternItem),
+    "LogStatsList": ("logs stats", LogStatsItem),
+    "MetadataList": ("metrics metadata", MetadataItem),
+    "MetricList": ("metrics query, metrics range, logs query, traces metrics", MetricItem),
+    "QueryList": ("metrics queries", QueryItem),
+    "RelatedList": ("related", RelatedItem),
     "Report": ("report generate, report show", Report),
     "ReportList": ("report list", ReportEntry),
-    "SeriesList": ("metrics series", LabelSet),
+    "SeriesList": ("metrics series, logs series", LabelSet),
+    "SilenceList": ("alerts silence list", SilenceItem),
+    "SilenceResultList": ("alerts silence add, alerts silence import, alerts silence expire", SilenceResult),
     "SpanList": ("traces show", SpanItem),
     "SqlResult": ("sql", None),
+    "TraceGraph": ("traces graph", EdgeItem),
     "TraceList": ("traces search", TraceItem),
+    "TraceOperationList": ("traces operations", OperationItem),
+    "TraceServiceList": ("traces services", ServiceItem),
 }
 
 
@@ -99,7 +132,7 @@ def _anything(type_: type) -> dict[str, Any]:
 
 
 def _complete(schema: dict[str, Any]) -> dict[str, Any]:
-    """Every field required, no defaults, the description without the source's indentation."""
+    """Every field that is always there required, no defaults, the description without the source's indentation."""
     described = dict(schema)
     if "description" in described:
         described["description"] = " ".join(described["description"].split())
@@ -108,7 +141,11 @@ def _complete(schema: dict[str, Any]) -> dict[str, Any]:
             name: {k: v for k, v in field.items() if k != "default"}
             for name, field in described["properties"].items()
         }
-        described["required"] = list(described["properties"])
+        # A field that may be absent has no default, and is not among the required ones.
+        always = described.get("required", [])
+        described["required"] = [
+            name for name, field in schema["properties"].items() if name in always or "default" in field
+        ]
     return described
 
 
