@@ -331,6 +331,8 @@ def main() -> None:
     }
     for server in (prometheus, loki, jaeger, alertmanager):
         server.host = "0.0.0.0"  # also at 127.0.1.1 to 127.0.1.20
+        # 20 large questions at once would else measure a server's garbage collector at its limit.
+        server.max_procs, server.memory_limit = os.cpu_count() or 1, "4GiB"  # type: ignore[misc]
     at = data.settled()
     try:
         data.add_blocks(prometheus, data.make_blocks(root / "blocks", at))
