@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -166,6 +167,41 @@ class PtpSettings(_Strict):
         return value
 
 
+class SriovSettings(_Strict):
+    """What makes a finding of `cnf sriov` (models/cnf.py, SriovLimits)."""
+
+    drops_per_second: float = Field(default=1.0, ge=0)
+    used_percent: float = Field(default=100.0, gt=0, le=100)
+
+
+class DpdkSettings(_Strict):
+    """What makes a finding of `cnf dpdk` (models/cnf.py, DpdkLimits), and which metrics are of DPDK ports:
+    a regex of whole names up to the counter's, which stands last (`dpdk_imissed`)."""
+
+    imissed_per_second: float = Field(default=0.0, ge=0)
+    rx_nombuf_per_second: float = Field(default=0.0, ge=0)
+    ierrors_per_second: float = Field(default=0.0, ge=0)
+    throttled_per_second: float = Field(default=0.0, ge=0)
+    metrics: str = "(.*_)?(dpdk|ethdev)_(.*_)?"
+
+    @field_validator("metrics")
+    @classmethod
+    def _regex(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"this is no regex: {error}") from None
+        return value
+
+
+class CnfSettings(_Strict):
+    """Which pods are network functions. `functions` adds to what is known (services/cnf_workloads.py), or
+    replaces it for a name: globs of words in names and labels."""
+
+    functions: dict[str, list[str]] = {}
+    exclude_namespaces: list[str] = ["openshift-*", "kube-*"]
+
+
 class Settings(_Strict):
     """The whole config file. `path` is where it was read from, or None."""
 
@@ -176,6 +212,9 @@ class Settings(_Strict):
     queries: dict[str, QuerySettings] = {}
     gpu: GpuSettings = GpuSettings()
     ptp: PtpSettings = PtpSettings()
+    sriov: SriovSettings = SriovSettings()
+    dpdk: DpdkSettings = DpdkSettings()
+    cnf: CnfSettings = CnfSettings()
     path: Path | None = Field(default=None, exclude=True)
 
     @field_validator("queries", mode="before")

@@ -1,0 +1,90 @@
+"""How PFs and VFs look in tables."""
+
+from __future__ import annotations
+
+from aiops_cli.models.cnf import SriovPf, SriovVf
+from aiops_cli.render.output import Column, View
+from aiops_cli.render.text import si
+
+Vf = tuple[SriovPf, SriovVf]
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _speed(pf: SriovPf) -> str:
+    return "-" if pf.link_speed_mbps is None else si(pf.link_speed_mbps * 1e6, "b/s")
+
+
+def _drops(pf: SriovPf) -> float | None:
+    known = [v for v in (pf.rates.rx_dropped, pf.rates.tx_dropped) if v is not None] if pf.rates else []
+    return sum(known) if known else None
+
+
+def _bits(value: float | None) -> str:
+    return "-" if value is None else si(value * 8, "b/s")
+
+
+def _users(pf: SriovPf) -> str:
+    names = dict.fromkeys(f"{v.used_by.namespace}/{v.used_by.pod}" for v in pf.vfs if v.used_by)
+    return ",".join(names)
+
+
+def _drain(pf: SriovPf) -> str:
+    return "→".join(dict.fromkeys(s for s in (pf.drain_state, pf.drain_desired) if s))
+
+
+PFS: View[SriovPf] = View(
+    "SriovPfList",
+    [
+        Column("cluster", lambda p: p.cluster),
+        Column("node", lambda p: p.node),
+        Column("pf", lambda p: p.pf),
+        Column("used", lambda p: _number(p.vfs_used), right=True, plain=lambda p: p.vfs_used),
+        Column("vfs", lambda p: _number(p.vfs_configured), right=True, plain=lambda p: p.vfs_configured),
+        Column("of", lambda p: _number(p.vfs_total), right=True, plain=lambda p: p.vfs_total),
+        Column("link", lambda p: p.link_state),
+        Column("speed", _speed, right=True, plain=lambda p: p.link_speed_mbps),
+        Column("mtu", lambda p: _number(p.mtu), right=True, plain=lambda p: p.mtu),
+        Column("driver", lambda p: p.driver),
+        Column("sync", lambda p: p.sync_status),
+        Column("drops", lambda p: si(_drops(p), "/s"), right=True, plain=_drops),
+        Column("pci", lambda p: p.pci_address, wide=True),
+        Column("rx", lambda p: _bits(p.rates.rx_bytes if p.rates else None), right=True, wide=True),
+        Column("tx", lambda p: _bits(p.rates.tx_bytes if p.rates else None), right=True, wide=True),
+        Column("numa", lambda p: _number(p.numa_node), right=True, wide=True),
+        Column("eswitch", lambda p: p.eswitch_mode, wide=True),
+        Column("drain", _drain, wide=True),
+        Column("policies", lambda p: ",".join(q.name for q in p.policies), wide=True),
+        Column(
+            "resources",
+            lambda p: ",".join(f"{r.name} {_number(r.requested)}/{r.allocatable}" for r in p.resources),
+            wide=True,
+        ),
+        Column("pods", _users, wide=True),
+        Column("source", lambda p: p.source, wide=True),
+        Column("error", lambda p: p.last_sync_error, wide=True),
+    ],
+    lambda p: f"{p.cluster}/{p.node}/{p.pf}",
+)
+
+VFS: View[Vf] = View(
+    "SriovVfList",
+    [
+        Column("cluster", lambda i: i[0].cluster),
+        Column("node", lambda i: i[0].node),
+        Column("pf", lambda i: i[0].pf),
+        Column("vf", lambda i: _number(i[1].vf), right=True),
+        Column("pci", lambda i: i[1].pci_address),
+        Column("name", lambda i: i[1].name),
+        Column("driver", lambda i: i[1].driver),
+        Column("vlan", lambda i: _number(i[1].vlan), right=True),
+        Column("mtu", lambda i: _number(i[1].mtu), right=True),
+        Column("resource", lambda i: i[1].resource),
+        Column("pod", lambda i: f"{i[1].used_by.namespace}/{i[1].used_by.pod}" if i[1].used_by else None),
+        Column("rx", lambda i: _bits(i[1].rates.rx_bytes if i[1].rates else None), right=True),
+        Column("tx", lambda i: _bits(i[1].rates.tx_bytes if i[1].rates else None), right=True),
+    ],
+    lambda i: f"{i[0].cluster}/{i[0].node}/{i[1].pci_address}",
+)

@@ -1,0 +1,119 @@
+"""`cnf sriov`: PFs, VFs and who has them, over the fleet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from aiops_cli.analysis import sriov, sriov_findings
+from aiops_cli.errors import AiopsError, NotAvailableError
+from aiops_cli.models.cnf import SriovLimits, SriovPf
+from aiops_cli.models.findings import Finding
+from aiops_cli.models.result import Answer, FleetResult
+from aiops_cli.services.bundle import not_recorded
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import Member
+
+if TYPE_CHECKING:
+    from aiops_cli.sources.kubernetes import KubernetesSource
+    from aiops_cli.sources.sriov import ExporterReadings
+
+NO_SRIOV = "no SR-IOV here: no SriovNetworkNodeState and no sriov_vf_* series"
+Found = tuple[list[SriovPf], list[Finding]]
+
+
+async def list_pfs(
+    members: Sequence[Member],
+    limits: SriovLimits,
+    *,
+    node: str | None = None,
+    vfs: bool = False,
+    watch: Watcher | None = None,
+) -> tuple[FleetResult[SriovPf], list[Finding]]:
+    """PFs by cluster, node and name, and what is wrong with them. `node` is a glob; `vfs` asks for the rates
+    of each VF too."""
+
+    async def ask(member: Member) -> Answer[Found]:
+        return await _cluster(member, limits, vfs)
+
+    result = await fan_out(members, ask, watch=watch)
+    rows = [row for _, (found, _) in result.rows for row in found if _fits(node, row.node)]
+    nodes = {row.node for row in rows}
+    findings = [
+        f
+        for _, (_, told) in result.rows
+        for f in told
+        if node is None or f.entity.kind == "Pod" or f.entity.name.partition("/")[0] in nodes
+    ]
+    return result.with_rows(rows), findings
+
+
+def _fits(glob: str | None, node: str) -> bool:
+    return glob is None or fnmatchcase(node, glob)
+
+
+async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Found]:
+    """Kubernetes and the exporter's series, either of which is enough. Raises the first error if neither
+    can be had."""
+    if member.origin == "bundle":
+        raise not_recorded("SR-IOV node states and pods' devices", [])
+    read, readings = await asyncio.gather(_kubernetes(member), _exporter(member, vfs))
+    if isinstance(read, AiopsError) and isinstance(readings, AiopsError):
+        raise read
+    objects, notes, partial = (sriov.Objects(), [], False) if isinstance(read, AiopsError) else read
+    if isinstance(read, AiopsError):
+        notes, partial = [f"{read.message}: only what the exporter says"], not _absent(read)
+    metrics, drops = sriov.Metrics(), []
+    if isinstance(readings, AiopsError):
+        notes.append(f"no rates and drops: {readings.message}")
+        partial = partial or not _absent(readings)
+    else:
+        metrics = sriov.Metrics(readings.users, readings.series, readings.of_pfs, readings.of_vfs)
+        notes += readings.warnings
+        places = sriov.Places(objects.nodes, objects.states)
+        drops = [
+            (place, labels.get("pciAddr", ""), value)
+            for labels, value in readings.drops
+            if (place := places.node(labels))
+        ]
+    rows = sriov.pfs(member.name, objects, metrics)
+    if rows.unplaced:
+        notes.append(f"{rows.unplaced} series of the exporter name no node of this cluster and are left out")
+    if not rows.pfs:
+        notes.append(NO_SRIOV)
+    told = sriov_findings.findings(member.name, rows.pfs, objects, drops, limits)
+    return Answer([(rows.pfs, told)], warnings=list(dict.fromkeys(notes)), partial=partial)
+
+
+def _absent(error: AiopsError) -> bool:
+    """Whether a source is simply not there, which is no failure."""
+    return isinstance(error, NotAvailableError)
+
+
+async def _kubernetes(member: Member) -> tuple[sriov.Objects, list[str], bool] | AiopsError:
+    from aiops_cli.sources.cnf_objects import Listed
+
+    try:
+        source: KubernetesSource = await member.kube()  # type: ignore[assignment]
+        listed = Listed()
+        states = await listed.sriov_states(source)
+        if not states:
+            return sriov.Objects(), listed.notes, bool(listed.notes)
+        policies, nodes, pods = await asyncio.gather(
+            listed.sriov_policies(source), listed.nodes(source), listed.pods(source)
+        )
+    except AiopsError as error:
+        return error
+    objects = sriov.Objects(states, policies or (), nodes or (), pods)
+    return objects, listed.notes, bool(listed.notes)
+
+
+async def _exporter(member: Member, vfs: bool) -> ExporterReadings | AiopsError:
+    from aiops_cli.sources.sriov import read_exporter
+
+    try:
+        return await read_exporter(await member.metrics(), sriov.RATES, vfs=vfs)
+    except AiopsError as error:
+        return error

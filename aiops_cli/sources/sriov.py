@@ -1,0 +1,55 @@
+"""Series of sriov-network-metrics-exporter, from a Prometheus.
+
+All are counters. What is dropped is asked for VF by VF, all else summed by PF at the server: a fleet has
+tens of thousands of VFs. An exporter that was restarted has two series of a VF for some minutes: the larger
+rate is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from aiops_cli.sources.base import MetricsSource
+
+Readings = list[tuple[Mapping[str, str], float]]
+_USERS = "sriov_kubepoddevice"
+_SERIES = "count by (node, exported_node, instance, pf, numa_node) (sriov_vf_rx_packets)"
+_PLACE = "node, exported_node, instance, pf, pciAddr"
+_WINDOW = "5m"
+
+
+class ExporterReadings(NamedTuple):
+    """`drops` is dropped packets a second, in and out, of VFs where that is not 0."""
+
+    users: Readings
+    series: Readings
+    of_pfs: dict[str, Readings]
+    of_vfs: dict[str, Readings]
+    drops: Readings
+    warnings: list[str]
+
+
+async def read_exporter(source: MetricsSource, fields: Sequence[str], *, vfs: bool) -> ExporterReadings:
+    """Rates of `sriov_vf_FIELD` for each of `fields`, of PFs, and with `vfs` of each VF."""
+    warnings: dict[str, None] = {}
+
+    async def ask(expr: str) -> Readings:
+        answer = await source.instant(expr)
+        warnings.update(dict.fromkeys(answer.warnings))
+        return [(row.labels, value) for row in answer.rows if (value := row.last) is not None]
+
+    rates = {f: f"max by ({_PLACE}) (rate(sriov_vf_{f}[{_WINDOW}]))" for f in fields}
+    users, series = await asyncio.gather(ask(_USERS), ask(_SERIES))
+    if not series:
+        return ExporterReadings(users, series, {}, {}, [], list(warnings))
+    sums = [f"sum by (node, exported_node, instance, pf) ({expr})" for expr in rates.values()]
+    dropped = [f"{rates[f]} > 0" for f in fields if f.endswith("_dropped")]
+    single = list(rates.values()) if vfs else []
+    answers = await asyncio.gather(*(ask(expr) for expr in (*sums, *dropped, *single)))
+    of_pfs = dict(zip(fields, answers, strict=False))
+    drops = [row for readings in answers[len(sums) : len(sums) + len(dropped)] for row in readings]
+    of_vfs = dict(zip(fields, answers[len(sums) + len(dropped) :], strict=False))
+    return ExporterReadings(users, series, of_pfs, of_vfs, drops, list(warnings))
