@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "traces": "Traces of the fleet: search, show, services, operations, graph, metrics.",
     "related": "From a Kubernetes object to all signals about it.",
     "events": "What happened: Kubernetes events, rollouts, scalings, edits, nodes, quotas.",
+    "gpu": "GPUs of the fleet: nodes, summary, top, inference, processes.",
     "cnf": "Telecom workloads: ptp.",
     "anomalies": "Find what is unusual in metrics: detect.",
     "rca": "Ranked, evidenced root causes: analyze, show, list.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -57,13 +57,14 @@ def emit_findings(
     *,
     only: bool = False,
     fail_on: str | None = None,
+    extra: dict[str, Any] | None = None,
 ) -> int:
-    """Print rows and a second table of findings (in JSON and YAML the field `findings`), or with `only`
-    the findings alone. Returns 1 where --fail-on says so, unless the answer failed otherwise."""
+    """Print rows and a second table of findings (in JSON and YAML the field `findings`, beside `extra`), or
+    with `only` the findings alone. Returns 1 where --fail-on says so, unless the answer failed otherwise."""
     if only:
         code = session.emit(finding_view(session.zone), result.with_rows(findings))
     else:
-        code = session.emit(view, result, extra={"findings": list(findings)})
+        code = session.emit(view, result, extra={"findings": list(findings), **(extra or {})})
         if findings and session.format in ("table", "wide", "md"):
             _second(session, result, findings)
     bad = _FAILS.get(fail_on or "", ())

@@ -1,0 +1,182 @@
+"""`aiops gpu`: GPUs of the fleet, what runs on them, and what is wrong with them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from aiops_cli.cli.finding_views import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.runtime import Session, execute
+
+if TYPE_CHECKING:
+    from aiops_cli.models.result import FleetResult
+    from aiops_cli.services.gpu import GpuAsk
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    add_completion=False,
+    help="GPUs of the fleet: nodes, summary, top, inference, processes.",
+    no_args_is_help=True,
+    epilog="Shared options (-c, -o, --since, …): aiops --help",
+)
+
+Exec = Annotated[
+    bool,
+    typer.Option(
+        "--exec", help="May run nvidia-smi in pods of the GPU operator; it only reads (needs pods/exec)."
+    ),
+]
+
+
+@app.command()
+def nodes(
+    ctx: typer.Context, exec_: Exec = False, findings: FindingsFlag = False, fail_on: FailOn = None
+) -> None:
+    """One row a GPU or MIG instance, then what is wrong with them, judged over --since (1h).
+
+    Read from dcgm-exporter's metrics in Prometheus, else from the exporters that config names, else, with
+    --exec, from nvidia-smi. Utilisation says that something ran, not that it ran well: see sm and tensor in
+    -o wide.
+    """
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.gpu_views import GPUS
+        from aiops_cli.services import gpu
+
+        check_fail_on(fail_on)
+        found = await gpu.gpus(session.members, _ask(session, exec_), watch=session.watcher())
+        result = _told(session, found.result)
+        return emit_findings(session, GPUS, result, found.findings, only=findings, fail_on=fail_on)
+
+    execute(ctx, body)
+
+
+@app.command()
+def summary(
+    ctx: typer.Context, exec_: Exec = False, findings: FindingsFlag = False, fail_on: FailOn = None
+) -> None:
+    """GPUs by cluster and model: allocated, used, idle though allocated, hot, erroring. Idle hours are GPU
+    hours that were held and not used over --since (1h)."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.gpu_views import SUMMARY
+        from aiops_cli.services import gpu
+
+        check_fail_on(fail_on)
+        ask = _ask(session, exec_)
+        found = await gpu.gpus(session.members, ask, watch=session.watcher())
+        rows, total = gpu.summarize(found, ask.limits)
+        result = _told(session, rows)
+        people = session.format in ("table", "wide", "md")
+        if people and len(result.rows) > 1 and not findings:
+            result = result.with_rows([*result.rows, total])
+        extra = {"total": total}
+        return emit_findings(
+            session, SUMMARY, result, found.findings, only=findings, fail_on=fail_on, extra=extra
+        )
+
+    execute(ctx, body)
+
+
+@app.command()
+def top(
+    ctx: typer.Context,
+    interval: Annotated[str, typer.Option("--interval", help="How often to ask each cluster.")] = "5s",
+    count: Annotated[int, typer.Option("--count", help="Stop after so many times; 0 goes on.", min=0)] = 0,
+    exec_: Exec = False,
+) -> None:
+    """The busiest GPUs first, again and again until Ctrl-C; NDJSON in a pipe. --sort COLUMN changes the order."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.gpu_top import follow
+        from aiops_cli.errors import UsageError
+        from aiops_cli.services import times
+
+        seconds = times.parse_duration(interval, "--interval")
+        if seconds < 1:
+            raise UsageError("--interval must be 1s or more", hint="--interval 5s")
+        if session.options.output not in (None, "table", "wide", "ndjson"):
+            raise UsageError("top shows a table or NDJSON", hint="-o table, -o wide or -o ndjson")
+        return await follow(session, _ask(session, exec_, past=False), seconds, count)
+
+    execute(ctx, body)
+
+
+@app.command()
+def inference(ctx: typer.Context) -> None:
+    """Model servers (vLLM, SGLang, TGI): requests, KV cache, time to the first token, tokens per second, and
+    the GPUs of their pods."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.gpu_views import INFERENCE
+        from aiops_cli.services.gpu_inference import inference as ask
+
+        found = await ask(session.members, _ask(session, False, past=False), watch=session.watcher())
+        return session.emit(INFERENCE, _told(session, found))
+
+    execute(ctx, body)
+
+
+@app.command()
+def processes(ctx: typer.Context, exec_: Exec = False) -> None:
+    """The processes on each GPU, and their pods, by nvidia-smi in a pod of the GPU operator: with --exec."""
+
+    async def body(session: Session) -> int:
+        from aiops_cli.cli.gpu_views import PROCESSES
+        from aiops_cli.errors import UsageError
+        from aiops_cli.services.gpu_exec import processes as ask
+
+        members = session.live
+        if not exec_:
+            raise UsageError(
+                "only nvidia-smi knows processes, and it has to be run in a pod",
+                hint="allow it with --exec: it only reads, and needs pods/exec",
+            )
+        found = await ask(members, watch=session.watcher())
+        return session.emit(PROCESSES, _told(session, found))
+
+    execute(ctx, body)
+
+
+def _ask(session: Session, exec_: bool, *, past: bool = True) -> GpuAsk:
+    from aiops_cli.models.timerange import default_step
+    from aiops_cli.services.gpu import GpuAsk, thresholds
+
+    o = session.options
+    window = session.window()
+    step = session.step(window)
+    if not o.step and session.bundle is None:
+        step = default_step(window.seconds, 60)
+    return GpuAsk(
+        session.now,
+        thresholds(session.settings.gpu),
+        window.end if o.start or o.end or session.bundle else None,
+        window if past else None,
+        step,
+        exec_,
+        session.cache_policy(),
+    )
+
+
+def _told(session: Session, found: FleetResult[T]) -> FleetResult[T]:
+    """For people the clusters without GPUs are told in one line, not in one for each."""
+    import msgspec
+
+    from aiops_cli.models.result import FleetResult
+    from aiops_cli.render.text import one_line
+    from aiops_cli.services.gpu import NO_GPUS
+    from aiops_cli.services.gpu_exec import NO_PODS
+
+    if session.format in ("json", "ndjson", "yaml"):
+        return found
+    without = [c.name for c in found.clusters if NO_GPUS in c.warnings or NO_PODS in c.warnings]
+    if without and not session.options.quiet:
+        print(one_line(f"no GPUs known: {', '.join(without)}"), file=sys.stderr)
+    clusters = [
+        msgspec.structs.replace(c, warnings=[w for w in c.warnings if w not in (NO_GPUS, NO_PODS)])
+        for c in found.clusters
+    ]
+    return FleetResult(found.rows, clusters)
