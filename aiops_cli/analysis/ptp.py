@@ -347,10 +347,10 @@ def _failing(clock: Clock, at: float, budget: Budget, whose: str) -> Iterator[st
 
 def _doubts(clock: Clock, budget: Budget, whose: str) -> Iterator[str]:
     row = clock.row
-    lost = [run for run in clock.runs if run[0] != 1]
-    if row.state == "LOCKED" and lost:
-        times = "once" if len(lost) == 1 else f"{len(lost)} times"
-        yield f"was not locked {times} in the window"
+    if row.state == "LOCKED" and (lost := _lost_stretches(clock.runs)):
+        seconds = sum(until - since for since, until in lost)
+        times = "" if len(lost) == 1 else f", {len(lost)} times"
+        yield f"was not locked for {span(seconds)} in the window{times}"
     most, p99 = row.max_offset_ns, row.p99_offset_ns
     if most is not None and most > budget.high and (p99 is None or p99 <= budget.high):
         yield f"at most {ns(most)}, allowed are {_bounds(budget)} ({whose})"
@@ -360,6 +360,19 @@ def _doubts(clock: Clock, budget: Budget, whose: str) -> Iterator[str]:
         left_out = len(clock.raw_offsets.values) - len(clock.offsets.values)
         if left_out:
             yield f"{left_out} of {len(clock.raw_offsets.values)} offsets are no measurements and left out"
+
+
+def _lost_stretches(runs: list[Run]) -> list[tuple[float, float]]:
+    """From when to when there was no lock, HOLDOVER and what came of it as one, up to the next lock."""
+    found: list[tuple[float, float]] = []
+    since: float | None = None
+    for value, first, _ in runs:
+        if value != 1 and since is None:
+            since = first
+        elif value == 1 and since is not None:
+            found.append((since, first))
+            since = None
+    return found
 
 
 def _unknowns(clock: Clock, at: float) -> Iterator[str]:

@@ -327,7 +327,8 @@ def _satellites(board: Board, node: str) -> Iterator[Finding]:
         for (_, port), track in board.readings.track(metric, node).items():
             say = _About(board, "gnss", f"{node}/{port}")
             for value, since, until in _stretches(track, wrong, board.readings.at):
-                what = codes.GNSS.get(value, "no fix") if metric == "gnss_status" else "no NMEA sentences"
+                fix = codes.GNSS.get(value, "no fix")
+                what = f"GNSS has {fix}" if metric == "gnss_status" else "GNSS sends no NMEA sentences"
                 yield say(
                     "PTP_GNSS_LOST",
                     "warning" if until is not None else "critical",

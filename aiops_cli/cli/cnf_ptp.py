@@ -79,11 +79,10 @@ def _plot(session: Session, found: Clocks) -> None:
     size = shutil.get_terminal_size()
     text = plot(
         plotted(found.clocks),
-        title="offset from the reference",
+        title="offset from the reference [ns]",
         width=size.columns,
         height=max(8, min(size.lines - 12, 20)),
         zone=session.zone,
-        unit="seconds",
         colour=sys.stdout.isatty(),
     )
     if text:

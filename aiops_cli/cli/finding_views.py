@@ -31,16 +31,24 @@ def check_fail_on(fail_on: str | None) -> None:
         raise UsageError(f"--fail-on {fail_on!r} is no severity", hint="critical or warning")
 
 
-def finding_view(zone: tzinfo | None) -> View[Finding]:
+def finding_view(zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bool = False) -> View[Finding]:
+    """`brief` leaves the date out where it is one for all, and the cluster where there is only one."""
+    days = {when(t, zone)[:10] for f in rows for t in (f.since, f.until) if t}
+    start = 11 if brief and len(days) == 1 else 0
+    one_cluster = brief and len({f.cluster for f in rows}) == 1
     return View(
         "FindingList",
         [
             Column("severity", lambda f: f.severity),
             Column("code", lambda f: f.code),
-            Column("cluster", lambda f: f.cluster),
+            Column("cluster", lambda f: f.cluster, wide=one_cluster),
             Column("about", lambda f: f.entity.name),
-            Column("since", lambda f: when(f.since, zone), plain=lambda f: f.since),
-            Column("until", lambda f: when(f.until, zone) if f.until else "", plain=lambda f: f.until),
+            Column(
+                "since", lambda f: when(f.since, zone)[start:] if f.since else "", plain=lambda f: f.since
+            ),
+            Column(
+                "until", lambda f: when(f.until, zone)[start:] if f.until else "", plain=lambda f: f.until
+            ),
             Column("finding", lambda f: f.text),
             Column("do", lambda f: f.action, wide=True),
             Column("source", lambda f: f.source, wide=True),
@@ -62,7 +70,8 @@ def emit_findings(
     """Print rows and a second table of findings (in JSON and YAML the field `findings`, beside `extra`), or
     with `only` the findings alone. Returns 1 where --fail-on says so, unless the answer failed otherwise."""
     if only:
-        code = session.emit(finding_view(session.zone), result.with_rows(findings))
+        view_of = finding_view(session.zone, findings, brief=session.format == "table")
+        code = session.emit(view_of, result.with_rows(findings))
     else:
         code = session.emit(view, result, extra={"findings": list(findings), **(extra or {})})
         if findings and session.format in ("table", "wide", "md"):
@@ -81,5 +90,6 @@ def _second(session: Session, result: FleetResult[T], findings: Sequence[Finding
     from aiops_cli.render.output import render
 
     style = replace(session.style(), columns=(), fields=(), sort=None)
-    sys.stdout.write("\n" + render(finding_view(session.zone), result.with_rows(findings), style))
+    view = finding_view(session.zone, findings, brief=session.format == "table")
+    sys.stdout.write("\n" + render(view, result.with_rows(findings), style))
     sys.stdout.flush()

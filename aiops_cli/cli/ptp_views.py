@@ -47,7 +47,7 @@ def ptp_view(zone: tzinfo | None) -> View[PtpClock]:
 
 
 def plotted(clocks: Sequence[Clock]) -> list[tuple[str, Series]]:
-    """Offsets in seconds; who is worst comes first, for only a dozen lines are drawn."""
+    """Offsets in ns; who is worst comes first, for only a dozen lines are drawn."""
     known = [c for c in clocks if c.offsets is not None and len(c.offsets.values)]
     known.sort(key=lambda c: -(c.row.max_offset_ns or 0))
     return [
@@ -56,7 +56,7 @@ def plotted(clocks: Sequence[Clock]) -> list[tuple[str, Series]]:
             Series(
                 {"node": c.row.node, "process": c.row.process, "iface": c.row.interface},
                 c.offsets.times,
-                c.offsets.values * 1e-9,
+                c.offsets.values,
             ),
         )
         for c in known
