@@ -28,7 +28,9 @@ def _first_token(quantile: float) -> str:
     return f"histogram_quantile({quantile:g}, sum by (le, {_BY}) (rate({_any(mapping.FIRST_TOKEN)}[5m])))"
 
 
-QUERIES = (_GAUGES, _TOKENS, _first_token(0.5), _first_token(0.95))
+QUERIES: tuple[str, ...] = (_GAUGES, _TOKENS, _first_token(0.5), _first_token(0.95))
+RECORDED = (dcgm.EVERYTHING, *QUERIES)
+"""What a bundle of a cluster with GPUs holds beside what every bundle does."""
 
 
 async def inference(

@@ -200,11 +200,21 @@ async def _metrics(member: Member, recording: Recording, parts: ClusterParts, fa
         return RecordedQuery(expr, recording.step, [_series(s) for s in answer.rows])
 
     answers = await asyncio.gather(*(one(e) for e in exprs))
+    if any(isinstance(a, RecordedQuery) and a.expr == RAW and _has_gpus(a) for a in answers):
+        from aiops_cli.services.gpu_inference import RECORDED
+
+        more = [e for e in RECORDED if e not in exprs]
+        answers += await asyncio.gather(*(one(e) for e in more))
+        exprs += more
     parts.queries = [a for a in answers if isinstance(a, RecordedQuery)]
     errors = [(e, a) for e, a in zip(exprs, answers, strict=True) if isinstance(a, AiopsError)]
     if not parts.queries:
         raise errors[0][1]
     failed += [_failure(member, "prometheus", error, f" (query {expr})") for expr, error in errors]
+
+
+def _has_gpus(raw: RecordedQuery) -> bool:
+    return any(s.labels.get("__name__", "").startswith("DCGM_") for s in raw.series)
 
 
 def _series(series: Series) -> RecordedSeries:
