@@ -83,8 +83,9 @@ class Places:
     def node(self, labels: Labels) -> str | None:
         if named := labels.get("exported_node") or labels.get("node"):
             return named
-        host = labels.get("instance", "").rpartition(":")[0].strip("[]")
-        found = self._by_address.get(host) or self._only
+        instance = labels.get("instance", "")
+        host = instance.rpartition(":")[0].strip("[]")
+        found = self._by_address.get(instance) or self._by_address.get(host) or self._only
         self.unplaced += found is None
         return found
 

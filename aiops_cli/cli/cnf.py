@@ -11,6 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 
 SUBCOMMANDS: dict[str, str] = {
     "ptp": "PTP clocks: state, offset, clock class, and a verdict against a budget.",
+    "sriov": "SR-IOV: PFs and VFs, who has them, sync state, drops.",
+    "dpdk": "Data planes: hugepages, CPU pinning, NUMA, port statistics.",
+    "workloads": "Network functions (vDU, vCU, UPF, AMF, SMF, …) and the nodes they run on.",
 }
 
 
@@ -39,7 +42,7 @@ app = typer.Typer(
     cls=_LazyGroup,
     add_completion=False,
     no_args_is_help=True,
-    help="Telecom workloads: PTP clocks.",
+    help="Telecom workloads: PTP clocks, SR-IOV, DPDK, network functions.",
 )
 
 

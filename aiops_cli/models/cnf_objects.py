@@ -27,6 +27,12 @@ class Meta(Struct, rename="camel"):
     owner_references: list[OwnerReference] = []
 
 
+class Owned(Struct):
+    """Any object, by its metadata alone."""
+
+    metadata: Meta
+
+
 class VfGroup(Struct, rename="camel"):
     """Which VFs of a PF a policy has; `vf_range` such as "ens1f0#0-3"."""
 

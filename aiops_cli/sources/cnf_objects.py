@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiops_cli.errors import AiopsError, AuthError, ClusterError, ErrorCode
-from aiops_cli.models.cnf_objects import CnfNode, CnfPod, PerformanceProfile, SriovNodeState, SriovPolicy
+from aiops_cli.models.cnf_objects import (
+    CnfNode,
+    CnfPod,
+    Meta,
+    Owned,
+    OwnerReference,
+    PerformanceProfile,
+    SriovNodeState,
+    SriovPolicy,
+)
 from aiops_cli.sources.kubernetes import KubernetesSource
 
 T = TypeVar("T")
@@ -59,6 +69,30 @@ class Listed:
             return await self.of(source, "/api/v1", "pods", CnfPod)
         return await self._cluster_wide(source, f"/api/v1/namespaces/{namespace}", "pods", CnfPod)
 
+    async def owned_pods(
+        self, source: KubernetesSource
+    ) -> list[tuple[CnfPod, tuple[str | None, str | None]]] | None:
+        """Pods with kind and name of what made them: ReplicaSets and Jobs are followed, where they may be
+        listed."""
+        pods, sets, jobs = await asyncio.gather(
+            self.pods(source),
+            self._owners(source, "/apis/apps/v1", "replicasets"),
+            self._owners(source, "/apis/batch/v1", "jobs"),
+        )
+        above = sets | jobs
+        return None if pods is None else [(pod, _top_owner(pod, above)) for pod in pods]
+
+    async def _owners(self, source: KubernetesSource, api: str, resource: str) -> dict[str, OwnerReference]:
+        """What controls each object of a list, by the object's uid."""
+        try:
+            found = await source.everywhere(api, resource, Owned, metadata_only=True)
+        except ClusterError as error:
+            if error.code in (ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND):
+                return {}
+            raise
+        pairs = ((o.metadata.uid, _controller(o.metadata)) for o in found.rows)
+        return {uid: owner for uid, owner in pairs if owner is not None}
+
     async def _cluster_wide(
         self, source: KubernetesSource, api: str, resource: str, kind: type[T]
     ) -> Sequence[T] | None:
@@ -73,3 +107,20 @@ class Listed:
             else:
                 raise
         return None
+
+
+def _controller(meta: Meta) -> OwnerReference | None:
+    return next((o for o in meta.owner_references if o.controller), None)
+
+
+def _top_owner(pod: CnfPod, above: Mapping[str, OwnerReference]) -> tuple[str | None, str | None]:
+    """As kubernetes_objects.top_owner: a ReplicaSet that may not be listed is followed by its name."""
+    owner = _controller(pod.metadata)
+    if owner is None:
+        return None, None
+    if owner.uid in above:
+        return above[owner.uid].kind, above[owner.uid].name
+    suffix = "-" + pod.metadata.labels.get("pod-template-hash", "")
+    if owner.kind == "ReplicaSet" and suffix != "-" and owner.name.endswith(suffix):
+        return "Deployment", owner.name.removesuffix(suffix)
+    return owner.kind, owner.name

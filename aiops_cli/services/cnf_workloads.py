@@ -1,0 +1,247 @@
+"""`cnf workloads`: network functions, and what of the nodes they run on matters to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from aiops_cli.analysis.cnf_functions import Patterns, function_of, patterns
+from aiops_cli.analysis.cnf_numbers import hugepage_sizes
+from aiops_cli.analysis.dpdk import profile_of, real_time
+from aiops_cli.analysis.sriov import pci_devices
+from aiops_cli.config.settings import Settings
+from aiops_cli.errors import AiopsError
+from aiops_cli.models.analysis import Entity
+from aiops_cli.models.cnf import CnfWorkload
+from aiops_cli.models.cnf_objects import CnfPod
+from aiops_cli.models.findings import Finding
+from aiops_cli.models.result import Answer, FleetResult
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import Member
+
+if TYPE_CHECKING:
+    from aiops_cli.models.signals import Workload
+    from aiops_cli.sources.kubernetes import KubernetesSource
+
+_PTP_SECONDS = 300.0
+_PTP_STEP = 30.0
+_WORST = {"FREERUN": 0, "HOLDOVER": 1, "LOCKED": 2}
+NOT_RECORDED = "not recorded in this bundle"
+NO_CNF = "no network function here; [cnf] functions in the config adds names"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which workloads; `function` is compared without case. `at` is now, in unix seconds."""
+
+    at: float
+    namespace: str | None = None
+    function: str | None = None
+
+
+async def list_workloads(
+    members: Sequence[Member], settings: Settings, wanted: Wanted, *, watch: Watcher | None = None
+) -> tuple[FleetResult[CnfWorkload], list[Finding]]:
+    """Workloads by cluster, function, namespace and name, and what is wrong with them."""
+    known = patterns(settings.cnf.functions)
+    left_out = settings.cnf.exclude_namespaces
+
+    async def ask(member: Member) -> Answer[CnfWorkload]:
+        found = (
+            await _recorded(member, known, left_out)
+            if member.origin == "bundle"
+            else await _live(member, known, left_out, settings, wanted.at)
+        )
+        rows = [r for r in found.rows if _fits(r, wanted)]
+        rows.sort(key=lambda r: (r.function, r.namespace, r.name))
+        notes = found.warnings if rows or found.partial else [*found.warnings, NO_CNF]
+        return Answer(rows, found.source, warnings=notes, partial=found.partial)
+
+    result = await fan_out(members, ask, watch=watch)
+    rows = [row for _, row in result.rows]
+    return result.with_rows(rows), [f for row in rows for f in _findings(row)]
+
+
+def _fits(row: CnfWorkload, wanted: Wanted) -> bool:
+    return wanted.namespace in (None, row.namespace) and (
+        wanted.function is None or wanted.function.lower() == row.function.lower()
+    )
+
+
+def _counts(namespace: str, left_out: Sequence[str]) -> bool:
+    return not any(fnmatchcase(namespace, glob) for glob in left_out)
+
+
+async def _live(
+    member: Member, known: Patterns, left_out: Sequence[str], settings: Settings, at: float
+) -> Answer[CnfWorkload]:
+    from aiops_cli.sources.cnf_objects import Listed
+
+    source: KubernetesSource = await member.kube()  # type: ignore[assignment]
+    listed = Listed()
+    found, clocks, nodes, profiles = await asyncio.gather(
+        listed.owned_pods(source), _ptp(member, settings, at), listed.nodes(source), listed.profiles(source)
+    )
+    by_name = {n.metadata.name: n for n in nodes or ()}
+    real_times = {name: real_time(node, profile_of(node, profiles or ())) for name, node in by_name.items()}
+    groups: dict[tuple[str, str | None, str, str], list[CnfPod]] = defaultdict(list)
+    matched: dict[tuple[str, str | None, str, str], str] = {}
+    for pod, (kind, owner) in found or ():
+        meta = pod.metadata
+        if not pod.holds or not _counts(meta.namespace, left_out):
+            continue
+        if told := function_of(meta.labels, (owner or meta.name, meta.name), known):
+            key = (meta.namespace, kind, owner or meta.name, told[0])
+            groups[key].append(pod)
+            matched.setdefault(key, told[1])
+    rows = [_row(member.name, key, pods, matched[key], real_times, clocks) for key, pods in groups.items()]
+    return Answer(rows, warnings=list(dict.fromkeys(listed.notes)), partial=bool(listed.notes))
+
+
+def _row(
+    cluster: str,
+    key: tuple[str, str | None, str, str],
+    pods: Sequence[CnfPod],
+    matched: str,
+    real_times: Mapping[str, bool | None],
+    clocks: Mapping[str, str] | str,
+) -> CnfWorkload:
+    namespace, kind, name, function = key
+    nodes = sorted({p.spec.node_name for p in pods if p.spec.node_name})
+    kernels = [real_times.get(n) for n in nodes]
+    real = None if None in kernels or not kernels else all(kernels)
+    missing = {} if real is not None else {"realTimeKernel": "its nodes can't be read, or it has none"}
+    ptp: str | None = None
+    if isinstance(clocks, str):
+        missing["ptpState"] = clocks
+    else:
+        states = [clocks[n] for n in nodes if n in clocks]
+        ptp = min(states, key=_WORST.__getitem__, default=None)
+        if ptp is None:
+            missing["ptpState"] = "no PTP clock on its nodes"
+    return CnfWorkload(
+        cluster,
+        function,
+        namespace,
+        kind,
+        name,
+        len(pods),
+        sum(_ready(p) for p in pods),
+        sum(c.restart_count for p in pods for c in p.status.container_statuses),
+        nodes,
+        sum(len(pci_devices(p)) for p in pods),
+        sum(sum(hugepage_sizes(c.resources.requests).values()) for p in pods for c in p.spec.containers),
+        real,
+        ptp,
+        matched,
+        "kubernetes" if isinstance(clocks, str) else "kubernetes + prometheus",
+        missing,
+    )
+
+
+def _ready(pod: CnfPod) -> bool:
+    statuses = pod.status.container_statuses
+    return pod.status.phase == "Running" and bool(statuses) and all(s.ready for s in statuses)
+
+
+async def _ptp(member: Member, settings: Settings, at: float) -> dict[str, str] | str:
+    """The worst state of each node's clocks, or why none is known."""
+    from aiops_cli.services.ptp import list_clocks, rules_of
+
+    try:
+        window = TimeRange(at - _PTP_SECONDS, at)
+        found = await list_clocks([member], window, _PTP_STEP, rules_of(settings.ptp, None))
+    except AiopsError as error:
+        return error.message
+    status = found.result.clusters[0]
+    if status.error is not None:
+        return status.error.message
+    states: dict[str, str] = {}
+    for clock in found.result.rows:
+        if clock.state is not None:
+            states[clock.node] = min(states.get(clock.node, clock.state), clock.state, key=_WORST.__getitem__)
+    return states if states else "no PTP clock in this cluster"
+
+
+async def _recorded(member: Member, known: Patterns, left_out: Sequence[str]) -> Answer[CnfWorkload]:
+    """Of a bundle: pods with their owners are recorded, what they ask for and their nodes are not."""
+    source = await member.kube()
+    groups: dict[tuple[str, str | None, str, str], list[Workload]] = defaultdict(list)
+    matched: dict[tuple[str, str | None, str, str], str] = {}
+    for pod in (await source.workloads()).rows:
+        told = function_of(pod.labels, (pod.owner or pod.pod, pod.pod), known)
+        if told and _counts(pod.namespace, left_out):
+            key = (pod.namespace, pod.owner_kind, pod.owner or pod.pod, told[0])
+            groups[key].append(pod)
+            matched.setdefault(key, told[1])
+    unknown = ("ready", "vfs", "hugepagesBytes", "realTimeKernel", "ptpState")
+    rows = [
+        CnfWorkload(
+            member.name,
+            function,
+            namespace,
+            kind,
+            name,
+            len(pods),
+            None,
+            sum(p.restarts for p in pods),
+            sorted({p.node for p in pods if p.node}),
+            None,
+            None,
+            None,
+            None,
+            matched[namespace, kind, name, function],
+            "bundle",
+            dict.fromkeys(unknown, NOT_RECORDED),
+        )
+        for (namespace, kind, name, function), pods in groups.items()
+    ]
+    return Answer(rows, "bundle")
+
+
+def _findings(row: CnfWorkload) -> list[Finding]:
+    entity = Entity(row.kind or "Pod", row.name, row.namespace, row.cluster)
+    found = []
+    if row.ready is not None and row.ready < row.pods:
+        found.append(
+            Finding(
+                row.cluster,
+                "CNF_NOT_READY",
+                "critical" if not row.ready else "warning",
+                entity,
+                f"{row.function}: {row.ready} of {row.pods} pods are ready",
+                f"aiops events -n {row.namespace} {row.name}",
+                value=float(row.ready),
+                threshold=float(row.pods),
+                source="kubernetes",
+            )
+        )
+    if row.function == "vDU" and row.ptp_state in ("HOLDOVER", "FREERUN"):
+        found.append(
+            Finding(
+                row.cluster,
+                "CNF_CLOCK_NOT_LOCKED",
+                "critical" if row.ptp_state == "FREERUN" else "warning",
+                entity,
+                f"{row.function} runs on a node whose clock is {row.ptp_state}",
+                "aiops cnf ptp",
+            )
+        )
+    if row.function == "vDU" and row.real_time_kernel is False:
+        found.append(
+            Finding(
+                row.cluster,
+                "CNF_NO_REAL_TIME_KERNEL",
+                "info",
+                entity,
+                f"{row.function} runs on a node without a real-time kernel",
+                "set realTimeKernel.enabled in its PerformanceProfile, if the vendor asks for it",
+                source="kubernetes",
+            )
+        )
+    return found

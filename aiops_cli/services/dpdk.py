@@ -1,0 +1,155 @@
+"""`cnf dpdk`: pods with a DPDK data plane, over the fleet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, TypeVar
+
+from aiops_cli.analysis import dpdk, dpdk_findings
+from aiops_cli.analysis.sriov import Places, pci_devices
+from aiops_cli.errors import AiopsError, ClusterError
+from aiops_cli.models.cnf import DpdkLimits, DpdkPod
+from aiops_cli.models.cnf_objects import CnfPod
+from aiops_cli.models.findings import Finding
+from aiops_cli.models.result import Answer, FleetResult
+from aiops_cli.services.bundle import not_recorded
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import Member
+
+if TYPE_CHECKING:
+    from aiops_cli.models.dpdk import DpdkReadings
+    from aiops_cli.sources.kubernetes import KubernetesSource
+    from aiops_cli.transport.client import HttpClient
+
+T = TypeVar("T")
+_AT_ONCE = 8
+_EXEC_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which pods: `pod` is a name or glob, which takes any pod; without it those that look like DPDK.
+
+    `run` reads in their containers, by programs that are run there.
+    """
+
+    pod: str | None = None
+    namespace: str | None = None
+    run: bool = False
+
+    def has(self, pod: CnfPod) -> bool:
+        namespace, name = pod.key
+        if self.namespace not in (None, namespace):
+            return False
+        return fnmatchcase(name, self.pod) if self.pod else pod.holds and dpdk.is_dpdk(pod)
+
+
+async def list_pods(
+    members: Sequence[Member],
+    wanted: Wanted,
+    limits: DpdkLimits,
+    metrics: str,
+    *,
+    watch: Watcher | None = None,
+) -> tuple[FleetResult[DpdkPod], list[Finding]]:
+    """DPDK pods by cluster, namespace and name, and what is wrong with them."""
+
+    async def ask(member: Member) -> Answer[DpdkPod]:
+        return await _cluster(member, wanted, metrics)
+
+    result = await fan_out(members, ask, watch=watch)
+    rows = [row for _, row in result.rows]
+    return result.with_rows(rows), dpdk_findings.findings(rows, limits)
+
+
+async def _cluster(member: Member, wanted: Wanted, metrics: str) -> Answer[DpdkPod]:
+    if member.origin == "bundle":
+        raise not_recorded("what pods ask for and their annotations", [])
+    from aiops_cli.sources.cnf_objects import Listed
+
+    source: KubernetesSource = await member.kube()  # type: ignore[assignment]
+    listed = Listed()
+    pods, nodes, profiles = await asyncio.gather(
+        listed.pods(source), listed.nodes(source), listed.profiles(source)
+    )
+    whole = pods is not None and not any(n.startswith("pods") for n in listed.notes)
+    if not whole and wanted.namespace:
+        listed.notes = [n for n in listed.notes if not n.startswith("pods")]
+        pods = await listed.pods(source, wanted.namespace)
+    chosen = sorted((p for p in pods or () if wanted.has(p)), key=lambda p: p.key)
+    notes = list(listed.notes)
+    if not chosen:
+        notes.append("no DPDK pod here" if wanted.pod is None else f"no pod {wanted.pod} here")
+        return Answer([], warnings=notes, partial=bool(listed.notes))
+    readings, why = await _readings(member, chosen, metrics)
+    place = dpdk.Place(
+        {n.metadata.name: n for n in nodes or ()},
+        profiles or (),
+        pods if whole else None,
+        Places(nodes or (), ()),
+        readings,
+        why,
+        "PerformanceProfiles may not be listed"
+        if profiles is None and not listed.absent
+        else "the cluster has no PerformanceProfile for that node",
+    )
+    seen = await _inside(source.client, chosen) if wanted.run else [dpdk.Seen() for _ in chosen]
+    rows = [dpdk.build(member.name, p, place, s) for p, s in zip(chosen, seen, strict=True)]
+    failed = {e for s in seen for e in s.errors.values()}
+    notes += [*(readings.warnings if readings else []), *sorted(failed)]
+    return Answer(rows, warnings=notes, partial=bool(listed.notes or failed))
+
+
+async def _readings(member: Member, pods: Sequence[CnfPod], metrics: str) -> tuple[DpdkReadings | None, str]:
+    from aiops_cli.sources.dpdk import read_series
+
+    try:
+        source = await member.metrics()
+        return await read_series(source, sorted({p.metadata.namespace for p in pods}), metrics), ""
+    except AiopsError as error:
+        return None, error.message
+
+
+async def _inside(client: HttpClient, pods: Sequence[CnfPod]) -> list[dpdk.Seen]:
+    """Run the programs in a few pods at once; what fails in one is said of that one."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(pod: CnfPod) -> dpdk.Seen:
+        async with gate:
+            return await _look(client, pod)
+
+    return await asyncio.gather(*(one(p) for p in pods))
+
+
+async def _look(client: HttpClient, pod: CnfPod) -> dpdk.Seen:
+    from aiops_cli.sources.dpdk import look_inside, read_telemetry
+
+    namespace, name = pod.key
+    containers = [c.name for c in dpdk.data_plane(pod)]
+    if pod.status.phase != "Running" or not containers:
+        why = f"the pod is {pod.status.phase}, nothing can be run in it"
+        return dpdk.Seen(errors={"files": why, "telemetry": why})
+    pci = [address for address, _ in pci_devices(pod)]
+    errors: dict[str, str] = {}
+
+    async def attempt(what: str, ask: Awaitable[T]) -> T | None:
+        try:
+            return await ask
+        except ClusterError as error:
+            errors[what] = error.message
+            return None
+
+    inside, replies = await asyncio.gather(
+        attempt("files", look_inside(client, namespace, name, containers[0], pci, _EXEC_SECONDS)),
+        asyncio.gather(
+            *(
+                attempt("telemetry", read_telemetry(client, namespace, name, c, _EXEC_SECONDS))
+                for c in containers
+            )
+        ),
+    )
+    told = {c: r for c, r in zip(containers, replies, strict=True) if r is not None}
+    return dpdk.Seen(inside, told or None, errors)
