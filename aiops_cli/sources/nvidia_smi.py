@@ -88,15 +88,15 @@ def check(argv: Sequence[str]) -> None:
     words = tuple(argv)
     if words in (QUERY_XML, QUERY_GPUS, QUERY_PROCESSES):
         return
-    if words[:3] == ("grep", "-sH", "") and len(words) > 3 and all(map(_CGROUP.fullmatch, words[3:])):
+    if words[:3] == ("grep", "-sH", "kubepods") and len(words) > 3 and all(map(_CGROUP.fullmatch, words[3:])):
         return
     raise ValueError(f"this is never run in a container: {' '.join(words)}")
 
 
 def cgroups_of(pids: Iterable[int]) -> tuple[str, ...]:
-    """What prints the cgroups of processes, each line after its file's name."""
+    """What prints the cgroups of processes in pods, each line after its file's name."""
     files = [f"/proc/{pid}/cgroup" for pid in sorted(set(pids)) if 0 < pid < 1 << 32][:_MOST_PIDS]
-    return ("grep", "-sH", "", *files)
+    return ("grep", "-sH", "kubepods", *files)
 
 
 def number(text: str | None) -> float | None:

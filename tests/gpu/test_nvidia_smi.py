@@ -139,9 +139,10 @@ def test_cgroups_of_both_versions() -> None:
         ("nvidia-smi", "-r"),
         ("nvidia-smi", "-q", "-x", "-pl", "100"),
         ("sh", "-c", "nvidia-smi"),
-        ("grep", "-sH", "", "/etc/shadow"),
-        ("grep", "-sH", "", "/proc/1/cgroup/../environ"),
-        ("grep", "-sH", ""),
+        ("grep", "-sH", "kubepods", "/etc/shadow"),
+        ("grep", "-sH", "kubepods", "/proc/1/cgroup/../environ"),
+        ("grep", "-sH", "kubepods"),
+        ("grep", "-sH", "", "/proc/1/cgroup"),
         (),
     ],
 )

@@ -1,0 +1,420 @@
+"""`aiops gpu` on exporter pages that a real Prometheus scrapes, and that are read directly.
+
+The pages are written by hand in the documented format (tests/gpu/pages.py): no machine with a GPU was there.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.conftest import Aiops, Clusters
+from tests.gpu.exporter import Exporter
+from tests.gpu.pages import BUSY, IDLE, NOBODY, holder, labels, page, uuid_of
+from tests.servers.prometheus import Prometheus
+
+Endpoints = Callable[[Mapping[str, Mapping[str, Any]]], dict[str, str]]
+CONTRACT = {
+    "cluster", "node", "index", "uuid", "model", "migProfile", "utilization", "memoryUsedMiB", "memoryTotalMiB",
+    "temperatureC", "powerW", "xid", "namespace", "pod", "source",
+}  # fmt: skip
+OPERATOR = {"pod": "nvidia-dcgm-exporter-x2x4z", "namespace": "nvidia-gpu-operator", "container": "exporter"}
+
+
+@pytest.fixture
+def exporter() -> Iterator[Callable[[str], Exporter]]:
+    """Serves a page until the test ends."""
+    with ExitStack() as stack:
+        yield lambda text: stack.enter_context(Exporter(text).running())
+
+
+@pytest.fixture
+def scraped(clusters: Clusters, exporter: Callable[[str], Exporter]) -> Iterator[Callable[..., Prometheus]]:
+    """A real Prometheus that has scraped a page, under the labels of the GPU operator's targets. Each test
+    has nodes of its own: the server is shared."""
+    server = clusters("gpu", {"prometheus"}).prometheus
+    jobs: list[str] = []
+
+    def scrape(text: str, wait: str, targets: Mapping[str, str] = OPERATOR) -> Prometheus:
+        job = f"dcgm-{time.time_ns()}"
+        jobs.append(job)
+        server.add_targets(job, [exporter(text).address], targets)
+        server.wait_for(wait)
+        return server
+
+    yield scrape
+    for job in jobs:
+        server.remove_targets(job)
+    deadline = time.monotonic() + 20
+    while jobs and server.query('{__name__=~"DCGM_.+|dcgm_.+|vllm:.+"}') and time.monotonic() < deadline:
+        time.sleep(0.2)  # until the series have ended
+
+
+def test_nodes_by_a_real_prometheus_whose_target_labels_win(
+    aiops: Aiops, scraped: Callable[..., Prometheus], endpoints: Endpoints
+) -> None:
+    text = page(
+        (labels("node-a", 0) | holder("train-0"), BUSY),
+        (labels("node-a", 1) | NOBODY, IDLE),
+    )
+    server = scraped(text, 'DCGM_FI_DEV_FB_USED{Hostname="node-a"}')
+    env = endpoints({"ai": {"prometheus": server.url}})
+
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+
+    assert done.returncode == 0, done.stderr
+    busy, idle = done.json["items"]
+    assert set(busy) >= CONTRACT
+    assert {k: busy[k] for k in sorted(CONTRACT)} == {
+        "cluster": "ai",
+        "node": "node-a",
+        "index": 0,
+        "uuid": uuid_of("node-a", 0),
+        "model": "NVIDIA H100 80GB HBM3",
+        "migProfile": None,
+        "utilization": 97,
+        "memoryUsedMiB": 40_000,
+        "memoryTotalMiB": 81_559,
+        "temperatureC": 64,
+        "powerW": 612.5,
+        "xid": 0,
+        "namespace": "ml",
+        "pod": "train-0",
+        "source": "prometheus",
+    }
+    assert (idle["pod"], idle["namespace"], idle["utilization"]) == (None, None, 0)
+    assert (busy["driver"], busy["tensorActive"], busy["smActive"]) == ("550.90.07", 0.55, None)
+
+
+def test_an_exporter_is_read_directly_where_there_is_no_prometheus(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    text = page((labels("node-a", 0, host="hostname") | holder("train-0"), BUSY))
+    env = endpoints({"edge": {"dcgm": [exporter(text).url]}})
+
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+
+    (gpu,) = done.json["items"]
+    assert (gpu["source"], gpu["node"], gpu["pod"], gpu["memoryTotalMiB"]) == (
+        "dcgm",
+        "node-a",
+        "train-0",
+        81_559,
+    )
+    assert done.returncode == 0
+
+
+def test_a_prometheus_that_scrapes_no_exporter_leaves_it_to_the_page(
+    aiops: Aiops, clusters: Clusters, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    server = clusters("lab1", {"prometheus", "node"}).prometheus
+    text = page((labels("node-a", 0), BUSY))
+    env = endpoints({"edge": {"prometheus": server.url, "dcgm": [exporter(text).url]}})
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+    assert [g["source"] for g in done.json["items"]] == ["dcgm"]
+
+
+def test_some_exporters_that_fail_are_told_and_all_are_an_error(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    good, bad = exporter(page((labels("node-a", 0), BUSY))), exporter("")
+    bad.status = 500
+    page_of_html = exporter("<html>sign in</html>")
+
+    some = aiops("gpu", "nodes", "-o", "json", env=endpoints({"e": {"dcgm": [good.url, bad.url]}}))
+    none = aiops("gpu", "nodes", env=endpoints({"e": {"dcgm": [bad.url]}}))
+    html = aiops("gpu", "nodes", env=endpoints({"e": {"dcgm": [page_of_html.url]}}))
+
+    assert (some.returncode, len(some.json["items"])) == (3, 1)
+    assert bad.url in some.stderr
+    assert none.returncode == 4
+    assert "DCGM exporter answered 500" in none.stderr
+    assert "no metrics page" in html.stderr
+
+
+def test_clusters_without_gpus_say_so_and_are_no_failure(
+    aiops: Aiops, clusters: Clusters, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    server = clusters("lab1", {"prometheus", "node"}).prometheus
+    text = page((labels("node-a", 0), BUSY))
+    env = endpoints({"plain": {"prometheus": server.url}, "ai": {"dcgm": [exporter(text).url]}})
+
+    table = aiops("gpu", "nodes", env=env)
+    machine = aiops("gpu", "nodes", "-o", "json", env=env)
+    needed = aiops("gpu", "nodes", "-c", "plain", "--require-data", env=env)
+
+    assert table.returncode == machine.returncode == 0
+    assert "no GPUs known: plain" in table.stderr
+    assert "node-a" in table.stdout
+    by_name = {c["name"]: c for c in machine.json["clusters"]}
+    assert by_name["plain"]["status"] == "SUCCESS"
+    assert by_name["plain"]["warnings"][0].startswith("NO_GPU_NODES")
+    assert needed.returncode == 6
+
+
+def test_a_table_of_80_columns_has_no_wrapped_row_and_hostile_text_does_nothing(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    held = holder("a-very-long-name-of-a-training-job-worker-\x1b[2J-0")
+    text = page(
+        *((labels(f"gpu-worker-{n}.example.com", i) | held, BUSY) for n in range(3) for i in range(2))
+    )
+    env = endpoints({"production-europe": {"dcgm": [exporter(text).url]}})
+
+    shown = _on_terminal(aiops, ["gpu", "nodes"], env, columns=80)
+
+    lines = shown.split("\n\n")[0].splitlines()
+    assert len(lines) == 7
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in shown
+    for unit in ("97%", "GiB", "64°C", "612W"):
+        assert unit in lines[1], lines[1]
+
+
+HOUR = 3600
+
+
+def _history(now: float, node: str) -> str:
+    """An hour to `now`, a sample each 30 s: GPU 0 idle but held, 1 busy and then XID 79, 2 to 5 one job of
+    which the last is slow, 6 never held."""
+    jobs = {0: "notebook-0", 1: "solo", 2: "fit-0", 3: "fit-1", 4: "fit-2", 5: "fit-3", 6: None}
+    busy = {0: 0, 1: 80, 2: 95, 3: 96, 4: 94, 5: 40, 6: 0}
+    lines: dict[str, list[str]] = {}
+    for i, pod in jobs.items():
+        named = labels(node, i) | (holder(pod) if pod else {})
+        inner = ",".join(f'{k}="{v}"' for k, v in named.items())
+        for t in range(int(now) - HOUR, int(now) + 1, 30):
+            values = {
+                "DCGM_FI_DEV_GPU_UTIL": busy[i],
+                "DCGM_FI_DEV_XID_ERRORS": 79 if i == 1 and t > now - 1200 else 31 if i == 3 else 0,
+                "DCGM_FI_DEV_FB_USED": 100,
+                "DCGM_FI_DEV_FB_FREE": 900 if i else 2,
+            }
+            for name, value in values.items():
+                lines.setdefault(name, [f"# TYPE {name} gauge"]).append(f"{name}{{{inner}}} {value} {t}")
+    return "\n".join(line for found in lines.values() for line in found) + "\n# EOF\n"
+
+
+@pytest.fixture(scope="module")
+def past(clusters: Clusters) -> Prometheus:
+    """A real Prometheus with an hour of GPUs behind it."""
+    server = clusters("gpupast", {"prometheus"}).prometheus
+    server.backfill(_history(time.time(), "node-h"))
+    server.wait_for("DCGM_FI_DEV_GPU_UTIL")
+    return server
+
+
+def test_findings_of_the_window_with_their_times(
+    aiops: Aiops, past: Prometheus, endpoints: Endpoints
+) -> None:
+    env = endpoints({"ai": {"prometheus": past.url}})
+
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+    failing = aiops("gpu", "nodes", "--findings", "--fail-on", "critical", env=env)
+
+    found = {(f["code"], f["entity"]["name"]): f for f in done.json["findings"]}
+    idle = found["GPU_IDLE_ALLOCATED", "node-h/0"]
+    assert idle["value"] >= 55
+    assert "ml/notebook-0" in idle["text"]
+    assert ("GPU_IDLE_ALLOCATED", "node-h/6") not in found
+    full = found["GPU_MEMORY_FULL", "node-h/0"]
+    assert full["value"] == pytest.approx(98.04, abs=0.1)
+    fallen = found["GPU_XID", "node-h/1"]
+    assert (fallen["severity"], fallen["value"]) == ("critical", 79)
+    assert "fallen off the bus" in fallen["text"]
+    since = time.mktime(time.strptime(fallen["since"], "%Y-%m-%dT%H:%M:%SZ"))
+    assert time.time() - since == pytest.approx(1200, abs=200)
+    old = found["GPU_XID", "node-h/3"]  # the gauge is sticky: nothing came within the window
+    assert (old["severity"], old["since"]) == ("info", None)
+    slow = found["GPU_STRAGGLER", "node-h/5"]
+    assert slow["value"] == pytest.approx(40)
+    assert [key for key in found if key[0] == "GPU_STRAGGLER"] == [("GPU_STRAGGLER", "node-h/5")]
+    assert failing.returncode == 1
+    assert "GPU_XID" in failing.stdout
+    assert done.returncode == 0
+
+
+def test_thresholds_come_from_the_config(aiops: Aiops, past: Prometheus, endpoints: Endpoints) -> None:
+    env = endpoints({"ai": {"prometheus": past.url}})
+    with open(env["AIOPS_CONFIG"], "a") as file:  # noqa: PTH123
+        file.write("[gpu]\nidle_minutes = 90\nmemory_full = 99\nstraggler = 500\n")
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+    codes = {f["code"] for f in done.json["findings"]}
+    assert codes == {"GPU_XID"}
+    with open(env["AIOPS_CONFIG"], "a") as file:  # noqa: PTH123
+        file.write("idle_minute = 9\n")
+    wrong = aiops("gpu", "nodes", env=env)
+    assert wrong.returncode == 2
+    assert "idle_minutes" in wrong.stderr
+
+
+def test_summary_counts_and_costs(aiops: Aiops, past: Prometheus, endpoints: Endpoints) -> None:
+    env = endpoints({"ai": {"prometheus": past.url}, "two": {"prometheus": past.url}})
+    done = aiops("gpu", "summary", "-o", "json", env=env)
+    row = done.json["items"][0]
+    assert {k: row[k] for k in ("cluster", "gpus", "allocated", "used", "idleAllocated", "free", "hot", "erroring")} == {
+        "cluster": "ai", "gpus": 7, "allocated": 6, "used": 5, "idleAllocated": 1, "free": 1, "hot": 0, "erroring": 1,
+    }  # fmt: skip
+    assert row["idleGpuHours"] == pytest.approx(1, abs=0.1)
+    assert row["allocatedGpuHours"] == pytest.approx(6, abs=0.3)
+    assert done.json["total"]["gpus"] == 14
+    assert done.json["total"]["idleGpuHours"] == pytest.approx(2, abs=0.2)
+    table = aiops("gpu", "summary", env=env)
+    assert table.stdout.splitlines()[3].startswith("*")
+
+
+def test_what_was_recorded_is_answered_from_the_bundle(
+    aiops: Aiops, past: Prometheus, endpoints: Endpoints
+) -> None:
+    env = endpoints({"ai": {"prometheus": past.url}})
+    made = aiops("bundle", "record", "gpu.aiops", "--since", "1h", env=env)
+    assert made.returncode == 0, made.stderr
+
+    live = aiops("gpu", "nodes", "-o", "json", env=env).json
+    again = aiops("gpu", "nodes", "--bundle", "gpu.aiops", "-o", "json").json
+
+    assert [(g["node"], g["index"], g["utilization"], g["pod"]) for g in again["items"]] == [
+        (g["node"], g["index"], g["utilization"], g["pod"]) for g in live["items"]
+    ]
+    assert {(f["code"], f["entity"]["name"]) for f in again["findings"]} == {
+        (f["code"], f["entity"]["name"]) for f in live["findings"]
+    }
+    assert again["clusters"][0]["source"] == "bundle"
+    processes = aiops("gpu", "processes", "--bundle", "gpu.aiops")
+    assert (processes.returncode, "no process lists" in processes.stderr) == (2, True)
+
+
+def test_a_bundle_without_gpus_says_what_is_missing_in_a_line(aiops: Aiops) -> None:
+    done = aiops("gpu", "nodes", "--bundle", "demo", "-c", "east")
+    assert done.returncode == 4
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("east: NOT_RECORDED: any metric of a GPU was not recorded in this bundle")
+
+
+VLLM = """# written by hand after docs.vllm.ai "Production metrics": no capture
+vllm:num_requests_running{engine="0",model_name="llama-70b"} 12
+vllm:num_requests_waiting{engine="0",model_name="llama-70b"} 3
+vllm:gpu_cache_usage_perc{engine="0",model_name="llama-70b"} 0.42
+vllm:num_requests_running{engine="1",model_name="llama-70b"} 10
+vllm:num_requests_waiting{engine="1",model_name="llama-70b"} 0
+vllm:gpu_cache_usage_perc{engine="1",model_name="llama-70b"} 0.9
+vllm:generation_tokens_total{engine="0",model_name="llama-70b"} 1000
+vllm:time_to_first_token_seconds_bucket{le="0.1",model_name="llama-70b",engine="0"} 0
+vllm:time_to_first_token_seconds_bucket{le="0.5",model_name="llama-70b",engine="0"} 100
+vllm:time_to_first_token_seconds_bucket{le="+Inf",model_name="llama-70b",engine="0"} 100
+"""
+
+
+def test_model_servers_are_joined_with_their_gpus(
+    aiops: Aiops,
+    scraped: Callable[..., Prometheus],
+    exporter: Callable[[str], Exporter],
+    clusters: Clusters,
+    endpoints: Endpoints,
+) -> None:
+    text = page(*((labels("node-v", i) | holder("llama-0", "serving"), BUSY) for i in range(2)))
+    scraped(text, 'DCGM_FI_DEV_FB_USED{Hostname="node-v"}')
+    server = scraped(VLLM, "vllm:num_requests_running", {"pod": "llama-0", "namespace": "serving"})
+
+    done = aiops("gpu", "inference", "-o", "json", env=endpoints({"ai": {"prometheus": server.url}}))
+
+    (row,) = done.json["items"]
+    assert (row["server"], row["model"], row["namespace"], row["pod"]) == (
+        "vLLM",
+        "llama-70b",
+        "serving",
+        "llama-0",
+    )
+    assert (row["running"], row["waiting"], row["kvCacheUsage"]) == (22, 3, 0.9)
+    assert row["gpus"] == ["node-v/0", "node-v/1"]
+    assert (row["gpuUtilization"], row["gpuMemoryUsedMiB"]) == (97, 80_000)
+
+
+def test_top_in_a_pipe_is_ndjson_the_busiest_first(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    text = page((labels("node-a", 0), IDLE), (labels("node-a", 1), BUSY))
+    env = endpoints({"e": {"dcgm": [exporter(text).url]}})
+    done = aiops("gpu", "top", "--count", "2", "--interval", "1s", "--fields", "index,utilization", env=env)
+    assert done.stdout.splitlines() == ['{"index":1,"utilization":97.0}', '{"index":0,"utilization":0.0}'] * 2
+    assert done.returncode == 0
+
+
+def test_ctrl_c_ends_top_cleanly(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    env = endpoints({"e": {"dcgm": [exporter(page((labels("node-a", 0), BUSY))).url]}})
+    process = aiops.start("gpu", "top", "--interval", "1s", env=env)
+    assert process.stdout is not None
+    assert '"node":"node-a"' in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors.strip() == "interrupted"
+
+
+def test_top_on_a_terminal_draws_in_place(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    text = page(*((labels(f"node-{n:02}", 0) | holder(f"job-{n}"), BUSY) for n in range(30)))
+    env = endpoints({"e": {"dcgm": [exporter(text).url]}})
+    shown = _on_terminal(aiops, ["gpu", "top", "--count", "2", "--interval", "1s"], env, columns=80, lines=10)
+    _, first, second = shown.split("\x1b[H")
+    for screen in (first, second):
+        rows = screen.replace("\x1b[K", "").replace("\x1b[J", "").splitlines()
+        assert "30 GPUs, 30 allocated, 97% busy" in rows[0]
+        assert rows[-1] == "… 24 more rows"
+        assert len(rows) == 9
+        assert max(map(len, rows)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["gpu", "processes"], "--exec"),
+        (["gpu", "nodes", "--fail-on", "bad"], "critical or warning"),
+        (["gpu", "top", "--interval", "0.1s"], "1s or more"),
+        (["gpu", "top", "-o", "csv"], "ndjson"),
+    ],
+)
+def test_wrong_usage_is_a_line(aiops: Aiops, endpoints: Endpoints, args: list[str], said: str) -> None:
+    done = aiops(*args, env=endpoints({"e": {"prometheus": "http://127.0.0.1:9"}}))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _on_terminal(
+    aiops: Aiops, args: list[str], env: Mapping[str, str], *, columns: int, lines: int = 40
+) -> str:
+    """What a terminal of that size shows."""
+    ours, theirs = pty.openpty()
+    size = {"COLUMNS": str(columns), "LINES": str(lines)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aiops_cli", *args],
+        env={**os.environ, **env, **size, "TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        cwd=aiops.home,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65_536):
+            shown += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors.decode()
+    return shown.decode().replace("\r\n", "\n")
