@@ -197,12 +197,13 @@ class Ptp4l(_Confined):
         found = re.search(r"gm\.ClockClass\s+(\d+)", self.pmc("GET PARENT_DATA_SET"))
         return int(found[1]) if found else None
 
-    def announce_class(self, clock_class: int) -> None:
-        """Let a grandmaster say another clock class from now on."""
+    def announce(self, clock_class: int, *, tai: bool = False) -> None:
+        """Let a grandmaster say another clock class from now on; with `tai`, that its time is TAI, which
+        it is not: it keeps sending the system's UTC."""
         self.pmc(
             f"SET GRANDMASTER_SETTINGS_NP clockClass {clock_class} clockAccuracy 0xfe "
             "offsetScaledLogVariance 0xffff currentUtcOffset 37 leap61 0 leap59 0 currentUtcOffsetValid 0 "
-            "ptpTimescale 1 timeTraceable 0 frequencyTraceable 0 timeSource 0xa0"
+            f"ptpTimescale {int(tai)} timeTraceable 0 frequencyTraceable 0 timeSource 0xa0"
         )
 
 
