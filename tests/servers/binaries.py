@@ -39,6 +39,7 @@ class DebianPackage:
     package: str
     programs: dict[str, str]  # our name -> path inside the package
     aliases: dict[str, tuple[str, ...]]  # our name -> names it may have on PATH
+    libraries: bool = False  # its shared libraries that this machine lacks are taken too
 
     @property
     def directory(self) -> Path:
@@ -132,6 +133,12 @@ DEBIAN_PACKAGES = (
         "linuxptp",
         {"ptp4l": "usr/sbin/ptp4l", "phc2sys": "usr/sbin/phc2sys", "pmc": "usr/sbin/pmc"},
         {"ptp4l": ("ptp4l",), "phc2sys": ("phc2sys",), "pmc": ("pmc",)},
+    ),
+    DebianPackage(
+        "dpdk-dev",
+        {"dpdk-testpmd": "usr/bin/dpdk-testpmd"},
+        {"dpdk-testpmd": ("dpdk-testpmd",)},
+        libraries=True,
     ),
 )
 

@@ -98,13 +98,25 @@ def extract_debian(package: DebianPackage) -> str:
         if not fresh.exists() or time.time() - fresh.stat().st_mtime > 3600:
             _run(["apt-get", *options, "update"], cwd=working, env=quiet)
             fresh.touch()
-        _run(["apt-get", *options, "download", package.package], cwd=working, env=quiet)
-        archive = next(working.glob("*.deb"))
-        version = _run(["dpkg-deb", "-f", archive.name, "Version"], cwd=working).strip()
-        _run(["dpkg-deb", "-x", archive.name, "."], cwd=working)
-        archive.unlink()
+        wanted = [package.package]
+        if package.libraries:
+            install = ["install", "--simulate", "--no-install-recommends", package.package]
+            wanted += _libraries(_run(["apt-get", *options[:-1], *install], cwd=working, env=quiet))
+        _run(["apt-get", *options, "download", *wanted], cwd=working, env=quiet)
+        version = ""
+        for archive in sorted(working.glob("*.deb")):
+            if archive.name.startswith(f"{package.package}_"):
+                version = _run(["dpkg-deb", "-f", archive.name, "Version"], cwd=working).strip()
+            _run(["dpkg-deb", "-x", archive.name, "."], cwd=working)
+            archive.unlink()
         (working / "VERSION").write_text(version + "\n")
     return version
+
+
+def _libraries(simulated: str) -> list[str]:
+    """The packages of shared libraries that an installation would bring."""
+    names = [line.split()[1] for line in simulated.splitlines() if line.startswith("Inst ")]
+    return [n for n in names if n.startswith(("lib", "ibverbs")) and not n.endswith("-dev")]
 
 
 def go_version() -> str:
