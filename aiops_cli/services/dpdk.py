@@ -67,7 +67,7 @@ async def list_pods(
 
 async def _cluster(member: Member, wanted: Wanted, metrics: str) -> Answer[DpdkPod]:
     if member.origin == "bundle":
-        raise not_recorded("what pods ask for and their annotations", [])
+        raise not_recorded("the spec of its pods", [])
     from aiops_cli.sources.cnf_objects import Listed
 
     source: KubernetesSource = await member.kube()  # type: ignore[assignment]

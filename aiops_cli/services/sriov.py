@@ -58,7 +58,7 @@ async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Fou
     """Kubernetes and the exporter's series, either of which is enough. Raises the first error if neither
     can be had."""
     if member.origin == "bundle":
-        raise not_recorded("SR-IOV node states and pods' devices", [])
+        raise not_recorded("the SR-IOV of its nodes", [])
     read, readings = await asyncio.gather(_kubernetes(member), _exporter(member, vfs))
     if isinstance(read, AiopsError) and isinstance(readings, AiopsError):
         raise read
