@@ -22,7 +22,10 @@ async def _pass_on(
     async def receive() -> None:
         extra = first
         while True:
-            data = await reader.read(CHUNK)
+            try:
+                data = await reader.read(CHUNK)
+            except ConnectionError:  # hung up in the middle: the other side learns of it in time
+                data = b""
             await waiting.put((loop.time() + delay + extra, data))
             extra = 0.0
             if not data:
