@@ -124,22 +124,26 @@ class Attribution:
     """Who holds a GPU, by the labels of its samples.
 
     Where Prometheus' target labels win, the pod that holds it is `exported_pod`, and `pod` the exporter's
-    own. Exporters write empty labels while a GPU is idle.
+    own, as is that of the other pods of its daemon set. Exporters write empty labels while a GPU is idle.
     """
 
     def __init__(self, samples: Iterable[Labels]) -> None:
-        self._renamed = any("exported_pod" in labels for labels in samples)
+        own = {labels.get("pod", "") for labels in samples if "exported_pod" in labels}
+        self._exporters = {_stem(pod) for pod in own}
 
     def user(self, labels: Labels) -> User | None:
         if pod := labels.get("exported_pod"):
             return labels.get("exported_namespace", ""), pod, labels.get("exported_container", "")
-        if self._renamed:
-            return None
         pod = labels.get("pod") or labels.get("pod_name") or ""
-        if not pod or "dcgm-exporter" in pod:
+        if not pod or "dcgm-exporter" in pod or _stem(pod) in self._exporters:
             return None
         namespace = labels.get("namespace") or labels.get("pod_namespace") or ""
         return namespace, pod, labels.get("container") or labels.get("container_name") or ""
+
+
+def _stem(pod: str) -> str:
+    """What the pods of a daemon set have in common."""
+    return pod.rpartition("-")[0] or pod
 
 
 def node_of(labels: Labels) -> str | None:

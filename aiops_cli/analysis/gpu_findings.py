@@ -64,7 +64,7 @@ def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterabl
                 gpu,
                 "GPU_IDLE_ALLOCATED",
                 "warning",
-                f"held by {_holders(gpu)}, and idle for {minutes:.0f} min",
+                f"idle for {minutes:.0f} min, held by {_holders(gpu)}",
                 "give it back, or share the GPU (MIG, time-slicing)",
                 since=then.idle_since,
                 value=minutes,
@@ -78,7 +78,7 @@ def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterabl
                 gpu,
                 "GPU_MEMORY_FULL",
                 "warning",
-                f"memory {full:.0f} % full ({gpu.memory_used_mib:.0f} of {gpu.memory_total_mib:.0f} MiB)",
+                f"{full:.0f} % of memory used ({gpu.memory_used_mib:.0f} of {gpu.memory_total_mib:.0f} MiB)",
                 "model servers fill it on purpose; else lower batch size or cache",
                 value=full,
                 threshold=limits.memory_full,
@@ -144,7 +144,7 @@ def _throttling(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding
             continue
         braked = "hw_power_brake" in bad
         severity: FindingSeverity = "warning" if kind == "thermal" or braked else "info"
-        said = f"clocks lowered now: {', '.join(sorted(bad))}" if bad else "clocks were lowered"
+        said = f"{', '.join(sorted(bad))}: clocks are lowered now" if bad else "clocks were lowered"
         if shares.get(kind) is not None:
             said += f"; for {share:.0f} % of the window"
         action = {
@@ -182,7 +182,7 @@ def _xids(gpu: Gpu, then: Past) -> Iterable[Finding]:
         yield _finding(gpu, "GPU_XID", severity, text, action, since=recent.get(code), value=float(code))
     if gpu.xid and gpu.xid not in recent and str(gpu.xid) not in gpu.xid_counts:
         meaning, action, severity = xid(gpu.xid)
-        text = f"last XID {gpu.xid}: {meaning}; it came before the window, and no other since"
+        text = f"old XID {gpu.xid}: {meaning}; it came before the window, and no other since"
         yield _finding(
             gpu,
             "GPU_XID",
@@ -275,7 +275,7 @@ def _stragglers(gpus: Sequence[Gpu], pasts: Mapping[Key, Past], limits: GpuThres
                         gpu,
                         "GPU_STRAGGLER",
                         "warning",
-                        f"{what} {value:.0f} {unit}, its {len(seen) - 1} peers of job {namespace}/{job} have {middle:.0f}",
+                        f"{what} {value:.0f} {unit}, {len(seen) - 1} peers {middle:.0f} {unit} (job {namespace}/{job})",
                         "compare clocks, temperature, NVLink and the node with those of its peers",
                         value=value,
                         threshold=middle,

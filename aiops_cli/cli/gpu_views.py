@@ -47,11 +47,12 @@ def _gib(used: float | None, total: float | None) -> str | None:
     return f"{parts[0]}/{parts[1]}GiB" if total is not None else f"{parts[0]}GiB"
 
 
-def _memory(title: str) -> Column[Any]:
+def _memory(title: str, *, wide: bool = False) -> Column[Any]:
     return Column(
         title,
         lambda g: _gib(g.memory_used_mib, g.memory_total_mib),
         right=True,
+        wide=wide,
         plain=lambda g: g.memory_used_mib,
     )
 
@@ -151,13 +152,13 @@ SUMMARY: View[GpuSummary] = View(
         _count("used", lambda s: s.used),
         _count("idle", lambda s: s.idle_allocated),
         _count("free", lambda s: s.free),
-        _number("idle-hours", lambda s: s.idle_gpu_hours, "h", 1),
+        _number("idle-h", lambda s: s.idle_gpu_hours, "h", 1),
         _count("hot", lambda s: s.hot),
         _count("err", lambda s: s.erroring),
         _number("util", lambda s: s.utilization, "%"),
-        _memory("memory"),
+        _memory("memory", wide=True),
         _number("power", lambda s: s.power_w, "W", wide=True),
-        _number("alloc-hours", lambda s: s.allocated_gpu_hours, "h", 1, wide=True),
+        _number("alloc-h", lambda s: s.allocated_gpu_hours, "h", 1, wide=True),
     ],
     lambda s: f"{s.cluster}/{s.model}",
 )

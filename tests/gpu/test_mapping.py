@@ -70,8 +70,13 @@ def test_the_exporters_own_pod_holds_nothing_even_when_every_gpu_is_idle() -> No
 def test_an_exporter_of_another_name_is_known_by_the_labels_of_its_neighbours() -> None:
     own = {"pod": "gpu-metrics-abcde", "namespace": "monitoring", "container": "exporter"}
     held = {f"exported_{k}": v for k, v in holder("train-0").items()}
-    _, idle = read(page((labels("n1", 0) | own | held, BUSY), (labels("n1", 1) | own, IDLE)))
-    assert idle.pod is None
+    blocks = (
+        (labels("n1", 0) | own | held, BUSY),
+        (labels("n1", 1) | own, IDLE),
+        (labels("n2", 0) | own | {"pod": "gpu-metrics-fghij"}, IDLE),
+        (labels("n3", 0) | holder("train-1"), BUSY),  # of a scrape that honours the exporter's labels
+    )
+    assert [g.pod for g in read(page(*blocks))] == ["train-0", None, None, "train-1"]
 
 
 def test_empty_labels_of_an_idle_gpu_are_nobody() -> None:
