@@ -16,6 +16,7 @@ BENCHMARKS = {
     "decode": "a 32 MB matrix to arrays against json.loads and a loop",
     "store": "the range cache against its alternatives",
     "peers": "aiops against promtool, logcli, amtool and a script, on one cluster and over 20",
+    "ptp": "1,000 PTP clocks in one view",
     "anomalies": "detection on generated and labelled series",
     "rca": "ranking of generated incidents",
 }
