@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from aiops_cli.analysis.ptp import Board, Clock, Rules
+from aiops_cli.analysis.ptp_codes import PREFIX
 from aiops_cli.analysis.ptp_findings import CLOCK_CODES, findings
 from aiops_cli.analysis.ptp_readings import METRICS, read
 from aiops_cli.config.settings import PtpSettings
@@ -237,6 +238,7 @@ async def _exporters(member: Member) -> _Seen:
             for p, c in zip(pages, clients, strict=True)
             if isinstance(p, Page)
             for s in p.samples
+            if s.name.startswith(PREFIX)
         ],
         [],
         "exporter",
