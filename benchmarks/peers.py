@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,7 +41,7 @@ from tests.servers.prometheus import Prometheus
 WANTED_RATIO = 1.3
 WANTED_SPEED = 5.0
 CLUSTERS = 20
-ROUND_TRIP_MS = 20
+ROUND_TRIPS_MS = (20, 100)  # a region away, and a continent
 KINDS = ("metrics", "logs", "alerts", "traces")
 ENDPOINT = {"metrics": "prometheus", "logs": "loki", "alerts": "alertmanager", "traces": "jaeger"}
 PEERS = {"metrics": "promtool", "logs": "logcli", "alerts": "amtool", "traces": "script"}
@@ -147,13 +147,13 @@ def write_config(path: Path, names: Sequence[str], urls: Sequence[Mapping[str, s
 
 
 @contextmanager
-def relays(ports: Mapping[str, int]) -> Iterator[list[dict[str, str]]]:
-    """The URLs of 20 clusters at 127.0.2.N whose every byte travels for some milliseconds."""
-    hosts = [f"127.0.2.{n + 1}" for n in range(CLUSTERS)]
+def relays(ports: Mapping[str, int], round_trip: int, network: str) -> Iterator[list[dict[str, str]]]:
+    """The URLs of 20 clusters at NETWORK.N whose bytes need `round_trip` milliseconds there and back."""
+    hosts = [f"{network}.{n + 1}" for n in range(CLUSTERS)]
     there = {name: free_port() for name in ports}
     pairs = [f"{host}:{there[name]}=127.0.0.1:{port}" for host in hosts for name, port in ports.items()]
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.relay", str(ROUND_TRIP_MS), *pairs],
+        [sys.executable, "-m", "benchmarks.relay", str(round_trip), *pairs],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -374,11 +374,12 @@ def report(
     near = [{name: f"http://127.0.1.{n + 1}:{port}" for name, port in ports.items()} for n in range(CLUSTERS)]
     many: dict[str, list[Compared]] = {}
     shown = [a for kind in args.kinds for a in over_many([f for f in found if f.kind == kind])]
-    with relays(ports) as far:
-        for title, clusters in (
-            (f"{CLUSTERS} clusters on the machine itself", near),
-            (f"{CLUSTERS} clusters {ROUND_TRIP_MS} ms away", far),
-        ):
+    with ExitStack() as network:
+        places = [(f"{CLUSTERS} clusters on the machine itself", near)]
+        for n, round_trip in enumerate(ROUND_TRIPS_MS):
+            far = network.enter_context(relays(ports, round_trip, f"127.0.{n + 2}"))
+            places.append((f"{CLUSTERS} clusters {round_trip} ms away", far))
+        for title, clusters in places:
             print(f"== {title}", flush=True)
             config = write_config(home / "many.toml", names, clusters)
             rows = many.setdefault(title, [])
