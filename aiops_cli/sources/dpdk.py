@@ -82,7 +82,7 @@ async def look_inside(
     paths = [*_CPUSETS, *_MEMS, _STATUS, *(f"{n}/cpulist" for n in numa)]
     paths += [f"{n}/hugepages/{folder}/free_hugepages" for n in numa for folder in _PAGES.values()]
     paths += [f"/sys/bus/pci/devices/{d}/{name}" for d in devices for name in ("numa_node", "uevent")]
-    argv = ["grep", "-s", "-H", "", *paths]
+    argv = ["grep", "-s", "-H", "^", *paths]
     done = await exec_in_pod(client, namespace, pod, container, argv, timeout)
     if not done.stdout:
         raise ClusterError(
