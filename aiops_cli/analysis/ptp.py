@@ -40,6 +40,8 @@ class Clock:
     runs: list[Run] = field(default_factory=list)
     offsets: Track | None = None
     raw_offsets: Track | None = None
+    peaks: Track | None = None
+    budget: Budget = BUDGETS[OPERATOR]
     holdover_seconds: float = codes.HOLDOVER_SECONDS
     tells_holdover: bool = False
     down_since: float | None = None
@@ -118,6 +120,7 @@ class Board:
         peaks = self.readings.track("max_offset_ns", node).get(offset_key) if offset_key else None
         peaks = peaks.until(ended).usable() if peaks is not None else None
         kind = _kind(clock.offsets, peaks)
+        clock.peaks, clock.budget = (peaks if kind == "rms" else None), budget
         port, role = self._port(node, process, interface)
         number = self._class(node, process) if interface != codes.OS_CLOCK else None
         now = state.last if state is not None and current else None
@@ -407,16 +410,21 @@ def _most(offsets: Track | None, peaks: Track | None, kind: str | None) -> float
     exporter's maximum may be older than the window, and counts only where nothing else is known."""
     if kind == "rms" and peaks is not None and len(peaks.values):
         return float(np.abs(peaks.values).max())
-    values = [abs(v) for v in (offsets.values if offsets is not None else [])]
+    values = np.abs(offsets.values) if offsets is not None else np.empty(0)
     if len(values) <= 1 and peaks is not None and len(peaks.values):
-        values.append(abs(float(peaks.values[-1])))
-    return float(max(values)) if values else None
+        values = np.append(values, abs(peaks.values[-1]))
+    return float(values.max()) if len(values) else None
 
 
 def _p99(offsets: Track | None) -> float | None:
+    """Linear between the two nearest, as NumPy's percentile, whose start costs more than the rest here."""
     if offsets is None or len(offsets.values) < 2:
         return None
-    return round(float(np.percentile(np.abs(offsets.values), 99)), 1)
+    ordered = np.sort(np.abs(offsets.values))
+    place = 0.99 * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return round(float(ordered[low] + (ordered[high] - ordered[low]) * (place - low)), 1)
 
 
 def _measured(offset: Track) -> float | None:

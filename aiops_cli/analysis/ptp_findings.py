@@ -174,17 +174,17 @@ def _ongoing(board: Board, clock: Clock, run: Run) -> bool:
 
 
 def _offset(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
-    """Offsets over the budget while it could be measured."""
-    limit = clock.row.limit_ns
-    offsets = clock.offsets
-    if limit is None or offsets is None or not len(offsets.values):
+    """Offsets over the budget while it could be measured; of summary lines their maximum counts."""
+    offsets, budget = clock.peaks or clock.offsets, clock.budget
+    if offsets is None or not len(offsets.values):
         return
-    over = np.abs(offsets.values) > limit
+    over = (offsets.values > budget.high) | (offsets.values < budget.low)
     if not over.any():
         return
+    limit = budget.high
     times = offsets.times[over]
     now = clock.current and bool(over[-1]) and offsets.last_at >= board.readings.at
-    worst = float(np.abs(offsets.values).max())
+    worst = float(np.abs(offsets.values[over]).max())
     share = f"{int(over.sum())} of {len(over)} samples"
     if offsets.last_at == offsets.times[0]:
         share = "now"
@@ -259,7 +259,7 @@ def _processes(board: Board, node: str) -> Iterator[Finding]:
             yield say(
                 "PTP_PROCESS_DOWN",
                 "warning" if until is not None else "critical",
-                f"{process}{of} was down" if until is not None else f"{process}{of} is down",
+                f"{process} was down{of}" if until is not None else f"{process} is down{of}",
                 action="read the log of linuxptp-daemon-container on that node",
                 since=since,
                 until=until,
@@ -324,6 +324,8 @@ def _satellites(board: Board, node: str) -> Iterator[Finding]:
         ("gnss_status", lambda v: v < codes.GNSS_FIX),
         ("nmea_status", lambda v: v == 0),
     ):
+        if metric == "nmea_status" and board.readings.has(node, "gnss_status"):
+            continue  # which says more
         for (_, port), track in board.readings.track(metric, node).items():
             say = _About(board, "gnss", f"{node}/{port}")
             for value, since, until in _stretches(track, wrong, board.readings.at):

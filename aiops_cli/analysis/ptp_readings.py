@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,8 @@ class Track:
         """Stretches of one value, in order; None for what is no number."""
         if not len(self.values):
             return []
+        if (self.values == self.values[0]).all():  # which most are
+            return [(int(self.last), float(self.times[0]), self.last_at)]
         codes = np.where(np.isfinite(self.values), self.values, -1.0)
         firsts = np.flatnonzero(np.diff(codes)) + 1
         starts, ends = np.concatenate([[0], firsts]), np.concatenate([firsts - 1, [len(codes) - 1]])
@@ -135,16 +138,18 @@ def read(samples: Iterable[Sample], series: Iterable[Series], at: float) -> Read
 
 
 def _joined(several: list[Series], latest: float | None, at: float) -> Track:
-    if len(several) == 1:
-        times, values = several[0].timestamps, several[0].values
-    else:
-        times = np.concatenate([s.timestamps for s in several])
-        values = np.concatenate([s.values for s in several])
-        times, first = np.unique(times, return_index=True)
-        values = values[first]
-    if latest is not None and at > times[-1]:
-        times, values = np.append(times, at), np.append(values, latest)
-    return Track(times, values)
+    several.sort(key=lambda s: float(s.timestamps[0]))
+    times, values = [s.timestamps for s in several], [s.values for s in several]
+    apart = all(a[-1] < b[0] for a, b in pairwise(times))
+    if latest is not None and at > max(float(t[-1]) for t in times):
+        times, values = [*times, np.array([at])], [*values, np.array([latest])]
+    if len(times) == 1:
+        return Track(times[0], values[0])
+    joined, chosen = np.concatenate(times), np.concatenate(values)
+    if not apart:  # replicas, or pods whose lives overlap
+        joined, first = np.unique(joined, return_index=True)
+        chosen = chosen[first]
+    return Track(joined, chosen)
 
 
 def _key(metric: str, labels: Labels) -> Key:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiops_cli.cli.finding_views import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.finding_views import FailOn, FindingsFlag, check_fail_on, emit_findings, narrow
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def ptp(
         )
         if plot and session.format in ("table", "wide"):
             _plot(session, found)
-        view = ptp_view(session.zone)
+        view = ptp_view(found.result.rows, session.zone, narrow=narrow(session))
         return emit_findings(session, view, found.result, found.findings, only=findings, fail_on=fail_on)
 
     execute(ctx, body)

@@ -16,6 +16,7 @@ from aiops_cli.models.result import FleetResult
 from aiops_cli.render.output import Column, View
 
 T = TypeVar("T")
+_ROOMY = 110  # cells
 _FAILS = {"critical": ("critical",), "warning": ("critical", "warning")}
 
 FindingsFlag = Annotated[bool, typer.Option("--findings", help="Only what is wrong, without the rows.")]
@@ -31,8 +32,17 @@ def check_fail_on(fail_on: str | None) -> None:
         raise UsageError(f"--fail-on {fail_on!r} is no severity", hint="critical or warning")
 
 
-def finding_view(zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bool = False) -> View[Finding]:
-    """`brief` leaves the date out where it is one for all, and the cluster where there is only one."""
+def narrow(session: Session) -> bool:
+    """Whether a table has no room for the words that explain its numbers."""
+    width = session.style().width
+    return session.format == "table" and width is not None and width < _ROOMY
+
+
+def finding_view(
+    zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bool = False, narrow: bool = False
+) -> View[Finding]:
+    """`brief` leaves the date out where it is one for all, and the cluster where there is only one;
+    `narrow` the codes, which the texts say in words."""
     days = {when(t, zone)[:10] for f in rows for t in (f.since, f.until) if t}
     start = 11 if brief and len(days) == 1 else 0
     one_cluster = brief and len({f.cluster for f in rows}) == 1
@@ -40,7 +50,7 @@ def finding_view(zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bo
         "FindingList",
         [
             Column("severity", lambda f: f.severity),
-            Column("code", lambda f: f.code),
+            Column("code", lambda f: f.code, wide=narrow),
             Column("cluster", lambda f: f.cluster, wide=one_cluster),
             Column("about", lambda f: f.entity.name),
             Column(
@@ -70,7 +80,9 @@ def emit_findings(
     """Print rows and a second table of findings (in JSON and YAML the field `findings`, beside `extra`), or
     with `only` the findings alone. Returns 1 where --fail-on says so, unless the answer failed otherwise."""
     if only:
-        view_of = finding_view(session.zone, findings, brief=session.format == "table")
+        view_of = finding_view(
+            session.zone, findings, brief=session.format == "table", narrow=narrow(session)
+        )
         code = session.emit(view_of, result.with_rows(findings))
     else:
         code = session.emit(view, result, extra={"findings": list(findings), **(extra or {})})
@@ -90,6 +102,6 @@ def _second(session: Session, result: FleetResult[T], findings: Sequence[Finding
     from aiops_cli.render.output import render
 
     style = replace(session.style(), columns=(), fields=(), sort=None)
-    view = finding_view(session.zone, findings, brief=session.format == "table")
+    view = finding_view(session.zone, findings, brief=session.format == "table", narrow=narrow(session))
     sys.stdout.write("\n" + render(view, result.with_rows(findings), style))
     sys.stdout.flush()

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from aiops_cli.analysis.ptp import Clock
-from aiops_cli.analysis.ptp_codes import class_word
+from aiops_cli.analysis.ptp import Clock, ns
+from aiops_cli.analysis.ptp_codes import OS_CLOCK, class_word
 from aiops_cli.cli.views import when
 from aiops_cli.models.ptp import PtpClock, TimeInState
 from aiops_cli.models.signals import Series
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.text import si
 
 
-def ptp_view(zone: tzinfo | None) -> View[PtpClock]:
+def ptp_view(rows: Sequence[PtpClock], zone: tzinfo | None, *, narrow: bool = False) -> View[PtpClock]:
+    """`narrow` leaves out what 80 cells have no room for: reasons, words of the class, an only cluster."""
+    one_cluster = narrow and len({c.cluster for c in rows}) <= 1
     return View(
         "PtpClockList",
         [
-            Column("cluster", lambda c: c.cluster),
+            Column("cluster", lambda c: c.cluster, wide=one_cluster),
             Column("node", lambda c: c.node),
             Column("process", lambda c: c.process),
-            Column("interface", lambda c: c.interface),
+            Column("interface", lambda c: _brief(c) if narrow else c.interface, plain=lambda c: c.interface),
             Column("state", lambda c: c.state),
             Column("offset", lambda c: _ns(c.offset_ns), right=True, plain=lambda c: c.offset_ns),
             Column("p99", lambda c: _ns(c.p99_offset_ns), right=True, plain=lambda c: c.p99_offset_ns),
             Column("max", lambda c: _ns(c.max_offset_ns), right=True, plain=lambda c: c.max_offset_ns),
-            Column("class", _class, plain=lambda c: c.clock_class),
+            Column("class", lambda c: _class(c, narrow), plain=lambda c: c.clock_class),
             Column("verdict", lambda c: c.verdict),
-            Column("reason", lambda c: c.reason),
+            Column("reason", lambda c: c.reason, wide=narrow),
             Column("since", lambda c: when(c.since, zone), wide=True, plain=lambda c: c.since),
             *_spent(),
             Column("role", lambda c: c.role, wide=True),
@@ -83,11 +84,17 @@ def _spent() -> list[Column[PtpClock]]:
 
 
 def _ns(value: float | None) -> str:
-    return "-" if value is None else si(value * 1e-9, "s")
+    return "-" if value is None else ns(value).replace(" ", "")
 
 
-def _class(clock: PtpClock) -> str:
-    return "-" if clock.clock_class is None else f"{clock.clock_class} {class_word(clock.clock_class)}"
+def _brief(clock: PtpClock) -> str:
+    return "system" if clock.interface == OS_CLOCK else clock.interface
+
+
+def _class(clock: PtpClock, narrow: bool) -> str:
+    if clock.clock_class is None:
+        return "-"
+    return str(clock.clock_class) if narrow else f"{clock.clock_class} {class_word(clock.clock_class)}"
 
 
 def _yes(value: bool | None) -> str:
