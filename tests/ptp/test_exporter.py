@@ -1,0 +1,99 @@
+"""Clocks read from the exporters' own pages, where there is no Prometheus; and who has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Aiops
+from tests.ptp.exporter import Daemon, Sidecar
+
+# From the comments of linuxptp-daemon's pkg/daemon/metrics.go and from its documentation, not captured.
+DOCUMENTED = """\
+ptp4l[74737.942]: [ptp4l.0.config] rms 53 max 74 freq -16642 +/- 40 delay 1089 +/- 20
+phc2sys[4268818.286]: [ptp4l.0.config] CLOCK_REALTIME phc offset -62 s2 freq -78368 delay 1100
+phc2sys[4268818.287]: [ptp4l.0.config] ens5f1 phc offset -92 s0 freq -890 delay 2464
+"""
+SLAVE = "ptp4l[1.0]: [ptp4l.0.config] port 1 (ens1f0): UNCALIBRATED to SLAVE on MASTER_CLOCK_SELECTED"
+
+
+def documented(node: Daemon) -> str:
+    for line in (SLAVE, *DOCUMENTED.splitlines()):
+        node.line(line)
+    node.process("ptp4l", True)
+    node.process("phc2sys", True)
+    node.clock_class(6)
+    return node.text()
+
+
+def test_documented_lines_become_clocks(exporter: Any, aiops: Aiops) -> None:
+    done = aiops("cnf", "ptp", "-o", "json", env=exporter(documented(Daemon("du-1"))))
+    assert done.returncode == 0, done.stderr
+    ptp4l, phc2sys = done.json["items"]
+    assert (ptp4l["interface"], ptp4l["offsetNs"], ptp4l["maxOffsetNs"], ptp4l["state"]) == (
+        "ens1fx",
+        53,
+        74,
+        None,
+    )
+    assert (phc2sys["interface"], phc2sys["offsetNs"], phc2sys["state"]) == ("CLOCK_REALTIME", -62, "LOCKED")
+    assert ptp4l["offsetKind"] == "rms"
+    assert ptp4l["verdict"] == phc2sys["verdict"] == "PASS"
+    assert {r["source"] for r in done.json["items"]} == {"exporter"}
+    assert ptp4l["timeInState"] is None, "a page knows no past"
+    assert ptp4l["p99OffsetNs"] is None
+
+
+def test_one_broken_exporter_leaves_the_others(exporter: Any, aiops: Aiops) -> None:
+    done = aiops(
+        "cnf", "ptp", "-o", "json", env=exporter(documented(Daemon("du-1")), "<html>no metrics</html>")
+    )
+    assert done.returncode == 3
+    assert {r["node"] for r in done.json["items"]} == {"du-1"}
+    assert "metrics page" in done.stderr
+
+
+def test_the_sidecar_alone_says_holdover(exporter: Any, aiops: Aiops) -> None:
+    pages = []
+    for node in (Daemon("plain"), Sidecar("events", timeout=600)):
+        documented(node)
+        node.line("ptp4l[2.0]: [ptp4l.0.config] master offset -1 s2 freq -3972 path delay 89")
+        node.line("ptp4l[3.0]: [ptp4l.0.config] port 1: SLAVE to FAULTY on FAULT_DETECTED (FT_UNSPECIFIED)")
+        pages.append(node.text())
+    done = aiops("cnf", "ptp", "--process", "ptp4l", "-o", "json", env=exporter(*pages))
+    states = {r["node"]: (r["state"], r["verdict"]) for r in done.json["items"]}
+    assert states == {"plain": ("FREERUN", "FAIL"), "events": ("HOLDOVER", "FAIL")}
+    codes = {(f["entity"]["name"].partition("/")[0], f["code"]) for f in done.json["findings"]}
+    assert {("plain", "PTP_FREERUN"), ("events", "PTP_HOLDOVER")} <= codes
+
+
+def test_nodes_without_a_node_label_are_told_apart_by_their_address(exporter: Any, aiops: Aiops) -> None:
+    text = 'openshift_ptp_clock_state{process="ptp4l",iface="ens1fx"} 1\n'
+    done = aiops("cnf", "ptp", "-o", "json", env=exporter(text))
+    assert done.json["items"][0]["node"]
+
+
+def test_a_cluster_without_clocks_says_so_and_fails_nothing(exporter: Any, aiops: Aiops) -> None:
+    done = aiops("cnf", "ptp", "-o", "json", env=exporter("up 1\n"))
+    assert (done.returncode, done.json["items"], done.json["partial"]) == (0, [], False)
+    assert "NO_PTP_CLOCKS" in done.json["clusters"][0]["warnings"][0]
+    assert aiops("cnf", "ptp", "--require-data", env=exporter("up 1\n")).returncode == 6
+
+
+def test_config_sets_threshold_and_profile(exporter: Any, aiops: Aiops) -> None:
+    text = documented(Daemon("du-1"))
+    tight = aiops("cnf", "ptp", "-o", "json", env=exporter(text, more="[ptp]\nmax_offset_ns = 50\n")).json
+    assert {r["limitNs"] for r in tight["items"]} == {50}
+    assert {r["verdict"] for r in tight["items"]} == {"FAIL"}
+    named = aiops("cnf", "ptp", "-o", "json", env=exporter(text, more='[ptp]\nprofile = "oran-c3"\n')).json
+    assert {r["budget"] for r in named["items"]} == {"oran-c3"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"), [('profile = "best"', "no such profile"), ("flaps = 1", "ptp.flaps")]
+)
+def test_wrong_settings_are_named(exporter: Any, aiops: Aiops, line: str, said: str) -> None:
+    done = aiops("cnf", "ptp", env=exporter("up 1\n", more=f"[ptp]\n{line}\n"))
+    assert done.returncode == 2
+    assert said in done.stderr
