@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -128,12 +130,15 @@ def expire(
     async def body(session: Session) -> int:
         from aiops_cli.cli.silence_views import result_view
         from aiops_cli.errors import ExitCode, UsageError
-        from aiops_cli.services import silences
+        from aiops_cli.services import silence_writes
 
         members = session.live
         if not ids:
             raise UsageError("no silence is named", hint="aiops alerts silence list -o name prints ids")
-        found, missing = await silences.expire(members, ids, dry_run=dry_run, watch=session.watcher())
+        with _told_if_interrupted("ended", dry_run) as done:
+            found, missing = await silence_writes.expire(
+                members, ids, dry_run=dry_run, done=done, watch=session.watcher()
+            )
         code = session.emit(result_view(), found) if found.rows else _told(session, found)
         for one in missing:
             _say(f"no chosen cluster has silence {one}" + (" that answered" if found.failed else ""))
@@ -212,22 +217,31 @@ def import_(
 async def _write(
     session: Session, drafts: Sequence[Draft], *, update: bool = False, dry_run: bool = False
 ) -> int:
-    """Make silences and print them. An interrupted run says which were made."""
+    """Make silences and print them."""
+    from aiops_cli.cli.silence_views import result_view
+    from aiops_cli.services import silence_writes
+
+    with _told_if_interrupted("made", dry_run) as done:
+        found = await silence_writes.create(
+            session.live, drafts, update=update, dry_run=dry_run, done=done, watch=session.watcher()
+        )
+    return session.emit(result_view(), found) if found.rows else _told(session, found)
+
+
+@contextmanager
+def _told_if_interrupted(what: str, dry_run: bool) -> Iterator[list[SilenceResult]]:
+    """A list for what is written; an interrupted run says what was, so that nobody has to guess."""
     import asyncio
 
-    from aiops_cli.cli.silence_views import result_view
-    from aiops_cli.services import silences
-
-    made: list[SilenceResult] = []
+    done: list[SilenceResult] = []
     try:
-        found = await silences.create(
-            session.live, drafts, update=update, dry_run=dry_run, made=made, watch=session.watcher()
-        )
+        yield done
     except asyncio.CancelledError:
-        for row in made:
-            _say(f"{row.cluster}: {row.id} was made before the interrupt")
+        if not dry_run:
+            for row in done:
+                _say(f"{row.cluster}: {row.id} was {what} before the interrupt")
+            _say(f"one may have been {what} just then: aiops alerts silence list")
         raise
-    return session.emit(result_view(), found) if found.rows else _told(session, found)
 
 
 def _told(session: Session, found: FleetResult[SilenceResult]) -> int:

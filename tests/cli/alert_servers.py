@@ -35,6 +35,7 @@ class Gossiping(Alertmanager):
             "--cluster.settle-timeout=1s",
             "--cluster.gossip-interval=20ms",
             "--cluster.pushpull-interval=500ms",
+            "--cluster.reconnect-interval=500ms",
             *(f"--cluster.peer={p}" for p in self._peers),
         ]
 
@@ -149,7 +150,9 @@ class AlertPair:
         return [self.a, self.b, self.apart, self.prometheus, self.replica]
 
     def send(self) -> None:
-        """Have both send, and wait until each Alertmanager has the alerts of both."""
+        """Have both send, and wait until the Alertmanagers gossip and each has the alerts of both."""
+        for url in (self.a.url, self.b.url):
+            wait_until(lambda u=url: _peers(u) == 2, f"{url} to gossip")
         for prometheus in (self.prometheus, self.replica):
             send_to(prometheus, [self.a, self.b])
             prometheus.set_rules("pair", RULES)
@@ -167,6 +170,11 @@ class AlertPair:
             lines += ["[clusters.west.endpoints]", f'alertmanager = "{self.apart.url}"']
         path.write_text("\n".join(lines) + "\n")
         return {"AIOPS_CONFIG": str(path)}
+
+
+def _peers(url: str) -> int:
+    found: list[Any] = httpx2.get(f"{url}/api/v2/status", trust_env=False).json()["cluster"]["peers"]
+    return len(found)
 
 
 def _names(url: str, replica: str) -> set[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import json
+import signal
 import socket
+import threading
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from tests.cli.alert_servers import AlertPair, post_alerts, silences_of, wait_until
 from tests.conftest import Aiops
 from tests.faults.fixtures import Here
+from tests.faults.stub import Behaviour, Stub, answer, hang_up, held, in_turn
 
 
 @pytest.fixture
@@ -27,6 +30,18 @@ def env(pair: AlertPair, home: Path) -> dict[str, str]:
 
 def _live(url: str) -> list[dict[str, object]]:
     return [s for s in silences_of(url) if s["status"]["state"] != "expired"]
+
+
+def _draft(name: str, **more: str) -> dict[str, object]:
+    matcher = {"name": "alertname", "value": name, "isRegex": False, "isEqual": True}
+    times = {"startsAt": "2026-01-01T00:00:00Z", "endsAt": "2199-01-01T00:00:00Z"}
+    return {"matchers": [matcher], **times, "createdBy": "test", "comment": "x", **more}
+
+
+def _only(stub: Stub, home: Path) -> dict[str, str]:
+    config = home / "only.toml"
+    config.write_text(f'[clusters.only.endpoints]\nalertmanager = "{stub.url}"\n')
+    return {"AIOPS_CONFIG": str(config)}
 
 
 def test_a_fleet_wide_silence_has_one_id_a_cluster(
@@ -140,6 +155,112 @@ def test_clusters_that_share_an_alertmanager_get_one_silence(
     assert done.returncode == 0
     assert len(_live(pair.apart.url)) == 1
     assert "two: warning: it has the same Alertmanager as one" in done.stderr
+
+
+def test_an_alertmanager_that_clusters_share_gets_what_is_of_either(
+    aiops: Aiops, pair: AlertPair, home: Path
+) -> None:
+    config, file = home / "shared.toml", home / "of-two.json"
+    config.write_text(
+        "".join(
+            f'[clusters.{name}.endpoints]\nalertmanager = "{pair.apart.url}"\n' for name in ("one", "two")
+        )
+    )
+    env = {"AIOPS_CONFIG": str(config)}
+    file.write_text(json.dumps([_draft("OfTwo", cluster="two"), _draft("OfOne", cluster="one")]))
+    done = aiops("alerts", "silence", "import", str(file), "-o", "name", env=env)
+    assert done.returncode == 0, done.stderr
+    assert sorted(str(s["id"]) for s in _live(pair.apart.url)) == sorted(done.stdout.split())
+    assert len(done.stdout.split()) == 2
+
+
+def test_alertmanagers_of_two_clusters_that_gossip_get_one_silence(
+    aiops: Aiops, pair: AlertPair, home: Path
+) -> None:
+    config = home / "gossip.toml"
+    config.write_text(
+        f'[clusters.one.endpoints]\nalertmanager = "{pair.a.url}"\n'
+        f'[clusters.two.endpoints]\nalertmanager = "{pair.b.url}"\n'
+    )
+    env = {"AIOPS_CONFIG": str(config)}
+    made = aiops("alerts", "silence", "add", "Spread", "--comment", "x", "-o", "name", env=env)
+    assert made.returncode == 0 and len(made.stdout.split()) == 1
+    assert "two: warning: it has an Alertmanager that gossips with that of one" in made.stderr
+    wait_until(lambda: [s["id"] for s in _live(pair.b.url)] == made.stdout.split(), "gossip")
+    assert len(_live(pair.a.url)) == 1
+    ended = aiops("alerts", "silence", "expire", made.stdout.strip(), "-o", "json", env=env)
+    assert [(r["cluster"], r["result"]) for r in ended.json["items"]] == [("one", "EXPIRED")]
+
+
+def test_a_dry_run_needs_no_more_than_a_silence_does(
+    aiops: Aiops, pair: AlertPair, env: dict[str, str]
+) -> None:
+    pair.b.kill()
+    done = aiops("alerts", "silence", "add", "Always", "--comment", "x", "--dry-run", env=env)
+    assert "east: it would cover 1 alert now" in done.stderr
+    assert f"east: warning: {pair.b.url}: could not connect" in done.stderr
+
+
+def test_a_dry_run_of_an_import_tells_what_is_known(
+    aiops: Aiops, pair: AlertPair, env: dict[str, str], home: Path
+) -> None:
+    known = aiops("alerts", "silence", "add", "Known", "--comment", "x", "-c", "west", "-o", "name", env=env)
+    file = home / "silences.json"
+    file.write_text(json.dumps([_draft("Known", id=known.stdout.strip()), _draft("New", id="unknown")]))
+    done = aiops("alerts", "silence", "import", str(file), "--dry-run", "-c", "west", "-o", "json", env=env)
+    assert [r["result"] for r in done.json["items"]] == ["WOULD UPDATE", "WOULD CREATE"]
+    forced = aiops("alerts", "silence", "import", str(file), "--dry-run", "-f", "-c", "west", env=env)
+    assert forced.stdout.count("WOULD CREATE") == 2
+    assert [s["id"] for s in _live(pair.apart.url)] == known.stdout.split()
+
+
+def test_what_was_ended_is_told_beside_what_could_not_be(aiops: Aiops, stub: Stub, home: Path) -> None:
+    stub.on("/api/v2/status", answer({}))
+    stub.on("/api/v2/silences", answer([{**_draft(i), "id": i} for i in ("first", "second", "third")]))
+    stub.on("/api/v2/silence/first", answer(""))
+    stub.on("/api/v2/silence/second", answer("disk is full", status=500))
+    stub.on("/api/v2/silence/third", in_turn(hang_up(), answer("silence third already expired", status=500)))
+    env = _only(stub, home)
+    done = aiops("alerts", "silence", "expire", "first", "second", "third", "-o", "json", env=env)
+    assert done.returncode == 3
+    assert [(r["id"], r["result"]) for r in done.json["items"]] == [
+        ("first", "EXPIRED"),
+        ("third", "EXPIRED"),
+    ]
+    assert "second: Alertmanager answered 500: disk is full" in done.stderr
+
+
+@pytest.mark.parametrize("fault", [hang_up(), answer("bad gateway", status=502), answer("", status=504)])
+def test_a_write_without_an_answer_is_not_tried_again(
+    aiops: Aiops, stub: Stub, home: Path, fault: Behaviour
+) -> None:
+    stub.on("/api/v2/status", answer({}))
+    stub.on("/api/v2/silences", in_turn(answer("silence not found", status=404), fault))
+    file = home / "silences.json"
+    file.write_text(json.dumps([_draft("Once", id="unknown"), _draft("Later")]))
+    done = aiops("alerts", "silence", "import", str(file), env=_only(stub, home))
+    assert done.returncode == 4 and "may have been made all the same" in done.stderr
+    assert stub.paths().count("/api/v2/silences") == 2  # as an update, and as a new one
+
+
+def test_an_interrupt_tells_what_was_made(pair: AlertPair, stub: Stub, home: Path) -> None:
+    written, never = threading.Event(), threading.Event()
+    stub.on("/api/v2/status", answer({}))
+    stub.on(
+        "/api/v2/silences",
+        in_turn(answer({"silenceID": "the-first"}), held(answer({}), until=never, arrived=written)),
+    )
+    file = home / "silences.json"
+    file.write_text(json.dumps([_draft("First"), _draft("Second")]))
+    program = Aiops(home)
+    process = program.start("alerts", "silence", "import", str(file), env=_only(stub, home))
+    assert written.wait(timeout=60)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    never.set()
+    assert process.returncode == 130
+    assert "only: the-first was made before the interrupt" in told
+    assert "one may have been made just then" in told and "Traceback" not in told
 
 
 def test_several_alertmanagers_that_do_not_gossip_each_get_it(
