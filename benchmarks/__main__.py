@@ -18,6 +18,7 @@ BENCHMARKS = {
     "peers": "aiops against promtool, logcli, amtool and a script, on one cluster and over 20",
     "ptp": "1,000 PTP clocks in one view",
     "anomalies": "detection on generated and labelled series",
+    "gpu": "2,000 GPUs of 20 clusters in one view",
     "rca": "ranking of generated incidents",
 }
 

@@ -20,6 +20,7 @@ from aiops_cli.models.findings import Finding
 from aiops_cli.models.gpu import Gpu, GpuSummary, GpuThresholds
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.bundle import not_recorded
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.services.metrics import CachePolicy, range_answer
@@ -93,6 +94,8 @@ async def read(member: Member, ask: GpuAsk) -> Answer[Reading]:
         if answer.rows[0].gpus:
             return answer
     except ClusterError as error:
+        if error.code is ErrorCode.NOT_RECORDED:
+            raise not_recorded("any metric of a GPU", []) from None
         failed = error
     if isinstance(member, LiveMember):
         at = rfc3339(ask.now)
@@ -139,7 +142,7 @@ async def _prometheus(member: Member, ask: GpuAsk) -> Answer[Reading]:
     source = await member.metrics()
     live = isinstance(member, LiveMember)
     at = ask.at
-    exprs = [dcgm.values(mapping.METRICS), dcgm.identity()] if live else [dcgm.EVERYTHING]
+    exprs = [dcgm.now(mapping.METRICS), dcgm.identity()] if live else [dcgm.EVERYTHING]
     answer = await dcgm.samples(source, exprs, at)
     rows = mapping.rows(answer.rows, member.name, "prometheus", rfc3339(ask.now if at is None else at))
     reading = Reading(rows)

@@ -57,6 +57,12 @@ def values(metrics: Iterable[str], *, more: bool = True) -> str:
     return f'max by ({by}) ({{__name__=~"{named(metrics)}"}})'
 
 
+def now(metrics: Iterable[str]) -> str:
+    """The same as an instant query. What the server sorts is not sorted again by labels, which of 80,000
+    series takes a quarter of a second."""
+    return f"sort({values(metrics)})"
+
+
 def identity() -> str:
     """PromQL for series with all labels, some of each GPU."""
     return f'{{__name__=~"{_IDENTITY}"}}'
