@@ -129,6 +129,8 @@ def processes(ctx: typer.Context, exec_: Exec = False) -> None:
         from aiops_cli.errors import UsageError
         from aiops_cli.services.gpu_exec import processes as ask
 
+        if session.bundle is not None:
+            raise UsageError("a bundle holds no process lists", hint="leave --bundle out, and ask with --exec")
         members = session.live
         if not exec_:
             raise UsageError(
