@@ -26,7 +26,7 @@ from aiops_cli.sources.kubernetes_objects import (
     ReplicaSet,
     unix,
 )
-from aiops_cli.sources.kubernetes_templates import config_references, differences, images, said
+from aiops_cli.sources.kubernetes_templates import config_references, differences, gives_away, images, said
 
 _REVISION = "deployment.kubernetes.io/revision"
 _ARGO_REVISION = "rollout.argoproj.io/revision"
@@ -248,7 +248,9 @@ def _describe(before: Revision | None, now: Revision) -> tuple[str, list[Differe
         found = differences(_decoded(before), template)
         parts = [said(d) for d in found] or ["no visible difference"]
         parts[0] = f"revision {before.number} → {now.number}: {parts[0]}"
-    return "; ".join([*parts, *([f"cause: {now.cause}"] if now.cause else [])]), found
+    if now.cause:  # `kubectl set env … --record` writes the whole command there
+        parts.append("cause: (left out)" if gives_away(now.cause) else f"cause: {now.cause}")
+    return "; ".join(parts), found
 
 
 def _decoded(revision: Revision) -> dict[str, Any]:

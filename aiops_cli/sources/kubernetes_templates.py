@@ -15,6 +15,12 @@ _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _SECRET_NAME = re.compile(r"pass|pwd|secret|token|key|cred|auth|dsn|cert|private|cookie|salt|sign", re.I)
 _HARMLESS = re.compile(r"[\w.,:/ +%=-]{0,48}")
 _RANDOM = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9+/_-]{20,}")
+# A password in the middle: `-Ddb.password=x`, `--requirepass x`, `mysql -px`, tokens of known kinds.
+_GIVEN_AWAY = re.compile(
+    rf"(?:{_SECRET_NAME.pattern})[\w.-]*(?:[=\s]|:(?!\d))|\b(?:mysql|mariadb)\w*\s(?:.*\s)?-p\S"
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|ASIA|eyJ|sk[-_]|hv[sb]\.|npm_)",
+    re.I,
+)
 _TOLD_APART = frozenset({"containers", "initContainers", "volumes"})
 _OF_CONTAINERS = frozenset({"name", "image", "env", "envFrom", "command", "args", "resources"})
 _MOST_LEAVES = 6
@@ -49,6 +55,12 @@ def said(difference: Difference) -> str:
         return f"{what} {difference.before} → {difference.after}"
     value = difference.after if difference.change == "added" else difference.before
     return f"{what} {difference.change}" + ("" if value is None else f": {value}")
+
+
+def gives_away(text: str) -> bool:
+    """Whether a text, such as a command line, looks as if there were a password or token in it. A long one
+    is not looked through."""
+    return len(text) > 1000 or bool(_GIVEN_AWAY.search(text))
 
 
 def images(template: Template) -> list[str]:
@@ -174,9 +186,23 @@ def _of_arguments(key: str, container: str, before: list[str], now: list[str]) -
     if before == now:
         return []
     gone, fresh = [str(a) for a in before if a not in now], [str(a) for a in now if a not in before]
-    if not (gone or fresh) or not all(_may_show(a.partition("=")[0], a) for a in gone + fresh):
+    shown = all(
+        _may_show(argument.partition("=")[0], argument) and not gives_away(line)
+        for arguments, told in ((before, gone), (now, fresh))
+        for argument, line in _in_line([str(a) for a in arguments])
+        if argument in told
+    )
+    if not (gone or fresh) or not shown:
         return [Difference(key, "changed", container)]
     return [Difference(key, "changed", container, " ".join(gone) or "(none)", " ".join(fresh) or "(none)")]
+
+
+def _in_line(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Each argument, with what makes a secret of it before it: the program, and an option without a value."""
+    program = arguments[0] if arguments else ""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option = before if before.startswith("-") and "=" not in before else ""
+        yield argument, f"{program if not program.startswith('-') else ''} {option} {argument}"
 
 
 def _of_resources(container: str, before: dict[str, Any], now: dict[str, Any]) -> list[Difference]:
@@ -252,4 +278,9 @@ def _leaves(path: str, value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
 
 def _may_show(name: str, value: str) -> bool:
     """Short plain values under harmless names; nothing that looks like a password, a key or a login."""
-    return bool(not _SECRET_NAME.search(name) and _HARMLESS.fullmatch(value) and not _RANDOM.search(value))
+    return bool(
+        not _SECRET_NAME.search(name)
+        and _HARMLESS.fullmatch(value)
+        and not _RANDOM.search(value)
+        and not gives_away(value)
+    )

@@ -48,6 +48,53 @@ def test_templates_differ_in_words(before: dict[str, Any], now: dict[str, Any], 
     assert [said(d) for d in differences(before, now)] == expected
 
 
+def _env(value: str) -> dict[str, Any]:
+    return _template({"env": [{"name": "OPTS", "value": value}]})
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (_env("-Xmx1g"), _env("-Dspring.datasource.password=hunter2")),
+        (_env("a"), _env("host=db,password=hunter2")),
+        (_env("a"), _env("--requirepass hunter2")),
+        (_env("a"), _env("ghp_hunter2")),
+        (_template({"args": ["--password", "x"]}), _template({"args": ["--password", "hunter2"]})),
+        (_template({"args": ["x"]}), _template({"args": ["--java-opts=-Dpassword=hunter2"]})),
+        (_template({"args": ["mysql", "-px"]}), _template({"args": ["mysql", "-uroot", "-phunter2"]})),
+        (_template({"args": ["-c", "mysql -px"]}), _template({"args": ["-c", "mysql -u root -phunter2"]})),
+    ],
+)
+def test_a_password_in_the_middle_of_a_value_is_not_shown(
+    before: dict[str, Any], now: dict[str, Any]
+) -> None:
+    for found in (differences(before, now), differences(now, before)):
+        assert [d.change for d in found] == ["changed"]
+        assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (["--password=x", "--threads", "4"], ["--password=x", "--threads", "5"]),
+        (["-port", "80"], ["-port", "81"]),
+        (["--upstream=http://auth-service:8080"], ["--upstream=http://auth-service:8081"]),
+    ],
+)
+def test_what_stands_beside_a_password_is_shown(old: list[str], new: list[str]) -> None:
+    (found,) = differences(_template({"args": old}), _template({"args": new}))
+    assert (found.before, found.after) == (old[-1], new[-1])
+
+
+def test_a_cause_with_a_password_is_left_out() -> None:
+    harmless = {"kubernetes.io/change-cause": "kubectl set image deploy/cart cart=cart:2"}
+    secret = {"kubernetes.io/change-cause": "kubectl set env deploy/cart DB_PASSWORD=hunter2 --record=true"}
+    rows = [_replica_set("1", "1", "cart:1", **harmless), _replica_set("2", "2", "cart:2", **secret)]
+    told = " ".join(c.detail for c in rollouts([], rows, []))
+    assert "cause: kubectl set image deploy/cart cart=cart:2" in told
+    assert "cause: (left out)" in told and "hunter2" not in told
+
+
 def test_what_a_template_reads_is_named() -> None:
     """By volume, projected volume, envFrom and single keys, of init containers too."""
     projected = {"sources": [{"configMap": {"name": "d"}}, {"secret": {"name": "e"}}]}
