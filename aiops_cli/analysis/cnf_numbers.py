@@ -31,10 +31,10 @@ def cpuset(text: str | None) -> frozenset[int] | None:
         return None
     found: set[int] = set()
     for part in filter(None, (p.strip() for p in text.strip().split(","))):
-        low, _, high = part.partition("-")
-        if not (low.isdecimal() and (high or low).isdecimal()):
+        low, dash, high = part.partition("-")
+        if not (low.isdecimal() and (high if dash else low).isdecimal()):
             return None
-        first, last = int(low), int(high or low)
+        first, last = int(low), int(high if dash else low)
         if not first <= last < _MOST_CPUS:
             return None
         found.update(range(first, last + 1))

@@ -1,0 +1,219 @@
+"""Numbers, names and texts as clusters and kernels write them, in every odd form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiops_cli.analysis.cnf_functions import FUNCTIONS, function_of
+from aiops_cli.analysis.cnf_numbers import as_cpuset, cpuset, link_speed, quantity
+from aiops_cli.analysis.dpdk import real_time
+from aiops_cli.analysis.sriov import Places, network_statuses, pci_devices, policies_of, users
+from aiops_cli.errors import ClusterError
+from aiops_cli.models.cnf import SriovPf
+from aiops_cli.models.cnf_objects import CnfNode, CnfPod, InterfaceState, SriovNodeState, SriovPolicy
+from aiops_cli.models.result import ClusterStatus, FleetResult
+from aiops_cli.render.output import Style, render
+from aiops_cli.sources.dpdk import parse_files, parse_telemetry
+
+
+def _of(kind: type[Any], **fields: Any) -> Any:
+    return msgspec.convert(fields, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4Gi", 4 * 2**30),
+        ("512Mi", 512 * 2**20),
+        ("1500m", 1.5),
+        ("1e3", 1000),
+        ("2E", 2e18),
+        ("1Ei", 2**60),
+        (8, 8),
+        ("0", 0),
+        ("many", None),
+        ("", None),
+    ],
+)
+def test_quantities(text: str | int, expected: float | None) -> None:
+    assert quantity(text) == expected
+
+
+@given(st.frozensets(st.integers(0, 300)))
+def test_a_cpu_list_is_read_as_it_is_written(cpus: frozenset[int]) -> None:
+    assert cpuset(as_cpuset(cpus)) == cpus
+
+
+@pytest.mark.parametrize("text", ["a", "1-", "3-1", "0-99999999", "1,,x", "-1"])
+def test_what_is_no_cpu_list_is_none(text: str) -> None:
+    assert cpuset(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("25000 Mb/s", 25000), ("-1 Mb/s", -1), ("", None), ("Unknown!", None), ("100000", 100000)],
+)
+def test_link_speeds(text: str, expected: int | None) -> None:
+    assert link_speed(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("5.14.0-427.13.1.el9_4.x86_64+rt", True),
+        ("4.18.0-305.rt7.72.el8.x86_64", True),
+        ("6.1.0-18-rt-amd64", True),
+        ("5.14.0-427.13.1.el9_4.x86_64", False),
+        ("6.8.0-smart", False),
+        ("", None),
+    ],
+)
+def test_real_time_kernels(version: str, expected: bool | None) -> None:
+    node = _of(CnfNode, metadata={}, status={"nodeInfo": {"kernelVersion": version}})
+    assert real_time(node, None) is expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "expected"),
+    [
+        ({"app": "open5gs-upf"}, (), "UPF"),
+        ({"app.kubernetes.io/name": "open5gs", "app.kubernetes.io/component": "smf"}, (), "SMF"),
+        ({}, ("oai-cu-cp-0",), "vCU"),
+        ({}, ("srsran-gnb",), "gNB"),
+        ({}, ("free5gc-amf-amf-7d9",), "AMF"),
+        ({}, ("duplicator",), None),  # du is a word of its own, or nothing
+        ({}, ("smfd", "product", "cuda-job"), None),
+    ],
+)
+def test_functions_are_words(labels: dict[str, str], names: tuple[str, ...], expected: str | None) -> None:
+    found = function_of(labels, names, {k: tuple(v) for k, v in FUNCTIONS.items()})
+    assert (found[0] if found else None) == expected
+
+
+def _pod(annotation: str, key: str = "k8s.v1.cni.cncf.io/network-status") -> CnfPod:
+    meta = {"name": "p", "namespace": "n", "annotations": {key: annotation}}
+    pod: CnfPod = _of(CnfPod, metadata=meta, spec={"nodeName": "w"}, status={"phase": "Running"})
+    return pod
+
+
+_DEVICE = json.dumps(
+    [
+        {
+            "name": "a/b",
+            "interface": "net1",
+            "device-info": {"type": "pci", "pci": {"pci-address": "0000:01:02.3"}},
+        }
+    ]
+)
+
+
+def test_network_status_names_devices_with_a_hyphen() -> None:
+    assert [pci for pci, _ in pci_devices(_pod(_DEVICE))] == ["0000:01:02.3"]
+    assert pci_devices(_pod(_DEVICE.replace("device-info", "deviceInfo"))) == []
+    old = "k8s.v1.cni.cncf.io/networks-status"
+    assert [pci for pci, _ in pci_devices(_pod(_DEVICE, old))] == ["0000:01:02.3"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", '{"a": 1}', "[1]", '[{"name": 5}]'])
+def test_an_annotation_that_can_not_be_read_is_no_device(text: str) -> None:
+    assert network_statuses(_pod(text)) == []
+
+
+def test_a_vhost_device_is_no_pci_device() -> None:
+    text = '[{"name": "x", "device-info": {"type": "vhost-user", "vhost-user": {"path": "/x"}}}]'
+    assert len(network_statuses(_pod(text))) == 1 and pci_devices(_pod(text)) == []
+
+
+def test_a_series_without_a_node_is_placed_by_its_address_or_left_out() -> None:
+    addresses = [{"type": "InternalIP", "address": "10.0.0.5"}]
+    nodes = [_of(CnfNode, metadata={"name": "w5"}, status={"addresses": addresses})]
+    states = [_of(SriovNodeState, metadata={"name": n}) for n in ("w5", "w6")]
+    places = Places(nodes, states)
+    held = users(
+        [],
+        [
+            ({"pciAddr": "a", "pod": "one", "instance": "10.0.0.5:9110"}, 1.0),
+            ({"pciAddr": "a", "pod": "two", "instance": "10.0.0.9:9110"}, 1.0),
+            ({"pciAddr": "a", "pod": "three", "node": "w6"}, 1.0),
+        ],
+        places,
+    )
+    assert {place: user.pod for place, user in held.items()} == {("w5", "a"): "one", ("w6", "a"): "three"}
+    assert places.unplaced == 1
+
+
+def test_policies_that_fit_stand_in_order_of_priority() -> None:
+    interface = _of(InterfaceState, name="ens1f0", pciAddress="0000:3b:00.0", vendor="8086", deviceID="1593")
+
+    def policy(name: str, priority: int, **selector: Any) -> SriovPolicy:
+        spec = {"resourceName": name, "priority": priority, "numVfs": 4, "nicSelector": selector}
+        found: SriovPolicy = _of(SriovPolicy, metadata={"name": name}, spec=spec)
+        return found
+
+    policies = [
+        policy("last", 99, vendor="8086", deviceID="1593"),
+        policy("first", 0, rootDevices=["0000:3b:00.0"]),
+        policy("range", 50, pfNames=["ens1f0#0-3"]),
+        policy("other", 1, pfNames=["ens2f0"]),
+        policy("default", 0),  # the operator's own selects nothing
+    ]
+    found = policies_of(interface, None, {}, policies)
+    assert [p.name for p in found] == ["first", "range", "last"]
+    assert not any(p.applied for p in found)
+
+
+def test_files_of_a_container() -> None:
+    # As `grep -s -H ^` prints them, in the shape of a node with two NUMA nodes.
+    inside = parse_files(
+        "/sys/fs/cgroup/cpuset.cpus.effective:4-7,36-39\n"
+        "/sys/fs/cgroup/cpuset.mems.effective:0\n"
+        "/proc/self/status:Name:\tgrep\n"
+        "/proc/self/status:Cpus_allowed_list:\t4-7,36-39\n"
+        "/sys/devices/system/node/node0/cpulist:0-15,32-47\n"
+        "/sys/devices/system/node/node1/cpulist:16-31,48-63\n"
+        "/sys/devices/system/node/node1/hugepages/hugepages-1048576kB/free_hugepages:3\n"
+        "/sys/bus/pci/devices/0000:3b:02.1/numa_node:1\n"
+        "/sys/bus/pci/devices/0000:3b:02.2/numa_node:-1\n"
+        "/sys/bus/pci/devices/0000:3b:02.1/uevent:DRIVER=vfio-pci\n"
+        "grep: something that is no file\n"
+    )
+    assert (inside.cpus, inside.mems, inside.nodes[1]) == ("4-7,36-39", "0", "16-31,48-63")
+    assert inside.pages_free == {"1Gi": {1: 3 << 30}}
+    assert (inside.pci_numa, inside.pci_driver) == ({"0000:3b:02.1": 1}, {"0000:3b:02.1": "vfio-pci"})
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", '[{"ports": []}]', '[{"socket": 1}]'])
+def test_what_is_no_telemetry_is_said(text: str) -> None:
+    with pytest.raises(ClusterError, match="telemetry can't be read"):
+        parse_telemetry(text)
+
+
+def test_a_row_fits_80_columns() -> None:
+    from aiops_cli.cli.sriov_views import PFS
+
+    empty: dict[str, Any] = dict.fromkeys(SriovPf.__struct_fields__)
+    row = SriovPf(
+        **{
+            **empty,
+            "cluster": "a-cluster-with-a-long-name",
+            "node": "worker-0.a-long-domain.example.com",
+            "pf": "ens1f0np0",
+            "vfs_total": 128,
+            "link_speed_mbps": 100_000,
+            "driver": "mlx5_core",
+            "sync_status": "InProgress",
+            "policies": [],
+            "resources": [],
+            "vfs": [],
+            "source": "kubernetes",
+            "missing": {},
+        }
+    )
+    text = render(PFS, FleetResult([row], [ClusterStatus("a", "SUCCESS")]), Style(width=80))
+    assert len(text.splitlines()) == 2 and max(map(len, text.splitlines())) <= 80

@@ -1,0 +1,69 @@
+"""`aiops cnf workloads` against a real API server and a real Prometheus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiops_cli.models.signals import Workload
+from aiops_cli.services.bundle import FORMAT, ClusterParts, Manifest, RecordedCluster, RecordedKube
+from aiops_cli.services.record import write
+from tests.conftest import Aiops
+from tests.servers.cluster import Cluster
+
+
+def test_functions_with_what_matters_of_their_nodes(aiops: Aiops, env: dict[str, str]) -> None:
+    done = aiops("cnf", "workloads", "-o", "json", env=env)
+    assert done.returncode == 0, done.stderr
+    rows = {i["name"]: i for i in done.json["items"]}
+    du = rows["vdu-0"]
+    assert (du["function"], du["matched"]) == ("vDU", "label app.kubernetes.io/name=vdu")
+    assert (du["ready"], du["pods"], du["restarts"], du["nodes"]) == (1, 1, 3, ["worker-0"])
+    assert (du["vfs"], du["hugepagesBytes"], du["realTimeKernel"]) == (1, 4 << 30, True)
+    assert du["ptpState"] == "HOLDOVER"
+    upf = rows["upf-0"]
+    assert (upf["function"], upf["ptpState"], upf["realTimeKernel"]) == ("UPF", "LOCKED", False)
+    assert "job-1" not in rows
+    found = {(f["code"], f["entity"]["name"]) for f in done.json["findings"]}
+    assert ("CNF_CLOCK_NOT_LOCKED", "vdu-0") in found and ("CNF_NOT_READY", "vdu-1") in found
+
+
+def test_pods_of_a_deployment_are_one_workload(aiops: Aiops, env: dict[str, str], telecom: Cluster) -> None:
+    kube = telecom.kube
+    kube.namespace("amf")
+    deployment = kube.deployment("amf", "oai-amf", image="registry.example/amf:1", replicas=2)
+    replica_set = kube.replica_set(
+        deployment, "5d8f9", image="registry.example/amf:1", revision=1, replicas=2
+    )
+    for suffix in ("x2x2x", "z4z4z"):
+        kube.pod("amf", f"oai-amf-5d8f9-{suffix}", node="worker-1", owner=replica_set)
+    done = aiops("cnf", "workloads", "-n", "amf", "-f", "amf", "-o", "json", env=env)
+    (row,) = done.json["items"]
+    assert (row["kind"], row["name"], row["pods"], row["ready"]) == ("Deployment", "oai-amf", 2, 0)
+
+
+def test_words_and_namespaces_are_in_the_config(aiops: Aiops, env: dict[str, str], telecom: Cluster) -> None:
+    own = telecom.home / "own.toml"
+    text = Path(env["AIOPS_CONFIG"]).read_text(encoding="utf-8")
+    own.write_text(f'{text}\n[cnf]\nfunctions = {{ RU = ["upf*"] }}\nexclude_namespaces = ["ran"]\n')
+    done = aiops("cnf", "workloads", "-o", "name", env={**env, "AIOPS_CONFIG": str(own)})
+    assert "telecom/core/upf-0" in done.stdout and "ran/" not in done.stdout
+
+
+def test_a_bundle_tells_what_was_recorded(aiops: Aiops, home: Path) -> None:
+    pods = [
+        Workload("upf-0", "core", "n1", "StatefulSet", "upf", "Running", {"app": "upf"}, 2),
+        Workload("upf-1", "core", "n2", "StatefulSet", "upf", "Running", {"app": "upf"}, 0),
+    ]
+    parts = {"lab": ClusterParts(kube=RecordedKube("v1.33.0", workloads=pods))}
+    clusters = [RecordedCluster("lab", None, {}, {})]
+    write(Manifest(FORMAT, "test", 0.0, 100.0, 15.0, clusters, {}, [], [], None), parts, home / "core.bundle")
+    done = aiops("cnf", "workloads", "--bundle", str(home / "core.bundle"), "-o", "json")
+    (row,) = done.json["items"]
+    assert (row["function"], row["pods"], row["restarts"], row["nodes"]) == ("UPF", 2, 2, ["n1", "n2"])
+    assert row["ready"] is None and row["missing"]["ready"] == "not recorded in this bundle"
+    assert done.json["clusters"][0]["source"] == "bundle"
+
+
+def test_a_cluster_without_functions_says_so(aiops: Aiops) -> None:
+    done = aiops("cnf", "workloads", "--bundle", "demo")
+    assert done.returncode == 0 and "no network function here" in done.stderr
