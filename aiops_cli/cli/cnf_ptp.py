@@ -55,6 +55,7 @@ def ptp(
             session.members,
             window,
             session.step(window),
+            session.now,
             rules,
             wanted=service.Wanted(node, process, interface),
             policy=session.cache_policy(),

@@ -92,6 +92,7 @@ async def list_clocks(
     members: Sequence[Member],
     window: TimeRange,
     step: float,
+    now: float,
     rules: Rules,
     *,
     wanted: Wanted | None = None,
@@ -105,7 +106,7 @@ async def list_clocks(
     choice = wanted or Wanted()
 
     async def ask(member: Member) -> Answer[tuple[list[Clock], list[Finding]]]:
-        return await _cluster(member, window, step, rules, policy or CachePolicy(), choice)
+        return await _cluster(member, window, step, now, rules, policy or CachePolicy(), choice)
 
     found = await fan_out(members, ask, watch=watch)
     clocks = [clock for _, (some, _) in found.rows for clock in some]
@@ -114,9 +115,15 @@ async def list_clocks(
 
 
 async def _cluster(
-    member: Member, window: TimeRange, step: float, rules: Rules, policy: CachePolicy, wanted: Wanted
+    member: Member,
+    window: TimeRange,
+    step: float,
+    now: float,
+    rules: Rules,
+    policy: CachePolicy,
+    wanted: Wanted,
 ) -> Answer[tuple[list[Clock], list[Finding]]]:
-    setup, seen = await asyncio.gather(_setup(member), _seen(member, window, step, policy))
+    setup, seen = await asyncio.gather(_setup(member), _seen(member, window, step, now, policy))
     warnings = [*seen.warnings, *setup.warnings]
     known = setup.rows[0] if setup.rows else PtpSetup()
     if not seen.samples and not seen.series and not known.nodes:
@@ -154,12 +161,12 @@ class _Seen:
     nothing: str = "no openshift_ptp metrics in its Prometheus"
 
 
-async def _seen(member: Member, window: TimeRange, step: float, policy: CachePolicy) -> _Seen:
+async def _seen(member: Member, window: TimeRange, step: float, now: float, policy: CachePolicy) -> _Seen:
     """Prometheus, else the exporters. Raises why Prometheus can't be asked where there are none."""
     exporters = member.exporters("ptp") if isinstance(member, LiveMember) else []
     failed: AiopsError | None = None
     try:
-        seen = await _prometheus(member, window, step, policy)
+        seen = await _prometheus(member, window, step, now, policy)
         if seen.samples or seen.series or not exporters:
             return seen
     except AiopsError as error:
@@ -172,18 +179,22 @@ async def _seen(member: Member, window: TimeRange, step: float, policy: CachePol
     return direct
 
 
-async def _prometheus(member: Member, window: TimeRange, step: float, policy: CachePolicy) -> _Seen:
+async def _prometheus(
+    member: Member, window: TimeRange, step: float, now: float, policy: CachePolicy
+) -> _Seen:
     source = await member.metrics()
     try:
-        now, parts = await asyncio.gather(
-            source.instant(NOW, window.end), asyncio.gather(*_parts(member, window, step, policy))
+        newest, parts = await asyncio.gather(
+            source.instant(NOW, window.end), asyncio.gather(*_parts(member, window, step, now, policy))
         )
     except NotAvailableError as error:
         if error.code is ErrorCode.NOT_RECORDED:
             raise not_recorded("any PTP metric", []) from None
         raise
     samples = [
-        Sample(r.labels.get("__name__", ""), r.labels, float(r.values[-1])) for r in now.rows if len(r.values)
+        Sample(r.labels.get("__name__", ""), r.labels, float(r.values[-1]))
+        for r in newest.rows
+        if len(r.values)
     ]
     recorded = isinstance(member, RecordedMember)
     return _Seen(
@@ -192,14 +203,14 @@ async def _prometheus(member: Member, window: TimeRange, step: float, policy: Ca
         "bundle" if recorded else "prometheus",
         "bundle" if recorded else "live",
         max((p.age_seconds for p in parts), default=0),
-        list(dict.fromkeys([*now.warnings, *(w for p in parts for w in p.warnings)])),
-        now.partial or any(p.partial for p in parts),
+        list(dict.fromkeys([*newest.warnings, *(w for p in parts for w in p.warnings)])),
+        newest.partial or any(p.partial for p in parts),
         "no PTP metric was recorded" if recorded else "no openshift_ptp metrics in its Prometheus",
     )
 
 
 def _parts(
-    member: Member, window: TimeRange, step: float, policy: CachePolicy
+    member: Member, window: TimeRange, step: float, now: float, policy: CachePolicy
 ) -> list[Awaitable[Answer[Series]]]:
     """The window's series: what is settled may come from the cache, the newest minutes never do."""
 
@@ -207,13 +218,12 @@ def _parts(
         part = TimeRange(start, window.end).aligned(step)
         return await (await member.metrics()).query_range(OVER_TIME, part, step)
 
-    settled = TimeRange(window.start, window.end - _SETTLED).aligned(step)
-    if policy.cache is None or window.seconds < 3 * _SETTLED:
+    settled = min(window.end, now - _SETTLED)
+    if policy.cache is None or settled - window.start < 2 * _SETTLED:
         return [fresh(window.start)]
-    return [
-        range_answer(member, OVER_TIME, settled, step, window.end, policy),
-        fresh(settled.end + step),
-    ]
+    kept = TimeRange(window.start, settled).aligned(step)
+    parts: list[Awaitable[Answer[Series]]] = [range_answer(member, OVER_TIME, kept, step, now, policy)]
+    return [*parts, fresh(kept.end + step)] if kept.end + step <= window.end else parts
 
 
 async def _exporters(member: Member) -> _Seen:

@@ -288,6 +288,15 @@ def test_findings_alone(aiops: Aiops, past: tuple[Prometheus, int, dict[str, str
     assert {f["code"] for f in done.json["items"]} == {"PTP_GNSS_LOST", "PTP_HOLDOVER"}
 
 
+def test_asked_again_the_cache_says_the_same(
+    aiops: Aiops, past: tuple[Prometheus, int, dict[str, str]], told: Told
+) -> None:
+    first = ask(aiops, past)
+    again = ask(aiops, past)
+    assert first.rows == again.rows == told.rows
+    assert first.all == again.all
+
+
 def test_the_history_is_longer_than_the_window(past: tuple[Prometheus, int, dict[str, str]]) -> None:
     prometheus, end, _ = past
     assert prometheus.query(f'openshift_ptp_offset_ns{{node="good"}} @ {end - SPAN + 60}')
