@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -94,20 +94,16 @@ def show(
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.alert_views import detail_text, detail_view
-        from aiops_cli.errors import UsageError
         from aiops_cli.services.alert_detail import details
         from aiops_cli.services.alerts import active
 
         if related:
             there = await active(session.members)
             rows = [a for a in there.rows if a.fingerprint.startswith(tuple(fingerprints))]
+            _ensure_found(fingerprints, there.with_rows(rows))
             return await _related(session, there.with_rows(rows))
         found = await details(session.members, fingerprints, watch=session.watcher())
-        if not found.rows and not found.failed:
-            raise UsageError(
-                f"no active alert has fingerprint {' or '.join(map(repr, fingerprints))}",
-                hint="aiops alerts list -o wide shows them",
-            )
+        _ensure_found(fingerprints, found)
         if session.format != "table":
             return session.emit(detail_view(session.now), found)
         print("\n".join(detail_text(a, session.now, session.zone) for a in found.rows), end="")
@@ -125,9 +121,14 @@ def history(ctx: typer.Context, matchers: Matchers = None) -> None:
         from aiops_cli.cli.alert_views import history_view
         from aiops_cli.services.alert_history import history as ask
         from aiops_cli.services.alert_memory import seen
+        from aiops_cli.services.alerts import active
         from aiops_cli.services.matchers import parse_matchers
 
         remembered = [] if session.bundle else seen(session.state, [m.name for m in session.members])
+        if still := {s.cluster for s in remembered if s.ends_at is None}:  # which may be over by now
+            holders = [m for m in session.members if m.name in still]
+            _remember(session, await active(holders))
+            remembered = seen(session.state, [m.name for m in session.members])
         found = await ask(
             session.members,
             session.window(_DAY),
@@ -191,6 +192,17 @@ def watch(
         return 0
 
     execute(ctx, body)
+
+
+def _ensure_found(fingerprints: list[str], found: FleetResult[Any]) -> None:
+    """Raises UsageError where every cluster answered and none has such an alert."""
+    from aiops_cli.errors import UsageError
+
+    if not found.rows and not found.failed:
+        raise UsageError(
+            f"no active alert has fingerprint {' or '.join(map(repr, fingerprints))}",
+            hint="aiops alerts list -o wide shows them",
+        )
 
 
 def _filter(

@@ -17,6 +17,7 @@ from aiops_cli.models.alerts import AlertEvent
 from aiops_cli.models.signals import AlertItem
 from aiops_cli.services.alert_sources import LiveAlerts, attempt
 from aiops_cli.services.alerts import AlertFilter
+from aiops_cli.services.fanout import failure_of
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.services.times import rfc3339
 
@@ -66,19 +67,21 @@ async def _follow(
     lost = False
     while True:
         source = await member.alerts()
+        now: dict[str, AlertItem] = {}
         try:
             answer = await source.alerts()
             trouble: AiopsError | str | None = "; ".join(answer.warnings) if answer.partial else None
-        except AiopsError as error:
-            trouble = error
-            if not lost and await member.recover(error):
+            if trouble is None:
+                now = {a.fingerprint: a for a in answer.rows if wanted(a)}
+                now |= await restarts.held(source, known or {}, now)
+        except Exception as error:  # whatever one cluster makes of us, the others are watched on
+            trouble = failure_of(member.name, error)
+            if not lost and await member.recover(trouble):
                 continue
         if trouble is None:
             if lost:
                 report(member.name, None)
             lost, wait = False, interval
-            now = {a.fingerprint: a for a in answer.rows if wanted(a)}
-            now |= await restarts.held(source, known or {}, now)
             for event in _changes(member.name, known, now):
                 queue.put_nowait(event)
             known = now

@@ -8,7 +8,7 @@ import re
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 
-from aiops_cli.errors import AiopsError, ClusterError, UsageError
+from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, UsageError
 from aiops_cli.models.events import CHANGES, TYPES, EventItem
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.signals import Change, KubeEvent, Workload
@@ -269,7 +269,9 @@ async def _alerts(member: Member, window: TimeRange, wanted: Filter, step: float
     if active.failed and past.failed:
         error = active.clusters[0].error
         assert error is not None
-        raise ClusterError(error.message, hint=error.hint, endpoint=error.endpoint)
+        raise ClusterError(
+            error.message, hint=error.hint, code=ErrorCode(error.code), endpoint=error.endpoint
+        )
     began: list[tuple[float, dict[str, str], EventItem]] = []
     for period in past.rows:
         at = unix(period.starts_at)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.alert_servers import AlertPair, post_alerts, resolve_alert, wait_until
+from tests.cli.alert_servers import AlertPair, alerts_of, post_alerts, resolve_alert, wait_until
 from tests.conftest import Aiops, Standalone
 from tests.faults.fixtures import Here
 from tests.servers.prometheus import Prometheus
@@ -131,6 +131,28 @@ def test_what_was_seen_is_history_where_there_is_no_prometheus(
     assert period["source"] == "store" and period["endsAt"]
     assert period["startsAt"] == listed[0]["startsAt"]
     assert "earlier `alerts list` saw" in found.stderr
+
+
+def test_what_ended_unseen_is_not_told_to_fire(aiops: Aiops, pair: AlertPair, home: Path) -> None:
+    config = home / "config.toml"
+    config.write_text(
+        "[clusters.west.endpoints]\n"
+        f'alertmanager = "{pair.apart.url}"\nprometheus = "{pair.prometheus.url}"\n'
+    )
+    env = {"AIOPS_CONFIG": str(config)}
+    labels = {"alertname": "Unseen", "severity": "info"}
+    post_alerts(pair.apart.url, labels)
+    aiops("alerts", "list", env=env)
+    (open_,) = aiops("alerts", "history", "Unseen", "-o", "json", env=env).json["items"]
+    assert open_["endsAt"] is None
+    resolve_alert(pair.apart.url, labels)
+    wait_until(
+        lambda: "Unseen" not in {a["labels"]["alertname"] for a in alerts_of(pair.apart.url)}, "its end"
+    )
+    done = aiops("alerts", "history", "Unseen", "-o", "json", env=env)
+    assert done.returncode == 0, done.stderr
+    (period,) = done.json["items"]
+    assert period["endsAt"] is not None and period["source"] == "store"
 
 
 def test_a_restarted_prometheus_without_its_data_loses_no_history(

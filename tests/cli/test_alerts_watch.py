@@ -15,6 +15,8 @@ import pytest
 
 from tests.cli.alert_servers import AlertPair, post_alerts, resolve_alert
 from tests.conftest import Aiops
+from tests.faults.fixtures import Serve
+from tests.faults.stub import answer, in_turn
 
 
 class Watching:
@@ -94,6 +96,24 @@ def test_a_restart_is_no_end_of_an_alert(watching: Watching, pair: AlertPair) ->
     post_alerts(pair.apart.url, {"alertname": "Present", "severity": "info"}, {"alertname": "AfterRestart"})
     watching.until(lambda e: e["name"] == "AfterRestart")
     assert watching.of("Present") == ["PRESENT"]
+
+
+def test_an_answer_that_no_one_can_read_ends_no_watch(aiops: Aiops, stubs: Serve, home: Path) -> None:
+    odd, well = stubs(), stubs()
+    alert = {"labels": {"alertname": "Well"}, "startsAt": "2026-01-01T00:00:00Z"}
+    for stub in (odd, well):
+        stub.on("/api/v2/status", answer({}))
+    odd.on("/api/v2/alerts", answer(b'[{"labels": {}, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]"))
+    well.on("/api/v2/alerts", in_turn(answer([]), answer([alert])))
+    config = home / "config.toml"
+    config.write_text(
+        f'[clusters.odd.endpoints]\nalertmanager = "{odd.url}"\n'
+        f'[clusters.well.endpoints]\nalertmanager = "{well.url}"\n'
+    )
+    env = {"AIOPS_CONFIG": str(config)}
+    watching = Watching(aiops.start("alerts", "watch", "--interval", "1s", env=env))
+    assert "nested too deeply" in watching.told("odd: does not answer fully")
+    assert watching.until(lambda e: e["name"] == "Well")["event"] == "NEW"
 
 
 def test_ctrl_c_ends_it_cleanly(watching: Watching) -> None:

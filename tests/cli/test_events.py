@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Aiops, Clusters, Finished, Standalone
+from tests.faults.stub import Stub, answer
 from tests.servers.apiserver import ControllerManager
 from tests.servers.cluster import Cluster
 from tests.servers.fleet import Fleet
@@ -443,3 +444,12 @@ def test_what_can_not_be_asked(aiops: Aiops, args: list[str], said: str) -> None
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "hint: " in done.stderr
+
+
+def test_why_alerts_can_not_be_read_has_its_own_code(aiops: Aiops, stub: Stub, home: Path) -> None:
+    stub.on("/", answer("who are you", status=403))
+    config = home / "config.toml"
+    config.write_text(f'[clusters.only.endpoints]\nprometheus = "{stub.url}"\n')
+    done = aiops("events", "--type", "alert", "-o", "json", env={"AIOPS_CONFIG": str(config)})
+    assert done.returncode == 5
+    assert done.json["clusters"][0]["error"]["code"] == "FORBIDDEN"

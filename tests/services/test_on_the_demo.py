@@ -18,6 +18,8 @@ def test_an_alert_that_is_not_there_is_wrong_usage(aiops: Aiops) -> None:
     shown = aiops("alerts", "show", "ffffffffffff", "--bundle", "demo")
     assert shown.returncode == 2
     assert "no active alert" in shown.stderr and "alerts list" in shown.stderr
+    related = aiops("alerts", "show", "ffffffffffff", "--related", "--bundle", "demo")
+    assert (related.returncode, related.stderr) == (2, shown.stderr)
 
 
 def test_a_slow_trace_is_found_and_shown_as_a_waterfall(aiops: Aiops) -> None:
