@@ -173,10 +173,11 @@ class Board:
         if not several:
             return None, None
 
-        def order(pair: tuple[Key, Track]) -> tuple[float, int]:
+        def order(pair: tuple[Key, Track]) -> tuple[bool, bool, int]:
             (_, _, origin), track = pair
             rank = codes.OFFSET_SOURCES.index(origin) if origin in codes.OFFSET_SOURCES else 99
-            return -max(track.constant_since(), track.last_at - self.rules.stuck_after), rank
+            still = track.constant_since() <= track.last_at - self.rules.stuck_after
+            return track.last_at < self.readings.at, still, rank
 
         return min(several, key=order)
 

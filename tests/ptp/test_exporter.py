@@ -68,6 +68,27 @@ def test_the_sidecar_alone_says_holdover(exporter: Any, aiops: Aiops) -> None:
     assert {("plain", "PTP_FREERUN"), ("events", "PTP_HOLDOVER")} <= codes
 
 
+@pytest.mark.parametrize(
+    ("iface", "port", "role"),
+    [
+        ("enox", "eno12409", 1),
+        ("enP2s2fx", "enP2s2f0np0", 1),
+        ("ens1fx.100", "ens1f0.100", 1),
+        ("ens1f0", "ens1f0", 1),  # where aliases collide the real name is kept
+        ("ens1fx", "ens1f1", 3),
+    ],
+)
+def test_an_alias_leads_to_its_port(exporter: Any, aiops: Aiops, iface: str, port: str, role: int) -> None:
+    text = (
+        f'openshift_ptp_clock_state{{process="ptp4l",node="n",iface="{iface}"}} 1\n'
+        f'openshift_ptp_interface_role{{process="ptp4l",node="n",iface="{port}"}} {role}\n'
+        'openshift_ptp_interface_role{process="ptp4l",node="n",iface="ens9f0"} 1\n'
+    )
+    (row,) = aiops("cnf", "ptp", "-o", "json", env=exporter(text)).json["items"]
+    assert (row["interface"], row["port"]) == (iface, port)
+    assert row["role"] == {1: "SLAVE", 3: "FAULTY"}[role]
+
+
 def test_nodes_without_a_node_label_are_told_apart_by_their_address(exporter: Any, aiops: Aiops) -> None:
     text = 'openshift_ptp_clock_state{process="ptp4l",iface="ens1fx"} 1\n'
     done = aiops("cnf", "ptp", "-o", "json", env=exporter(text))
