@@ -6,7 +6,7 @@ internal/pkg/rendermetrics. What joins samples is (UUID, GPU_I_ID).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from aiops_cli.analysis.gpu_codes import throttle_reasons, xid
@@ -92,7 +92,8 @@ _BOARD_FIELDS = frozenset(_BOARD.values())
 _RATIOS = frozenset({"engine_active", "sm_active", "sm_occupancy", "tensor_active", "dram_active"})
 _NVLINK = ("nvlink_crc_flit", "nvlink_crc_data", "nvlink_replay", "nvlink_recovery")
 _XID_COUNT, _HEALTH = "DCGM_EXP_XID_ERRORS_COUNT", "DCGM_EXP_GPU_HEALTH_STATUS"
-METRICS = (*_FIELDS, _XID_COUNT, _HEALTH)
+_COUNTED = frozenset({_XID_COUNT, _HEALTH})
+METRICS = (*_FIELDS, *sorted(_COUNTED))
 _BLANK = 2.0**62  # DCGM's blanks are numbers just below 2^63 and 2^47 times 1e5
 _MODEL = ("modelName", "model_name", "modelname")
 _DRIVER, _CUDA = "DCGM_FI_DRIVER_VERSION", "DCGM_FI_CUDA_DRIVER_VERSION"
@@ -167,22 +168,37 @@ def key_of(labels: Labels) -> Key | None:
     return uuid, labels.get("GPU_I_ID", "")
 
 
-def rows(samples: Iterable[Sample], cluster: str, source: GpuSource, at: str | None = None) -> list[Gpu]:
+def rows(samples: Sequence[Sample], cluster: str, source: GpuSource, at: str | None = None) -> list[Gpu]:
     """The GPUs that samples tell of, by node and index. What is in no sample is None."""
-    known = [s for s in samples if s.name in _FIELDS or s.name in (_XID_COUNT, _HEALTH)]
-    attribution = Attribution(s.labels for s in known)
+    attribution = Attribution(s.labels for s in samples)
     parts: dict[Key, _Part] = {}
-    for sample in known:
-        labels = sample.labels
+    for name, labels, value in samples:  # 80,000 of 2,000 GPUs: what is done here counts
+        what = _FIELDS.get(name)
+        if (what is None and name not in _COUNTED) or not -_BLANK < value < _BLANK:
+            continue
         key = key_of(labels)
-        if key is None or sample.value != sample.value or abs(sample.value) >= _BLANK:
+        if key is None:
             continue
         part = parts.get(key)
         if part is None:
             part = parts[key] = _Part(labels)
         elif len(labels) > len(part.labels):
             part.labels = labels  # the one that says most
-        _take(part, sample, attribution)
+        if what is None:
+            _count(part, name, labels, value)
+            continue
+        if value > 1 and what in _RATIOS:
+            value /= 100  # 1.x called its ratios percent
+        if link := labels.get("nvlink"):
+            part.links[what, link] = value
+            continue
+        user = attribution.user(labels)
+        if user is None:
+            into = part.own
+        elif (into := part.users.get(user)) is None:  # type: ignore[assignment]
+            into = part.users[user] = {}
+        if what not in into or value > into[what]:
+            into[what] = value
     divided = {uuid for uuid, instance in parts if instance}
     found = [
         _row(key, part, parts.get((key[0], "")) if key[1] else None, cluster, source, at)
@@ -193,27 +209,15 @@ def rows(samples: Iterable[Sample], cluster: str, source: GpuSource, at: str | N
     return found
 
 
-def _take(part: _Part, sample: Sample, attribution: Attribution) -> None:
-    name, labels, value = sample
-    if name == _XID_COUNT:
-        if value > 0 and (code := labels.get("xid")):
-            part.xid_counts[code] = max(part.xid_counts.get(code, 0), int(value))
+def _count(part: _Part, name: str, labels: Labels, value: float) -> None:
+    """XIDs of the exporter's window, and what health checks found."""
+    if value <= 0:
         return
-    if name == _HEALTH:
-        if value > 0 and (watch := labels.get("health_watch")):
-            verdict = "FAIL" if value >= 20 else "WARN"
-            why = labels.get("health_error_code", "")
-            part.health[watch] = f"{verdict} {why}".rstrip()
-        return
-    what = _FIELDS[name]
-    if what in _RATIOS and value > 1:
-        value /= 100  # 1.x called its ratios percent
-    if link := labels.get("nvlink"):
-        part.links[what, link] = value
-        return
-    user = attribution.user(labels)
-    into = part.own if user is None else part.users.setdefault(user, {})
-    into[what] = max(into.get(what, value), value)
+    if name == _XID_COUNT and (code := labels.get("xid")):
+        part.xid_counts[code] = max(part.xid_counts.get(code, 0), int(value))
+    elif name == _HEALTH and (watch := labels.get("health_watch")):
+        verdict = "FAIL" if value >= 20 else "WARN"
+        part.health[watch] = f"{verdict} {labels.get('health_error_code', '')}".rstrip()
 
 
 def _row(key: Key, part: _Part, parent: _Part | None, cluster: str, source: GpuSource, at: str | None) -> Gpu:

@@ -1,7 +1,7 @@
 """dcgm-exporter: what to ask a Prometheus that scrapes it, and its own page.
 
 Of the labels only those travel that say which GPU and whose: 2,000 GPUs are 80,000 series. The rest (model,
-driver, node) is asked of two metrics alone.
+driver, node) is asked of one metric alone.
 """
 
 from __future__ import annotations
@@ -32,8 +32,14 @@ _USER = (
 )
 _WHICH = ("__name__", "UUID", "uuid", "gpu_uuid", "GPU_I_ID", "nvlink")
 _MORE = ("xid", "health_watch", "health_error_code")
-_IDENTITY = (
-    "DCGM_FI_DEV_FB_USED|DCGM_FI_DEV_GPU_TEMP|DCGM_FI_PROF_GR_ENGINE_ACTIVE|dcgm_fb_used|dcgm_gpu_temp"
+_EACH_HAS_ONE = (
+    "DCGM_FI_DEV_FB_USED",
+    "DCGM_FI_DEV_GPU_TEMP",
+    "DCGM_FI_DEV_GPU_UTIL",
+    "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
+    "DCGM_FI_DEV_POWER_USAGE",
+    "dcgm_fb_used",
+    "dcgm_gpu_temp",
 )
 EVERYTHING = '{__name__=~"DCGM_.+|dcgm_.+"}'
 """For bundles, which hold series as they are."""
@@ -64,8 +70,8 @@ def now(metrics: Iterable[str]) -> str:
 
 
 def identity() -> str:
-    """PromQL for series with all labels, some of each GPU."""
-    return f'{{__name__=~"{_IDENTITY}"}}'
+    """PromQL for one series of each GPU with all its labels: `or` takes what has not come before."""
+    return " or ".join(_EACH_HAS_ONE)
 
 
 async def samples(source: MetricsSource, exprs: Sequence[str], at: float | None) -> Answer[Sample]:
