@@ -312,7 +312,7 @@ MORE: dict[str, NamedQuery] = {
     ),
     # PTP
     "ptp-offset": _query(
-        "max by (node, process, iface) (abs(openshift_ptp_offset_ns)) / 1e9",
+        "max by (node, process, iface) (abs(openshift_ptp_offset_ns) < 999999) / 1e9",  # sentinels apart
         "seconds",
         "how far a clock is from its master",
         "node",
