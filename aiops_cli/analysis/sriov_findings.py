@@ -91,7 +91,7 @@ def _pf(row: SriovPf) -> Iterator[Finding]:
             "SRIOV_MTU_MISMATCH",
             "warning",
             entity,
-            f"{len(larger)} of its VFs have a larger MTU than its own {row.mtu}",
+            f"VFs with a larger MTU than its own {row.mtu}: {len(larger)}",
             "set `mtu` in the policy",
             float(larger[0].mtu or 0),
             float(row.mtu or 0),

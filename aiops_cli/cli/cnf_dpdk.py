@@ -35,8 +35,9 @@ def dpdk(
 ) -> None:
     """DPDK pods: huge pages, CPU pinning and isolation, NUMA alignment, port statistics, and what is wrong.
 
-    Each field says where it was read, or why it is missing (JSON: sources, missing). A DPDK lcore polls: its
-    CPU use is 100 % with and without load, so look at packets and imissed instead.
+    Each field says where it was read, or why it is missing (JSON: sources, missing).
+
+    A DPDK lcore polls: its CPU use is 100 % with and without load. Look at packets and imissed instead.
     """
 
     async def body(session: Session) -> int:

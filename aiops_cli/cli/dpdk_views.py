@@ -29,13 +29,12 @@ def _sum(pod: DpdkPod, field: str) -> float | None:
 
 
 def _numa(pod: DpdkPod) -> str:
+    """The NUMA node of an aligned pod, all of a split one."""
     numa = pod.numa
-    nodes = {n for some in (numa.cpus, numa.vfs) for n in some or ()}
-    return (
-        f"{as_cpuset(nodes)} {'aligned' if numa.aligned else 'split'}".strip()
-        if numa.aligned is not None
-        else "-"
-    )
+    nodes = as_cpuset({n for some in (numa.cpus, numa.vfs) for n in some or ()})
+    if numa.aligned is None:
+        return "-"
+    return (nodes or "one") if numa.aligned else f"split {nodes}"
 
 
 DPDK: View[DpdkPod] = View(

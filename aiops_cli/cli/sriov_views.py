@@ -13,8 +13,11 @@ def _number(value: int | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _speed(pf: SriovPf) -> str:
-    return "-" if pf.link_speed_mbps is None else si(pf.link_speed_mbps * 1e6, "b/s")
+def _link(pf: SriovPf) -> str | None:
+    """The speed of what is up, else the state."""
+    if pf.link_state == "UP" and pf.link_speed_mbps is not None:
+        return si(pf.link_speed_mbps * 1e6, "b/s")
+    return pf.link_state
 
 
 def _drops(pf: SriovPf) -> float | None:
@@ -44,12 +47,11 @@ PFS: View[SriovPf] = View(
         Column("used", lambda p: _number(p.vfs_used), right=True, plain=lambda p: p.vfs_used),
         Column("vfs", lambda p: _number(p.vfs_configured), right=True, plain=lambda p: p.vfs_configured),
         Column("of", lambda p: _number(p.vfs_total), right=True, plain=lambda p: p.vfs_total),
-        Column("link", lambda p: p.link_state),
-        Column("speed", _speed, right=True, plain=lambda p: p.link_speed_mbps),
+        Column("link", _link, right=True, plain=lambda p: p.link_state),
         Column("mtu", lambda p: _number(p.mtu), right=True, plain=lambda p: p.mtu),
-        Column("driver", lambda p: p.driver),
         Column("sync", lambda p: p.sync_status),
         Column("drops", lambda p: si(_drops(p), "/s"), right=True, plain=_drops),
+        Column("driver", lambda p: p.driver, wide=True),
         Column("pci", lambda p: p.pci_address, wide=True),
         Column("rx", lambda p: _bits(p.rates.rx_bytes if p.rates else None), right=True, wide=True),
         Column("tx", lambda p: _bits(p.rates.tx_bytes if p.rates else None), right=True, wide=True),

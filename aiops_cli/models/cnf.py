@@ -8,7 +8,7 @@ Source = str
 """Where a field was read: `kubernetes`, `prometheus`, `exec`, or joined by ` + `."""
 
 
-class VfUser(Struct, frozen=True, rename="camel"):
+class VfUser(Struct, frozen=True, rename="camel", gc=False):
     """Who has a VF; `interface` and `network` where the pod's network-status says."""
 
     namespace: str
@@ -18,7 +18,7 @@ class VfUser(Struct, frozen=True, rename="camel"):
     network: str | None = None
 
 
-class VfRates(Struct, frozen=True, rename="camel"):
+class VfRates(Struct, frozen=True, rename="camel", gc=False):
     """Of the exporter's counters, per second over the last five minutes."""
 
     rx_bytes: float | None = None
@@ -30,7 +30,7 @@ class VfRates(Struct, frozen=True, rename="camel"):
     tx_errors: float | None = None
 
 
-class SriovVf(Struct, frozen=True, rename="camel"):
+class SriovVf(Struct, frozen=True, rename="camel", gc=False):
     """A virtual function. Bound to vfio-pci it has neither name nor MAC."""
 
     vf: int | None

@@ -54,7 +54,7 @@ class WantedInterface(Struct, rename="camel"):
     externally_managed: bool = False
 
 
-class VfState(Struct, rename="camel"):
+class VfState(Struct, rename="camel", gc=False):
     """A VF as the node has it; bound to vfio-pci it has no name and no MAC."""
 
     vf_id: int | None = field(name="vfID", default=None)

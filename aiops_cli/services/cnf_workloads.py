@@ -155,7 +155,7 @@ async def _ptp(member: Member, settings: Settings, at: float) -> dict[str, str] 
 
     try:
         window = TimeRange(at - _PTP_SECONDS, at)
-        found = await list_clocks([member], window, _PTP_STEP, rules_of(settings.ptp, None))
+        found = await list_clocks([member], window, _PTP_STEP, at, rules_of(settings.ptp, None))
     except AiopsError as error:
         return error.message
     status = found.result.clusters[0]

@@ -98,15 +98,16 @@ async def _kubernetes(member: Member) -> tuple[sriov.Objects, list[str], bool] |
     try:
         source: KubernetesSource = await member.kube()  # type: ignore[assignment]
         listed = Listed()
-        states = await listed.sriov_states(source)
-        if not states:
+        # Few objects, which tell whether there is such an API before all pods are read.
+        policies = await listed.sriov_policies(source)
+        if listed.absent:
             return sriov.Objects(), listed.notes, bool(listed.notes)
-        policies, nodes, pods = await asyncio.gather(
-            listed.sriov_policies(source), listed.nodes(source), listed.pods(source)
+        states, nodes, pods = await asyncio.gather(
+            listed.sriov_states(source), listed.nodes(source), listed.pods(source)
         )
     except AiopsError as error:
         return error
-    objects = sriov.Objects(states, policies or (), nodes or (), pods)
+    objects = sriov.Objects(states or (), policies or (), nodes or (), pods)
     return objects, listed.notes, bool(listed.notes)
 
 
