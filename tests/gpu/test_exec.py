@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from aiops_cli.errors import AuthError, ClusterError, ErrorCode
 from aiops_cli.sources import nvidia_smi
@@ -207,6 +209,40 @@ def test_gpus_by_exec_only_when_it_is_allowed(
         "GPU_THROTTLED_POWER",
         "GPU_THROTTLED_THERMAL",
     }
+
+
+def test_nodes_with_gpus_but_no_metrics_lack_something(
+    aiops: Aiops, clusters: Clusters, cluster: Cluster, kubelet: ExecKubelet, env: Mapping[str, str]
+) -> None:
+    """The stand-in's node carries the label that GPU feature discovery puts there."""
+    url = clusters("lab1", {"prometheus", "node"}).prometheus.url
+    config = aiops.home / "gpu.toml"
+    config.write_text(f'[clusters.{cluster.name}.endpoints]\nprometheus = "{url}"\n')
+    done = aiops("gpu", "nodes", env={**env, "AIOPS_CONFIG": str(config)})
+    assert done.returncode == 3
+    assert "a node has NVIDIA GPUs, but no metric of them is known" in done.stderr
+
+
+def test_a_server_that_wants_the_newer_protocol_gets_it() -> None:
+    """A stub: the API servers that could be had take both."""
+
+    async def answer(connection: ServerConnection) -> None:
+        await connection.send(b"\x01out")
+        await connection.send(b'\x03{"status":"Success"}')
+        await connection.wait_closed()
+
+    async def ask(*protocols: str) -> ExecResult:
+        async with serve(answer, "127.0.0.1", 0, subprotocols=[Subprotocol(p) for p in protocols]) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            client = HttpClient(Target(f"http://127.0.0.1:{port}"))
+            try:
+                return await exec_in_pod(client, "ns", "pod", "main", ["x"], 10)
+            finally:
+                await client.aclose()
+
+    assert asyncio.run(ask("v5.channel.k8s.io")) == ExecResult("out", "", 0)
+    with pytest.raises(ClusterError, match="x could not be run in ns/pod/main"):
+        asyncio.run(ask("v9.channel.k8s.io"))
 
 
 def test_a_node_whose_driver_is_down_is_told(
