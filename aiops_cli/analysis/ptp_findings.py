@@ -235,6 +235,7 @@ def _leap(clock: Clock, say: _About) -> Iterator[Finding]:
 
 def _node(board: Board, node: str) -> Iterator[Finding]:
     yield from _processes(board, node)
+    yield from _restarts(board, node)
     yield from _classes(board, node)
     yield from _ports(board, node)
     yield from _satellites(board, node)
@@ -264,6 +265,26 @@ def _processes(board: Board, node: str) -> Iterator[Finding]:
                 since=since,
                 until=until,
             )
+
+
+def _restarts(board: Board, node: str) -> Iterator[Finding]:
+    """Restarts that fall between two scrapes: a new config is one, more are a process that dies."""
+    for (process, config), track in board.readings.track("process_restart_count", node).items():
+        grown = np.flatnonzero(np.diff(track.values) > 0) + 1
+        if not len(grown):
+            continue
+        count = float(np.maximum(np.diff(track.values), 0).sum())
+        of = f" ({config})" if config else ""
+        yield _About(board, "process", f"{node}/{process}")(
+            "PTP_PROCESS_RESTARTED",
+            "warning" if count >= board.rules.flaps else "info",
+            f"{process} was started {count:.0f} times in the window{of}",
+            action="read the log of linuxptp-daemon-container on that node",
+            since=float(track.times[grown[0]]),
+            until=float(track.times[grown[-1]]),
+            value=count,
+            threshold=board.rules.flaps,
+        )
 
 
 def _classes(board: Board, node: str) -> Iterator[Finding]:

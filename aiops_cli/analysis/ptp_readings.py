@@ -30,6 +30,7 @@ _LABELS: dict[str, tuple[str, ...]] = {
     "clock_class": ("process", "config"),
     "interface_role": ("process", "iface"),
     "process_status": ("process", "config"),
+    "process_restart_count": ("process", "config"),
     "threshold": ("profile", "threshold"),
     "nmea_status": ("process", "iface"),
     "gnss_status": ("process", "iface"),

@@ -35,6 +35,7 @@ _OVER_TIME = (
     "clock_class",
     "interface_role",
     "process_status",
+    "process_restart_count",
     "nmea_status",
     "gnss_status",
     "phase_status",

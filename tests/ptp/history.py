@@ -167,6 +167,14 @@ def history(end: int) -> str:
         origin="dpll",
     )
 
+    text.clock("restarting", noise)
+    text.add(
+        "process_restart_count",
+        lambda t: float(1 + sum(t < at for at in (900, 1200, 1500, 5000))),
+        node="restarting",
+        process="ptp4l",
+        config="ptp4l.0.config",
+    )
     text.clock("leap", lambda t: 1_000_000_012.0 if t < 600 else noise(t))
     text.clock(
         "utc", lambda t: -37_000_000_000.0 + noise(t), iface="CLOCK_REALTIME", process="phc2sys", origin="phc"

@@ -202,6 +202,12 @@ def test_flapping(told: Told) -> None:
     assert found["PTP_PORT_FLAPPING"]["value"] >= 10
 
 
+def test_restarts_between_scrapes(told: Told) -> None:
+    found = told.findings("restarting")["PTP_PROCESS_RESTARTED"]
+    assert (found["value"], found["severity"]) == (3, "warning"), "the one before the window does not count"
+    assert (found["since"], found["until"]) == (told.at(1500 - STEP), told.at(900 - STEP))
+
+
 def test_a_lost_satellite_and_the_dpll_that_holds(told: Told) -> None:
     found = told.findings("gm")
     assert (found["PTP_GNSS_LOST"]["since"], found["PTP_GNSS_LOST"]["until"]) == (
