@@ -13,7 +13,7 @@ _TRACEPARENT = re.compile(
 )
 # traceID=…, trace_id: …, "trace.id":"…", TraceId=…, [trace …]; what stands between may be quotes and signs.
 _NAMED = re.compile(
-    rf"""(?<![A-Za-z0-9])(?:otel|dd[._]|x-b3-|uber-)?trace[-_. ]?(?:id)?\\?["']?\s*[:=\s]\s*\\?["']?({_HEX})""",
+    rf"""(?<![A-Za-z0-9])(?:otel|dd[._]|x-b3-|uber-)?trace[-_. ]?(?:id)?\\?["']?(?:\s*[:=]\s*|\s+)\\?["']?({_HEX})""",
     re.I,
 )
 _ZERO = re.compile(r"0+")

@@ -66,3 +66,10 @@ def test_labels_go_first(labels: dict[str, str], expected: str | None) -> None:
     assert trace_id_in("", labels) == expected
     other = "f" * 32
     assert trace_id_in(f"trace_id={other}", labels) == (expected or other)
+
+
+def test_a_long_gap_after_the_word_trace_takes_no_long_time() -> None:
+    """Minutes, where each blank is tried as the end of each run of blanks before it."""
+    gap = " " * 30_000
+    assert trace_id_in(f"stack trace{gap}none") is None
+    assert trace_id_in(f"trace{gap}{ID}") == ID
