@@ -31,6 +31,7 @@ class Known:
         self._most = most
         self._size = 0
         self._shown: dict[int, Counter[int]] = {}
+        self._oldest: list[int] = []  # a heap of its keys
         self._owed: Counter[int] = Counter()
         self.newest = 0
         """The time of the newest line shown; 0 if there is none."""
@@ -78,20 +79,25 @@ class Known:
     def forget(self, before: int) -> None:
         """Nobody may read again from before this time."""
         self.floor = max(self.floor, before // _BUCKET * _BUCKET)
-        for bucket in [b for b in self._shown if (b + 1) * _BUCKET <= before]:
-            self._drop(bucket)
+        while self._oldest and (self._oldest[0] + 1) * _BUCKET <= before:
+            self._drop(self._oldest[0])
 
     def _show(self, ns: int, key: int) -> None:
-        self._shown.setdefault(ns // _BUCKET, Counter())[key] += 1
+        bucket = ns // _BUCKET
+        if bucket not in self._shown:
+            self._shown[bucket] = Counter()
+            heapq.heappush(self._oldest, bucket)
+        self._shown[bucket][key] += 1
         self._size += 1
         self.newest = max(self.newest, ns)
         while self._size > self._most:
-            oldest = min(self._shown)
+            oldest = self._oldest[0]
             self.floor = max(self.floor, (oldest + 1) * _BUCKET)
             self._drop(oldest)
 
-    def _drop(self, bucket: int) -> None:
-        gone = self._shown.pop(bucket)
+    def _drop(self, oldest: int) -> None:
+        heapq.heappop(self._oldest)
+        gone = self._shown.pop(oldest)
         self._size -= gone.total()
         for key in gone:
             self._owed.pop(key, None)

@@ -96,3 +96,12 @@ def test_too_many_do_not_wait() -> None:
     merge.add("a", [row(i + 1) for i in range(25)], 0.0)
     assert [r[0] for _, r in merge.ready(0.0)] == list(range(1, 16))
     assert merge.waiting("a") == 10
+
+
+def test_a_long_history_of_few_lines_a_second_is_taken_in_quickly() -> None:
+    """Minutes, where the oldest lines are looked for among all that are known."""
+    known = Known(50_000)
+    rows = [row(i * 10**8) for i in range(1, 200_001)]
+    assert known.again(rows, Counter()) == rows
+    assert known.floor == 150_001 * 10**8
+    assert known.again(rows[150_000:], Counter()) == []
