@@ -56,7 +56,7 @@ def edges(rows: Sequence[Row]) -> list[Edge]:
         above = [(span.trace_id, span.parent_id or "")]
         if span.kind == "consumer":
             above += [(str(link.get("traceId")), str(link.get("spanId"))) for link in span.links]
-        for key in above:
+        for key in dict.fromkeys(above):
             parent = spans.get(key)
             if parent is None or parent[1] is span:
                 continue

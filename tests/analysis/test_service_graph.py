@@ -80,3 +80,13 @@ def test_a_service_may_call_itself_and_its_inner_spans_are_no_calls() -> None:
 def test_traces_whose_callers_are_missing_are_named_with_their_clusters() -> None:
     rows = [("east", span("t", "1", "0", "web", 9)), ("west", span("u", "1", None, "web", 9))]
     assert orphans(rows) == {"t": {"east"}}
+
+
+def test_a_consumer_that_links_to_its_own_parent_is_one_call() -> None:
+    link = ({"traceId": "t", "spanId": "2", "attributes": {}},)
+    rows = [
+        ("east", span("t", "2", None, "web", 1, "producer")),
+        ("east", span("t", "3", "2", "mailer", 4, "consumer", links=link)),
+    ]
+    (edge,) = edges(rows)
+    assert (edge.calls, edge.server_ms) == (1, [4])
