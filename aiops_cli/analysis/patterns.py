@@ -13,10 +13,9 @@ from typing import Any
 
 import msgspec
 
-WILDCARD = "<*>"
-LEVELS = ("fatal", "error", "warn", "notice", "info", "debug", "trace")
-"""From worst to least; `Pattern.level` is one of them or empty."""
+from aiops_cli.analysis.log_levels import LEVELS, named, said
 
+WILDCARD = "<*>"
 _HEX = "[0-9a-fA-F]{1,4}"
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _VARIABLE = re.compile(
@@ -41,22 +40,8 @@ _NOT_NAMES = frozenset({"not", "is", "has", "was", "does", "session", "and", "or
 
 _MESSAGE_KEYS = ("msg", "message", "log", "event", "body", "text")
 _ERROR_KEYS = ("err", "error", "exception")
-_LEVEL_KEYS = ("level", "severity", "lvl", "levelname", "log.level")
+_LEVEL_KEYS = ("level", "severity", "lvl", "severity_text", "loglevel", "levelname", "log.level")
 _LOGFMT = re.compile(r"""(?:^|\s)(msg|message|err|error)=("(?:[^"\\]|\\.)*"|\S+)""")
-_LEVEL_FIELD = re.compile(r"(?:^|\s)(?:level|lvl|severity)=\"?(\w+)")
-_LEVEL_WORD = re.compile(
-    r"\b(FATAL|CRITICAL|PANIC|EMERG|SEVERE|ERROR|ERR|WARN|WARNING|NOTICE|INFO|DEBUG|TRACE)\b"
-)
-_KLOG = re.compile(r"[IWEF]\d{4} \d\d:")
-_LEVEL_NAMES = (
-    dict.fromkeys(("fatal", "critical", "crit", "panic", "emerg", "alert", "dpanic"), "fatal")
-    | dict.fromkeys(("error", "err", "severe", "eror"), "error")
-    | dict.fromkeys(("warning", "warn"), "warn")
-    | dict.fromkeys(("info", "information", "informational"), "info")
-    | dict.fromkeys(("debug", "dbug"), "debug")
-    | {"trace": "trace", "notice": "notice"}
-)
-_KLOG_LEVELS = {"I": "info", "W": "warn", "E": "error", "F": "fatal"}
 _LONGEST = 2000
 _EXAMPLE = 500
 _MOST_KNOWN = 20_000
@@ -110,7 +95,7 @@ class Pattern:
     @property
     def level(self) -> str:
         """The most frequent level of its lines, the worse one of two; empty where none says one."""
-        known = [(count, -LEVELS.index(level), level) for level, count in self.levels.items() if level]
+        known = [(count, LEVELS.index(level), level) for level, count in self.levels.items() if level]
         return max(known)[2] if known else ""
 
 
@@ -123,7 +108,7 @@ class Patterns:
     def __init__(self, similarity: float = 0.8, depth: int = 2, most: int = 2000) -> None:
         self._similarity, self._depth, self._most = similarity, depth, most
         self._leaves: dict[tuple[object, ...], list[int]] = {}
-        self._known: dict[str, tuple[int, str]] = {}
+        self._known: dict[str, int] = {}
         self.rows: list[Pattern] = []
         self.others = Counts()
 
@@ -131,12 +116,11 @@ class Patterns:
         """Count a line; `before` if it is of the window to compare with, `level` where labels say it."""
         own, text = content(line)
         masked = _VARIABLE.sub(WILDCARD, text[:_LONGEST])
-        known = self._known.get(masked)
-        if known is None:
+        index = self._known.get(masked)
+        if index is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[masked] = self._place(*words_of(masked)), said_level(text)
-        index, said = known
+            index = self._known[masked] = self._place(*words_of(masked))
         if index < 0:
             _count(self.others, ns, before)
             return
@@ -144,7 +128,7 @@ class Patterns:
         if not pattern.example or (not before and not pattern.counts.now):
             pattern.example = line[:_EXAMPLE]
         _count(pattern.counts, ns, before)
-        pattern.levels[named_level(level) or own or said] += 1
+        pattern.levels[named(level) or own or said(line) or ""] += 1
 
     def merge(self, pattern: Pattern) -> int:
         """Take in a pattern of other lines; the index of what it became one with, -1 for `others`."""
@@ -160,7 +144,8 @@ class Patterns:
         return index
 
     def _place(self, words: list[str], gaps: list[bool]) -> int:
-        leaf = self._leaves.setdefault((len(words), *words[: self._depth]), [])
+        key = (len(words), *words[: self._depth])
+        leaf = self._leaves.get(key, [])
         best, best_share = -1, -1.0
         for index in leaf:
             same = sum(map(str.__eq__, self.rows[index].words, words))
@@ -172,7 +157,7 @@ class Patterns:
             if len(self.rows) >= self._most:
                 return -1
             self.rows.append(Pattern(words, gaps))
-            leaf.append(len(self.rows) - 1)
+            self._leaves.setdefault(key, []).append(len(self.rows) - 1)
             return len(self.rows) - 1
         known = self.rows[best]
         for i, word in enumerate(words):
@@ -228,8 +213,8 @@ def words_of(masked: str) -> tuple[list[str], list[bool]]:
 
 
 def content(line: str) -> tuple[str, str]:
-    """What of a line is told apart, and the level where a field says it: of JSON and logfmt the message
-    and the error, else the first line that says something."""
+    """What of a line is told apart, and the level where a field of JSON says it: of JSON and logfmt the
+    message and the error, else the first line that says something."""
     if line[:1] == "{" and (fields := _json(line)) is not None:
         return _of_json(fields)
     first = line if "\n" not in line else next((part for part in line.splitlines() if part.strip()), "")
@@ -238,7 +223,7 @@ def content(line: str) -> tuple[str, str]:
             "msg" if m[1] in ("msg", "message") else "err": _plain(m[2]) for m in _LOGFMT.finditer(first)
         }
         if "msg" in found:
-            return said_level(first), ": ".join(found[k] for k in ("msg", "err") if k in found)
+            return "", ": ".join(found[k] for k in ("msg", "err") if k in found)
     return "", first
 
 
@@ -251,7 +236,8 @@ def _json(line: str) -> dict[str, Any] | None:
 
 
 def _of_json(fields: dict[str, Any]) -> tuple[str, str]:
-    level = next((named_level(fields[k]) for k in _LEVEL_KEYS if isinstance(fields.get(k), str)), "")
+    levels = (named(str(fields[k])) for k in _LEVEL_KEYS if isinstance(fields.get(k), str | int))
+    level = next((level for level in levels if level), "")
     message = next((fields[k] for k in _MESSAGE_KEYS if isinstance(fields.get(k), str)), None)
     if message is None:
         return level, " ".join(f"{key}={value}" for key, value in sorted(fields.items()))
@@ -262,20 +248,3 @@ def _of_json(fields: dict[str, Any]) -> tuple[str, str]:
 
 def _plain(value: str) -> str:
     return value[1:-1].replace('\\"', '"') if value.startswith('"') else value
-
-
-def said_level(text: str) -> str:
-    """The level that a line says in its first words; empty where it says none."""
-    if _KLOG.match(text):
-        return _KLOG_LEVELS[text[0]]
-    head = text[:200]
-    found = _LEVEL_FIELD.search(head) if "=" in head else None
-    if found and (level := named_level(found[1])):
-        return level
-    word = _LEVEL_WORD.search(head)
-    return named_level(word[1]) if word else ""
-
-
-def named_level(name: str) -> str:
-    """A level as LEVELS has it; empty for what is none."""
-    return _LEVEL_NAMES.get(name.lower(), "") if name else ""

@@ -12,40 +12,12 @@ from typing import Any
 
 import msgspec
 
+from aiops_cli.analysis.log_levels import LEVELS, named, said
 from aiops_cli.errors import UsageError
 from aiops_cli.services.times import rfc3339_ns
 from aiops_cli.sources.base import LogRow
 
-LEVELS = ("trace", "debug", "info", "notice", "warn", "error", "fatal")
-_NAMES = {
-    **{level: level for level in LEVELS},
-    **dict.fromkeys(("trc", "finest", "finer", "verbose"), "trace"),
-    **dict.fromkeys(("dbg", "fine"), "debug"),
-    **dict.fromkeys(("inf", "information", "informational"), "info"),
-    **dict.fromkeys(("warning", "wrn"), "warn"),
-    **dict.fromkeys(("err", "eror", "severe", "failure"), "error"),
-    **dict.fromkeys(("critical", "crit", "panic", "alert", "emerg", "emergency", "dpanic"), "fatal"),
-    # pino and bunyan
-    "10": "trace",
-    "20": "debug",
-    "30": "info",
-    "40": "warn",
-    "50": "error",
-    "60": "fatal",
-}
-_KLOG = {"I": "info", "W": "warn", "E": "error", "F": "fatal"}
 _KEYS = ("level", "detected_level", "severity", "lvl", "severity_text", "loglevel", "levelname")
-_WITHIN = 2_000  # characters of a line that are looked at for its level
-_LEVEL = re.compile(
-    r"""(?:^|[\s{,"])(?:log\.)?(?:level|lvl|severity|severity_text|loglevel|levelname)"?\s*[:=]\s*"?([A-Za-z0-9]+)""",
-    re.I,
-)
-_WORD = re.compile(
-    r"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|FATAL|CRITICAL|PANIC|SEVERE)\b"
-    r"|^\W*(trace|debug|info|notice|warn|warning|error|err|fatal|critical|panic)\b(?=[\]:>| ])"
-    r"|\[(trace|debug|info|notice|warn|warning|error|err|fatal|crit|critical|alert|emerg)\]"
-)
-_KLOG_LINE = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ ")
 _LOGFMT = re.compile(r'(?:^|(?<=\s))([A-Za-z_@][\w.@/-]*)=("(?:[^"\\]|\\.)*"|[^\s"]*)')
 
 
@@ -54,23 +26,16 @@ def level_of(row: LogRow) -> str | None:
     _, line, labels, metadata = row
     for source in (metadata, labels):
         for key in _KEYS:
-            if (value := source.get(key)) and (level := _NAMES.get(value.lower())):
+            if (value := source.get(key)) and (level := named(value)):
                 return level
-    head = line[:_WITHIN]
-    if (found := _LEVEL.search(head)) and (level := _NAMES.get(found[1].lower())):
-        return level
-    if klog := _KLOG_LINE.match(head):
-        return _KLOG[klog[1]]
-    if word := _WORD.search(head):
-        return _NAMES[word[word.lastindex or 0].lower()]
-    return None
+    return said(line)
 
 
 def parse_levels(text: str) -> frozenset[str]:
     """What `--level error,warn` asks for. Raises UsageError for a word that is no level."""
     chosen = set()
     for word in text.split(","):
-        if not (level := _NAMES.get(word.strip().lower())):
+        if not (level := named(word.strip())):
             raise UsageError(f"--level {word.strip()!r} is no level", hint=f"some of: {', '.join(LEVELS)}")
         chosen.add(level)
     return frozenset(chosen)

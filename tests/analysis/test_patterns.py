@@ -118,3 +118,36 @@ def test_memory_does_not_grow_with_different_lines() -> None:
         wide.add(f"first second {_word(i)} {_word(i * 3)}", 1)
     assert len(wide.rows) <= 100
     assert sys.getsizeof(wide._known) < 4_000_000
+
+
+def test_lines_beyond_the_bound_leave_nothing_behind() -> None:
+    found = Patterns(most=50)
+    for i in range(5000):
+        found.add(f"{_word(i)} {_word(i * 3)} saved", 1)
+    assert len(found._leaves) <= 50
+
+
+def test_lines_of_one_pattern_keep_their_own_levels() -> None:
+    """The level stands in quotes, which are masked."""
+    found = Patterns()
+    for level in ("info", "error", "error"):
+        found.add(f'level="{level}" component=cart retry failed', 1)
+    assert [dict(p.levels) for p in found.rows] == [{"info": 1, "error": 2}]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[error] worker died",
+        "2026/01/01 10:00:00 [error] 12#0: upstream is gone",
+        "error: worker died",
+        '{"level":50,"msg":"no"}',
+        '{"severity_text":"ERROR","msg":"no"}',
+        "loglevel=error no",
+        '{"msg":"set level=debug","level":"error"}',
+    ],
+)
+def test_levels_are_those_of_the_log_views(line: str) -> None:
+    found = Patterns()
+    found.add(line, 1)
+    assert found.rows[0].level == "error"
