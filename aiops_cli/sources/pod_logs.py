@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -226,13 +226,11 @@ class _Reading:
         async def newest(source: Container) -> deque[LogRow]:
             rows: deque[LogRow] = deque(maxlen=self._limit)
             try:
-                async with (
-                    slots,
-                    asyncio.timeout(self._source.streams.timeout),
-                    aclosing(self._rows(source, tail)) as found,
-                ):
-                    async for row in found:
-                        rows.append(row)
+                async with slots, asyncio.timeout(self._source.streams.timeout):
+                    whole = await self._fill(rows, source, tail)
+                    if not whole:  # the last lines came after the window, while we asked
+                        rows.clear()
+                        await self._fill(rows, source, 0)
             except TimeoutError:
                 self.partial = True
                 self.notes.append(f"the log of {source.name} was not read to its end in time: ask for less")
@@ -243,6 +241,19 @@ class _Reading:
         rows.sort(key=lambda row: row[0], reverse=True)
         return rows[: self._limit]
 
+    async def _fill(self, rows: deque[LogRow], source: Container, tail: int) -> bool:
+        """Read a container's lines; False if its last `tail` ones don't reach down to the first wanted."""
+        beyond = False
+
+        def past() -> None:
+            nonlocal beyond
+            beyond = True
+
+        async with aclosing(self._rows(source, tail, past)) as found:
+            async for row in found:
+                rows.append(row)
+        return not (tail and beyond and len(rows) < self._limit)
+
     def check(self) -> None:
         """Raises ClusterError if every container refused; else what refused is told."""
         if self._errors and len(self._errors) == len(self._found):
@@ -251,8 +262,11 @@ class _Reading:
             self.partial = True
             self.notes.append(error.message)
 
-    async def _rows(self, source: Container, tail: int = 0) -> AsyncGenerator[LogRow, None]:
-        """A container's lines in the window, of before its last restart too."""
+    async def _rows(
+        self, source: Container, tail: int = 0, past: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[LogRow, None]:
+        """A container's lines in the window, of before its last restart too; `past` is called where the log
+        goes on after it."""
         begin, end = self._window.start * 1e9, self._window.end * 1e9
         for previous in [True, False] if source.ended >= self._window.start else [False]:
             lines = self._source.read(source, self._window.start, previous=previous, tail=tail)
@@ -260,6 +274,7 @@ class _Reading:
                 async with aclosing(lines):
                     async for ns, line in lines:
                         if ns >= end:
+                            past()
                             break
                         if ns >= begin and self._query.shows(line):
                             yield ns, line, source.labels, _NONE

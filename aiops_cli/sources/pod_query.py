@@ -26,6 +26,7 @@ _ALIASES = {
 _TEXT = r'("(?:[^"\\]|\\.)*"|`[^`]*`)'
 _MATCHER = re.compile(rf"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*{_TEXT}\s*(,|(?=\}}))")
 _END = re.compile(r"\s*\}")
+_POSIX = re.compile(r"\[:\^?[a-z]+:\]")  # which Python takes for other characters
 _FILTER = re.compile(rf"\s*(\|=|!=|\|~|!~)\s*{_TEXT}")
 
 
@@ -87,6 +88,8 @@ def _test(op: str, value: str, expr: str, *, whole: bool) -> Callable[[str], boo
         return lambda text: text == value
     if op == "!=":
         return (lambda text: text != value) if whole else (lambda text: value not in text)
+    if _POSIX.search(value):
+        _refuse(f"classes such as [[:digit:]] can't be read in {value!r}: write \\d", expr)
     try:
         pattern = re.compile(value, re.S if whole else re.NOFLAG)
     except (re.error, OverflowError, RecursionError) as error:

@@ -1,0 +1,42 @@
+"""Pod logs, for what a kubelet does not do when asked to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from aiops_cli.errors import UsageError
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.sources.kubernetes import KubernetesSource
+from aiops_cli.sources.pod_logs import PodLogSource
+from aiops_cli.sources.pod_query import parse
+from tests.sources.conftest import Connect
+from tests.sources.stub import Stub
+
+_LOG = "/api/v1/namespaces/shop/pods/web/log"
+
+
+def _lines(first: int, count: int) -> str:
+    at = datetime.fromtimestamp
+    return "".join(f"{at(n, UTC):%Y-%m-%dT%H:%M:%S}.5Z line {n}\n" for n in range(first, first + count))
+
+
+async def test_lines_that_come_while_we_ask_hide_none_of_the_window(stub: Stub, connect: Connect) -> None:
+    """The kubelet counts its last lines from the end of the log, which has moved on by then."""
+    pod = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"containers": [{"name": "app"}]}}
+    stub.on("/api/v1/namespaces/shop/pods", {"metadata": {}, "items": [pod]})
+    end = int(datetime.now(UTC).timestamp())
+    stub.on(_LOG, _lines(end, 10), kind="text/plain")  # with tailLines=10
+    stub.on(_LOG, _lines(end - 100, 110), kind="text/plain")
+    client = connect(stub.url)
+    source = PodLogSource(KubernetesSource(client), client)
+    answer = await source.query_range('{namespace="shop"}', TimeRange(end - 60, end), 10)
+    assert [e.line for e in answer.rows] == [f"line {n}" for n in range(end - 1, end - 11, -1)]
+    assert [a.params.get("tailLines") for a in stub.asked[1:]] == ["10", None]
+
+
+@pytest.mark.parametrize("expr", ['{app="a"} |~ "[[:digit:]]+"', '{app=~"[[:^alpha:]]"}'])
+def test_classes_that_python_reads_otherwise_are_refused(expr: str) -> None:
+    with pytest.raises(UsageError, match="write"):
+        parse(expr)
