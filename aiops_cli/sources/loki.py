@@ -17,7 +17,7 @@ from aiops_cli.models.timerange import TimeRange, nanoseconds
 from aiops_cli.sources.base import Direction, Labels, LogRow, LogStats
 from aiops_cli.sources.loki_decode import by_time, decode_rows
 from aiops_cli.sources.loki_pages import Pages
-from aiops_cli.sources.replies import error_text, failure, query_failed, says_ready
+from aiops_cli.sources.replies import error_text, failure, pointed, query_failed, says_ready
 from aiops_cli.transport.client import HttpClient, Params, Reply, not_json
 
 if TYPE_CHECKING:
@@ -234,17 +234,14 @@ class _PageTooLarge(Exception):
 
 def invalid_logql(expr: str, text: str, endpoint: str | None = None) -> UsageError:
     """INVALID_LOGQL with the server's message, and a caret where it names a line and a column."""
-    found = re.search(r"(?:parse|syntax) error at line (\d+), col (\d+): (.*)", text, re.S)
+    found = re.search(r"(?:parse|syntax) error at line (\d{1,9}), col (\d{1,9}): (.*)", text, re.S)
     if not found:
         return UsageError(
             f"invalid LogQL: {text}", hint=expr, code=ErrorCode.INVALID_LOGQL, endpoint=endpoint
         )
-    line, column = int(found[1]), int(found[2])
-    lines = expr.splitlines() or [""]
-    source = lines[min(max(line, 1), len(lines)) - 1]
     return UsageError(
         f"invalid LogQL: {found[3].strip()}",
-        hint=f"{source}\n      {' ' * max(column - 1, 0)}^",
+        hint=pointed(expr, int(found[1]), int(found[2])),
         code=ErrorCode.INVALID_LOGQL,
         endpoint=endpoint,
     )

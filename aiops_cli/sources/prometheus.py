@@ -19,6 +19,7 @@ from aiops_cli.models.metric_row import Described, ExemplarSeries, MetricRow
 from aiops_cli.models.result import Answer
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.sources.promql_bodies import Envelope, decode_instant, envelope
+from aiops_cli.sources.replies import pointed
 from aiops_cli.transport.client import HttpClient, Params, Reply, not_json, status_error
 
 if TYPE_CHECKING:
@@ -194,18 +195,15 @@ class PrometheusSource:
 
 def invalid_promql(expr: str, text: str, endpoint: str | None = None) -> UsageError:
     """INVALID_PROMQL with the server's or parser's message, and a caret where it gives a position."""
-    found = re.search(r"(\d+):(\d+): (?:parse error: )?(.*)", text, re.S)
+    found = re.search(r"(\d{1,9}):(\d{1,9}): (?:parse error: )?(.*)", text, re.S)
     if not found:
         return UsageError(
             f"invalid PromQL: {text}", hint=expr, code=ErrorCode.INVALID_PROMQL, endpoint=endpoint
         )
     line, column, message = int(found[1]), int(found[2]), found[3].strip()
-    lines = expr.splitlines() or [""]
-    source = lines[min(line, len(lines)) - 1]
-    caret = " " * max(column - 1, 0) + "^"
     return UsageError(
         f"invalid PromQL: {message}",
-        hint=f"{source}\n      {caret}",
+        hint=pointed(expr, line, column),
         code=ErrorCode.INVALID_PROMQL,
         endpoint=endpoint,
     )

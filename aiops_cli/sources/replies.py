@@ -62,6 +62,13 @@ async def says_ready(client: HttpClient, what: str, code: ErrorCode) -> bool:
     return reply.status == 200
 
 
+def pointed(expr: str, line: int, column: int) -> str:
+    """A hint: that line of a query, with a caret below that column (both from 1), as far as it goes."""
+    lines = expr.splitlines() or [""]
+    source = lines[min(max(line, 1), len(lines)) - 1]
+    return f"{source}\n      {' ' * min(max(column - 1, 0), len(source))}^"
+
+
 def query_failed(text: str, endpoint: str) -> ClusterError:
     """QUERY_FAILED: the server understood the query and would not run it."""
     return ClusterError(

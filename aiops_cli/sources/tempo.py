@@ -21,7 +21,7 @@ from aiops_cli.models.signals import Series, Span
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.sources import otlp, otlp_proto, tempo_metrics, traceql
 from aiops_cli.sources.base import TraceOperation, TraceQuery, TraceService, TraceSummary
-from aiops_cli.sources.replies import error_text, failure, query_failed, says_ready
+from aiops_cli.sources.replies import error_text, failure, pointed, query_failed, says_ready
 from aiops_cli.sources.slowest import slowest
 from aiops_cli.transport.client import HttpClient, Params, Reply, not_json
 
@@ -275,7 +275,7 @@ def _seconds(window: TimeRange) -> list[tuple[str, str]]:
 
 def invalid_traceql(expr: str, text: str, endpoint: str | None = None) -> UsageError:
     """INVALID_TRACEQL with the server's message, and a caret where it names a line and a column."""
-    found = re.search(r"parse error at line (\d+), col (\d+): (.*)", text, re.S)
+    found = re.search(r"parse error at line (\d{1,9}), col (\d{1,9}): (.*)", text, re.S)
     if not found:
         return UsageError(
             f"invalid TraceQL: {text.removeprefix('invalid TraceQL query: ')}",
@@ -283,11 +283,9 @@ def invalid_traceql(expr: str, text: str, endpoint: str | None = None) -> UsageE
             code=ErrorCode.INVALID_TRACEQL,
             endpoint=endpoint,
         )
-    lines = expr.splitlines() or [""]
-    source = lines[min(max(int(found[1]), 1), len(lines)) - 1]
     return UsageError(
         f"invalid TraceQL: {found[3].strip()}",
-        hint=f"{source}\n      {' ' * max(int(found[2]) - 1, 0)}^",
+        hint=pointed(expr, int(found[1]), int(found[2])),
         code=ErrorCode.INVALID_TRACEQL,
         endpoint=endpoint,
     )
