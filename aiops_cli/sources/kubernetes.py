@@ -157,7 +157,9 @@ class KubernetesSource:
                     break
                 page: k8s.Page[T] = self._decode(reply, page_of)
                 rows += page.items or []
-                more = page.metadata.next
+                more, before = page.metadata.next, more
+                if more and more == before:
+                    raise self._endless(path)
                 if not more:
                     return rows
         raise AssertionError("the last try returns or raises")
@@ -200,6 +202,14 @@ class KubernetesSource:
         if reply.status == 410:
             raise _ExpiredError(reply)
         raise failure(reply, _WHAT, self.endpoint)
+
+    def _endless(self, path: str) -> ClusterError:
+        return ClusterError(
+            f"{_WHAT} answers the same page of {path} again and again",
+            hint="something on the way drops the parameter `continue`: check proxies",
+            code=ErrorCode.BAD_ANSWER,
+            endpoint=self.endpoint,
+        )
 
     def _decode(self, reply: Reply, kind: type[T]) -> T:
         try:

@@ -414,3 +414,11 @@ async def test_an_api_that_a_server_does_not_have_lacks_nothing(stub: Stub, conn
     assert len(partly.rows) == 1
     assert partly.partial
     assert partly.warnings[0].startswith("without nodes: ")
+
+
+async def test_pages_without_an_end_are_given_up(stub: Stub, connect: Connect) -> None:
+    """A proxy that drops `continue` gives the first page for ever."""
+    stub.on("/api/v1/pods", {"metadata": {"continue": "more"}, "items": [{"metadata": {"name": "a"}}]})
+    with pytest.raises(ClusterError, match="the same page of /api/v1/pods") as caught:
+        await kubernetes.KubernetesSource(connect(stub.url)).items("/api/v1/pods", dict)
+    assert caught.value.code is ErrorCode.BAD_ANSWER
