@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -15,7 +13,7 @@ import msgspec
 
 from aiops_cli.errors import UsageError
 from aiops_cli.models.result import API_VERSION, FleetResult
-from aiops_cli.render.text import OBEYED, cells, cut, one_line
+from aiops_cli.render.text import OBEYED, cells, cut, escaped, one_line
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -167,16 +165,7 @@ def _escaped(document: bytes) -> str:
     """JSON that says the same and holds nothing a terminal would obey."""
     if document.isascii() and b"\x7f" not in document:  # the encoder has escaped the rest
         return document.decode("ascii")
-    return _harmless(document.decode())
-
-
-def _harmless(document: str) -> str:
-    """JSON, or double-quoted YAML, that says the same and holds nothing a terminal would obey."""
-
-    def escape(match: re.Match[str]) -> str:
-        return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", match[0].encode("utf-16-be")))
-
-    return OBEYED.sub(escape, document)
+    return escaped(document.decode())
 
 
 def _yaml(document: dict[str, Any]) -> str:
@@ -189,7 +178,7 @@ def _yaml(document: dict[str, Any]) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, '"' if OBEYED.search(value) else None)
 
     Dumper.add_representer(str, text)
-    return _harmless(yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True))
+    return escaped(yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True))
 
 
 def _pick(item: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
@@ -316,7 +305,7 @@ def _fit(widths: list[int], right: list[bool], least: list[int], total: int) -> 
     Where that is not enough the last text columns are left out (width 0), for who a row is about stands
     first and its number last; then numbers are cut.
     """
-    widths = list(widths)
+    widths = [min(w, total) for w in widths]
 
     def over() -> bool:
         shown = [w for w in widths if w]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _MARGIN = 9
 _MAX_SERIES = 12
+_LARGEST = 8e307  # twice that is still a float
 _COLOURS = ("36", "33", "35", "32", "34", "31", "96", "93", "95", "92", "94", "91")
 Grid = list[list[int]]
 
@@ -40,8 +41,9 @@ def plot(
         return ""
     shown = drawn[:_MAX_SERIES]
     known = [np.isfinite(s.values) for _, s in shown]
-    times = np.concatenate([s.timestamps[k] for (_, s), k in zip(shown, known, strict=True)])
-    values = np.concatenate([s.values[k] for (_, s), k in zip(shown, known, strict=True)])
+    drawable = [_drawable(s) for _, s in shown]
+    times = np.concatenate([s.timestamps[k] for s, k in zip(drawable, known, strict=True)])
+    values = np.concatenate([s.values[k] for s, k in zip(drawable, known, strict=True)])
     start, end, low, high = (float(n) for n in (times.min(), times.max(), values.min(), values.max()))
     if low == high:
         low, high = (low - 1, high + 1) if low == 0 else (min(0.0, low * 2), max(0.0, high * 2))
@@ -50,14 +52,14 @@ def plot(
     dots: Grid = [[0] * columns for _ in range(rows_high)]
     owner: Grid = [[0] * columns for _ in range(rows_high)]
     letters: dict[tuple[int, int], int] = {}
-    for number, (_, series) in enumerate(shown):
+    for number, series in enumerate(drawable):
         track = _track(series, (start, end), (low, high), columns * 2, rows_high * 4)
         _draw(track, number, dots, owner)
         if several:
             _mark(track, number, len(shown), columns, letters)
     lines = [cut(one_line(title + (f" [{unit}]" if unit else "")), width)]
     for i in range(rows_high):
-        value = high - (high - low) * i / (rows_high - 1)
+        value = high - (high - low) * (i / (rows_high - 1))
         label = quantity(value, unit) if i % 4 == 0 or i == rows_high - 1 else ""
         lines.append(f"{cut(label, _MARGIN - 1):>{_MARGIN - 1}} ┤" + _row(i, dots, owner, letters, colour))
     lines.append(" " * (_MARGIN - 1) + " └" + "─" * (columns - 1))
@@ -71,6 +73,15 @@ def plot(
     if len(drawn) > _MAX_SERIES:
         lines.append(f"  … and {len(drawn) - _MAX_SERIES} more series, not drawn")
     return "\n".join(lines) + "\n"
+
+
+def _drawable(series: Series) -> Series:
+    """Cut where the difference of two values would be beyond a float; infinities stay."""
+    import numpy as np
+
+    cut_off = np.clip(series.values, -_LARGEST, _LARGEST)
+    values = np.where(np.isinf(series.values), series.values, cut_off)
+    return Series(series.labels, series.timestamps, values)
 
 
 def _track(
