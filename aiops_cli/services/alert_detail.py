@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from aiops_cli.sources.base import MetricsSource
 
 _OPS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
+_PLAIN = re.compile(r"[a-zA-Z_]\w*", re.A)
+"""Label names that need no quotes, which older servers can't read."""
 _RUNBOOKS = ("runbook_url", "runbook", "runbookURL", "runbook_link")
 _SERIES = 10
 """So many series of one selector are shown."""
@@ -155,7 +157,11 @@ def selectors(expr: str, about: dict[str, str] | None = None) -> list[str]:
         if isinstance(node, promql_parser.VectorSelector):
             terms = [(m.name, _OPS[str(m.op).rpartition(".")[2]], m.value) for m in node.matchers.matchers]
             named = {name for name, op, _ in terms if op == "="}
-            narrower = [(k, "=~", f"|{re.escape(v)}") for k, v in (about or {}).items() if k not in named]
+            narrower = [
+                (k, "=~", f"|{re.escape(v)}")
+                for k, v in (about or {}).items()
+                if k not in named and _PLAIN.fullmatch(k)
+            ]
             found.setdefault(_text(node.name, terms), _text(node.name, terms + narrower))
         for name in ("expr", "lhs", "rhs", "param", "vector_selector"):
             if (child := getattr(node, name, None)) is not None:

@@ -125,6 +125,7 @@ class LiveMember:
         self._discovery: asyncio.Task[Discovery] | None = None
         self._credentials: Credentials | None = None
         self._learned: set[str] = set()
+        self._stale: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -224,6 +225,7 @@ class LiveMember:
         await self.recover(error)
         if self._discovery is not None and self._discovery.done():
             self._discovery = None
+            self._stale = set()
 
     async def traces(self) -> TempoSource | JaegerSource:
         """Tempo, or where there is none, Jaeger."""
@@ -308,16 +310,21 @@ class LiveMember:
         return await asyncio.shield(self._discovery)
 
     async def recover(self, error: AiopsError) -> bool:
-        """What was learned earlier may be gone: look again, once a run, when a learned endpoint failed."""
-        if not self._learned or error.code not in _STALE or not self._may_discover():
+        """What was learned earlier may be gone: look again, once a run, when a learned endpoint failed. What
+        fails meanwhile waits for the same look."""
+        if error.code not in _STALE or not self._may_discover():
             return False
-        stale, self._learned = self._learned, set()
-        await asyncio.gather(*(self._clients.pop(s).aclose() for s in stale & self._clients.keys()))
+        if self._learned:
+            self._stale, self._learned = self._learned, set()
+            gone = self._stale & self._clients.keys()
+            await asyncio.gather(*(self._clients.pop(s).aclose() for s in gone))
+        elif not self._stale or (self._discovery is not None and self._discovery.done()):
+            return False
         try:
             found = await self.discover()
         except AiopsError:
             return False
-        return bool(stale & found.endpoints.keys())
+        return bool(self._stale & found.endpoints.keys())
 
     def _may_discover(self) -> bool:
         own = self._settings.clusters.get(self.name)

@@ -68,7 +68,7 @@ def told_as(neighbour: Neighbour, subject: Subject, commands: Commands) -> tuple
         words, timed = ("alerts", "list", *_alert_options(_first_object(selector))), False
     elif neighbour.domain == "k8s":
         signal, words = _kubernetes(neighbour.kind.partition(".")[0], _object(selector), subject)
-    if signal is None or words is None:
+    if signal is None or words is None or selector.startswith("-"):  # which would be read as an option
         return None
     summary = f"{neighbour.count} of {neighbour.domain}:{neighbour.kind} {' '.join(selector.split())}"
     summary = summary if len(summary) <= 160 else summary[:159] + "…"

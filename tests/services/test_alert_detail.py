@@ -25,3 +25,7 @@ def test_selectors_of_an_expression(expr: str, found: list[str]) -> None:
 def test_a_selector_is_narrowed_to_what_the_alert_is_about() -> None:
     (narrowed,) = selectors('up{job="a"} == 0', {"job": "other", "instance": 'h.1:9"\\'})
     assert narrowed == 'up{job="a",instance=~"|h\\\\.1:9\\"\\\\\\\\"}'
+
+
+def test_a_label_name_that_needs_quotes_narrows_nothing() -> None:
+    assert selectors("up == 0", {"service.name": "cart", "job": "a"}) == ['up{job=~"|a"}']

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+from pathlib import Path
 
 import pytest
 
-from aiops_cli.config.kubeconfig import ExecPlugin, KubeUser
+from aiops_cli.config.kubeconfig import ExecPlugin, KubeCluster, KubeContext, KubeUser
 from aiops_cli.config.settings import Settings
 from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, UsageError
 from aiops_cli.models.fleet import Cluster, Endpoint
 from aiops_cli.models.result import Answer
 from aiops_cli.services.discovery import Discovery
 from aiops_cli.services.fanout import Progress, fan_out
+from aiops_cli.services.fleet import LiveMember
 from aiops_cli.services.identity import subject
 from aiops_cli.services.inventory import label_changes
 from aiops_cli.services.metrics import CachePolicy, _anchored
@@ -89,10 +92,47 @@ async def test_who_is_still_waited_for_is_told_while_waiting() -> None:
     assert ["slow"] in told
 
 
-def test_what_was_learned_of_one_api_server_is_not_used_for_another_of_that_name(tmp_path: object) -> None:
-    from pathlib import Path
+class Moved(LiveMember):
+    """A cluster whose servers have moved since they were learned of."""
 
-    registry = Registry(State(Path(str(tmp_path))))
+    def __init__(self, registry: Registry) -> None:
+        context = KubeContext("east", KubeCluster("east", "https://a.example:6443"), KubeUser("east"))
+        cluster = Cluster("east", "east", "https://a.example:6443")
+        super().__init__(cluster, context, Settings(), registry, 1.0, 1)
+        self.both_failed = asyncio.Event()
+        self.looks = 0
+
+    async def _discover(self) -> Discovery:
+        self.looks += 1
+        await self.both_failed.wait()
+        found = Discovery()
+        for signal in ("prometheus", "loki"):
+            found.endpoints[signal] = Endpoint(signal, f"https://new-{signal}.example", "route")
+        return found
+
+
+async def test_what_fails_while_servers_are_looked_for_anew_waits_for_them(tmp_path: Path) -> None:
+    registry = Registry(State(tmp_path))
+    old = Discovery()
+    for signal in ("prometheus", "loki"):
+        old.endpoints[signal] = Endpoint(signal, f"https://old-{signal}.example", "route", learned_at=4e9)
+    registry.learn("east", "https://a.example:6443", old)
+    member = Moved(registry)
+    for signal in ("prometheus", "loki"):
+        assert (await member.endpoint(signal)).url == f"https://old-{signal}.example"
+    gone = ClusterError("gone", code=ErrorCode.CLUSTER_UNREACHABLE)
+    first = asyncio.ensure_future(member.recover(gone))
+    second = asyncio.ensure_future(member.recover(gone))
+    await asyncio.sleep(0)
+    member.both_failed.set()
+    assert await asyncio.gather(first, second) == [True, True]
+    assert member.looks == 1
+    assert (await member.endpoint("loki")).url == "https://new-loki.example"
+    assert not await member.recover(gone)  # once a run
+
+
+def test_what_was_learned_of_one_api_server_is_not_used_for_another_of_that_name(tmp_path: Path) -> None:
+    registry = Registry(State(tmp_path))
     found = Discovery()
     found.endpoints["prometheus"] = Endpoint("prometheus", "https://prom.a.example", "route", learned_at=4e9)
     registry.learn("kubernetes-admin@kubernetes", "https://a.example:6443", found)

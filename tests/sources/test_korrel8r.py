@@ -196,6 +196,7 @@ def test_a_neighbour_becomes_a_command(query: str, signal: str, words: list[str]
         "k8s:Pod:not json",
         'k8s:Secret:{"name":"x"}',
         "log:audit:[",
+        "metric:metric:--kubeconfig=/tmp/theirs",
     ],
 )
 def test_what_no_command_can_show_is_left_out(query: str) -> None:
