@@ -99,7 +99,9 @@ def _one(
     found.uncorrectable = _increase(members, (_UNCORRECTABLE,))
     shares = {kind: _increase(members, (name,)) for name, kind in _THROTTLES.items() if name in there}
     if shares:  # nanoseconds
-        found.throttled = {k: min(v / 1e9 / window.seconds, 1.0) for k, v in shares.items() if v is not None}
+        found.throttled = {
+            k: min(v / 1e9 / max(window.seconds, step), 1.0) for k, v in shares.items() if v is not None
+        }
     return found
 
 

@@ -21,6 +21,8 @@ from tests.conftest import Aiops, Clusters
 from tests.gpu.exporter import Exporter
 from tests.gpu.pages import BUSY, IDLE, NOBODY, holder, labels, page, uuid_of
 from tests.servers.prometheus import Prometheus
+from tests.servers.thanos import HaPair
+from tests.servers.victoriametrics import VictoriaMetrics
 
 Endpoints = Callable[[Mapping[str, Mapping[str, Any]]], dict[str, str]]
 CONTRACT = {
@@ -255,6 +257,43 @@ def test_thresholds_come_from_the_config(aiops: Aiops, past: Prometheus, endpoin
     wrong = aiops("gpu", "nodes", env=env)
     assert wrong.returncode == 2
     assert "idle_minutes" in wrong.stderr
+
+
+def test_a_victoriametrics_answers_the_same(
+    aiops: Aiops, victoriametrics: VictoriaMetrics, endpoints: Endpoints
+) -> None:
+    text = page((labels("node-vm", 0) | holder("train-0"), BUSY), (labels("node-vm", 1), IDLE))
+    now = int(time.time())
+    lines = [f"{line} {now - ago}" for ago in range(180, -1, -15) for line in text.splitlines()]
+    victoriametrics.import_openmetrics("\n".join(line for line in lines if line[0] != "#"))
+    done = aiops("gpu", "nodes", "-o", "json", env=endpoints({"vm": {"prometheus": victoriametrics.url}}))
+    assert [(g["node"], g["index"], g["pod"], g["utilization"]) for g in done.json["items"]] == [
+        ("node-vm", 0, "train-0", 97),
+        ("node-vm", 1, None, 0),
+    ]
+
+
+def test_replicas_behind_a_thanos_are_one(
+    aiops: Aiops, ha_pair: HaPair, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    address = exporter(page((labels("node-ha", 0) | holder("train-0"), BUSY))).address
+    for replica in (ha_pair.a, ha_pair.b):
+        replica.add_targets("dcgm", [address], OPERATOR)
+    try:
+        for replica in (ha_pair.a, ha_pair.b):
+            replica.wait_for("DCGM_FI_DEV_FB_USED")
+        done = aiops("gpu", "nodes", "-o", "json", env=endpoints({"ha": {"prometheus": ha_pair.query.url}}))
+    finally:
+        for replica in (ha_pair.a, ha_pair.b):
+            replica.remove_targets("dcgm")
+    (gpu,) = done.json["items"]
+    assert (gpu["pod"], gpu["powerW"], [u["pod"] for u in gpu["users"]]) == ("train-0", 612.5, ["train-0"])
+
+
+def test_a_window_shorter_than_a_step(aiops: Aiops, past: Prometheus, endpoints: Endpoints) -> None:
+    env = endpoints({"ai": {"prometheus": past.url}})
+    done = aiops("gpu", "nodes", "--since", "20s", "-o", "name", env=env)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 7), done.stderr
 
 
 def test_summary_counts_and_costs(aiops: Aiops, past: Prometheus, endpoints: Endpoints) -> None:
