@@ -176,7 +176,8 @@ async def _seen(member: Member, window: TimeRange, step: float, now: float, poli
         failed = error
     direct = await _exporters(member)
     if failed is not None and not isinstance(failed, NotAvailableError):
-        direct.warnings.append(f"Prometheus: {failed.message}")
+        direct.warnings.append(f"what was before now is missing: {failed.message}")
+        direct.partial = True
     return direct
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Aiops
 from tests.ptp.exporter import Daemon, Sidecar
+from tests.servers.network import free_port
 
 # From the comments of linuxptp-daemon's pkg/daemon/metrics.go and from its documentation, not captured.
 DOCUMENTED = """\
@@ -52,6 +53,14 @@ def test_one_broken_exporter_leaves_the_others(exporter: Any, aiops: Aiops) -> N
     assert done.returncode == 3
     assert {r["node"] for r in done.json["items"]} == {"du-1"}
     assert "metrics page" in done.stderr
+
+
+def test_exporters_take_the_place_of_a_prometheus_that_is_down(exporter: Any, aiops: Aiops) -> None:
+    env = exporter(documented(Daemon("du-1")), more=f'prometheus = "http://127.0.0.1:{free_port()}"\n')
+    done = aiops("cnf", "ptp", "-o", "json", env=env)
+    assert done.returncode == 3
+    assert {r["source"] for r in done.json["items"]} == {"exporter"}
+    assert "what was before now is missing" in done.stderr
 
 
 def test_the_sidecar_alone_says_holdover(exporter: Any, aiops: Aiops) -> None:

@@ -14,7 +14,7 @@ from tests.ptp.conftest import HOLDOVER, Lab
 
 DAEMON, SIDECAR = "node-daemon", "node-sidecar"
 WINDOW = ("--since", "2m", "--step", "1s")
-LATE = 4.0  # seconds: two scrapes, and a machine with other work
+LATE = 8.0  # seconds: scrapes, on a machine with other work
 
 
 def unix(text: str) -> float:
@@ -169,7 +169,7 @@ def test_a_grandmaster_that_gives_utc_for_tai_is_found_out(lab: Lab, look: Any) 
     lab.wait('abs(openshift_ptp_offset_ns{node="node-daemon", process="ptp4l"}) < 1e6')
 
 
-def test_a_clock_that_was_lost_fails_a_pipeline(lab: Lab, aiops: Aiops) -> None:
+def test_a_critical_finding_fails_a_pipeline(lab: Lab, aiops: Aiops) -> None:
     locked(lab)
     assert aiops("cnf", "ptp", *WINDOW, "--fail-on", "critical", env=lab.env).returncode == 1
     done = aiops("cnf", "ptp", *WINDOW, "--fail-on", "sometimes", env=lab.env)

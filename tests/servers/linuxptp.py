@@ -39,10 +39,7 @@ class NoNamespaces(RuntimeError):
 
 
 def _must(*command: str) -> None:
-    program = which(command[0])
-    if program is None:
-        raise NoNamespaces(f"there is no `{command[0]}` program")
-    done = subprocess.run([str(program), *command[1:]], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(which(command[0])), *command[1:]], capture_output=True, text=True, check=False)
     if done.returncode:
         raise NoNamespaces(f"`{' '.join(command)}`: {done.stderr.strip()}")
 
@@ -54,6 +51,9 @@ class Link:
     """
 
     def __init__(self, port: str) -> None:
+        for program in ("ip", "unshare", "nsenter", "setpriv"):
+            if which(program) is None:
+                raise NoNamespaces(f"there is no `{program}` program (Debian: iproute2, util-linux)")
         self.port = port
         self._holders: list[subprocess.Popen[bytes]] = []
         self.master = self._namespace()
@@ -106,12 +106,13 @@ class Link:
         _must("nsenter", "-t", str(self.master), "-n", *command)
 
     def _namespace(self) -> int:
-        unshare = which("unshare")
-        if unshare is None:
-            raise NoNamespaces("there is no `unshare` program")
         own = Path("/proc/self/ns/net").readlink()
         holder = _forker.submit(
-            _fork, [str(unshare), "-n", "sleep", "infinity"], dict(os.environ), Path("/"), Path(os.devnull)
+            _fork,
+            [str(which("unshare")), "-n", "sleep", "infinity"],
+            dict(os.environ),
+            Path("/"),
+            Path(os.devnull),
         ).result()
         self._holders.append(holder)
         deadline = time.monotonic() + 10
@@ -133,12 +134,10 @@ class _Confined(Server):
 
     def spawn(self) -> None:
         program = locate(self.program)
-        nsenter, setpriv = which("nsenter"), which("setpriv")
-        if nsenter is None or setpriv is None:
-            raise NoNamespaces("there is no `nsenter` and `setpriv` here (Debian's util-linux has them)")
         self.home.mkdir(parents=True, exist_ok=True)
         self.prepare()
-        command = [str(nsenter), "-t", str(self.namespace), "-n", str(setpriv), *_WITHOUT_TIME, str(program)]
+        enter = [str(which("nsenter")), "-t", str(self.namespace), "-n"]
+        command = [*enter, str(which("setpriv")), *_WITHOUT_TIME, str(program)]
         self._ready = False
         env = {"PATH": os.environ.get("PATH", os.defpath), "TZ": "UTC"}
         self._process = _forker.submit(_fork, [*command, *self.command()], env, self.home, self.log).result()
