@@ -135,6 +135,7 @@ def expire(
         members = session.live
         if not ids:
             raise UsageError("no silence is named", hint="aiops alerts silence list -o name prints ids")
+        _ensure_printable(session)
         with _told_if_interrupted("ended", dry_run) as done:
             found, missing = await silence_writes.expire(
                 members, ids, dry_run=dry_run, done=done, watch=session.watcher()
@@ -221,11 +222,22 @@ async def _write(
     from aiops_cli.cli.silence_views import result_view
     from aiops_cli.services import silence_writes
 
+    _ensure_printable(session)
     with _told_if_interrupted("made", dry_run) as done:
         found = await silence_writes.create(
             session.live, drafts, update=update, dry_run=dry_run, done=done, watch=session.watcher()
         )
     return session.emit(result_view(), found) if found.rows else _told(session, found)
+
+
+def _ensure_printable(session: Session) -> None:
+    """Raises UsageError for columns and fields that there are not, before anything is written."""
+    from aiops_cli.cli.silence_views import result_view
+    from aiops_cli.models.alerts import SilenceResult
+    from aiops_cli.models.result import FleetResult
+    from aiops_cli.render.output import render
+
+    render(result_view(), FleetResult([SilenceResult("", "", "")], []), session.style())
 
 
 @contextmanager
@@ -270,13 +282,13 @@ def _read(file: str) -> bytes:
 
     from aiops_cli.errors import ErrorCode, UsageError
 
-    if file == "-":
-        return sys.stdin.buffer.read()
     try:
-        return Path(file).read_bytes()
+        if file != "-":
+            return Path(file).read_bytes()
+        return sys.stdin.buffer.read() if sys.stdin else b""
     except OSError as error:
         raise UsageError(
-            f"{file} can't be read: {error.strerror or error}",
+            f"{_named(file)} can't be read: {error.strerror or error}",
             hint="check the path",
             code=ErrorCode.FILE_INVALID,
         ) from None
