@@ -25,10 +25,14 @@ from aiops_cli.models.alerts import (
     SilenceResult,
 )
 from aiops_cli.models.analysis import Anomaly, Cause
+from aiops_cli.models.cnf import CnfWorkload, DpdkPod, SriovPf, SriovVf
 from aiops_cli.models.events import EventItem
+from aiops_cli.models.findings import Finding
 from aiops_cli.models.fleet import ClusterHealth
+from aiops_cli.models.gpu import Gpu, GpuInference, GpuProcess, GpuSummary
 from aiops_cli.models.log_items import LogStatsItem
 from aiops_cli.models.patterns import PatternItem
+from aiops_cli.models.ptp import PtpClock
 from aiops_cli.models.related import RelatedItem
 from aiops_cli.models.result import API_VERSION, ClusterStatus
 from aiops_cli.models.signals import AlertItem, LogItem, MetricItem, TraceItem
@@ -58,9 +62,16 @@ KINDS: dict[str, tuple[str, type[msgspec.Struct] | None]] = {
     "CheckList": ("check", CheckItem),
     "ClusterHealthList": ("clusters health", ClusterHealth),
     "ClusterList": ("clusters list, clusters show", ClusterEntry),
+    "CnfWorkloadList": ("cnf workloads", CnfWorkload),
+    "DpdkPodList": ("cnf dpdk", DpdkPod),
     "EndpointList": ("clusters discover", Discovered),
     "EventList": ("events", EventItem),
     "ExemplarList": ("metrics exemplars", ExemplarItem),
+    "FindingList": ("gpu nodes --findings, cnf ptp --findings, cnf sriov --findings", Finding),
+    "GpuInferenceList": ("gpu inference", GpuInference),
+    "GpuList": ("gpu nodes", Gpu),
+    "GpuProcessList": ("gpu processes", GpuProcess),
+    "GpuSummaryList": ("gpu summary", GpuSummary),
     "LabelList": ("metrics labels, logs labels", Word),
     "LabelValueList": ("metrics values, logs labels NAME", Word),
     "LogList": ("logs query", LogItem),
@@ -68,6 +79,7 @@ KINDS: dict[str, tuple[str, type[msgspec.Struct] | None]] = {
     "LogStatsList": ("logs stats", LogStatsItem),
     "MetadataList": ("metrics metadata", MetadataItem),
     "MetricList": ("metrics query, metrics range, logs query, traces metrics", MetricItem),
+    "PtpClockList": ("cnf ptp", PtpClock),
     "QueryList": ("metrics queries", QueryItem),
     "RelatedList": ("related", RelatedItem),
     "Report": ("report generate, report show", Report),
@@ -76,6 +88,8 @@ KINDS: dict[str, tuple[str, type[msgspec.Struct] | None]] = {
     "SilenceList": ("alerts silence list", SilenceItem),
     "SilenceResultList": ("alerts silence add, alerts silence import, alerts silence expire", SilenceResult),
     "SpanList": ("traces show", SpanItem),
+    "SriovPfList": ("cnf sriov", SriovPf),
+    "SriovVfList": ("cnf sriov --vfs", SriovVf),
     "SqlResult": ("sql", None),
     "TraceGraph": ("traces graph", EdgeItem),
     "TraceList": ("traces search", TraceItem),
