@@ -174,7 +174,7 @@ def _throttling(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding
 def _xids(gpu: Gpu, then: Past) -> Iterable[Finding]:
     """The gauge is the last code and stays until the driver is loaded anew: one that did not change within
     the window is old."""
-    recent = {code: at for at, code in then.xids}
+    recent = {code: at for at, code in then.xids or ()}
     for code in dict.fromkeys([*recent, *(int(c) for c in gpu.xid_counts if c.isdecimal())]):
         meaning, action, severity = xid(code)
         times = gpu.xid_counts.get(str(code))
@@ -182,7 +182,8 @@ def _xids(gpu: Gpu, then: Past) -> Iterable[Finding]:
         yield _finding(gpu, "GPU_XID", severity, text, action, since=recent.get(code), value=float(code))
     if gpu.xid and gpu.xid not in recent and str(gpu.xid) not in gpu.xid_counts:
         meaning, action, severity = xid(gpu.xid)
-        text = f"old XID {gpu.xid}: {meaning}; it came before the window, and no other since"
+        when = "when is not known" if then.xids is None else "before the window, and no other since"
+        text = f"last XID {gpu.xid}: {meaning}; {when}"
         yield _finding(
             gpu,
             "GPU_XID",

@@ -43,7 +43,7 @@ class Past:
     idle_seconds: float | None = None
     idle_since: float | None = None
     utilization: float | None = None
-    xids: tuple[tuple[float, int], ...] = ()
+    xids: tuple[tuple[float, int], ...] | None = None
     nvlink_errors: float | None = None
     uncorrectable: float | None = None
     throttled: dict[str, float] | None = None
@@ -94,7 +94,8 @@ def _one(
             holder[places] ^= hash(user)
     if of in there:
         _use(found, busy, held, holder, window, step, idle_below)
-    found.xids = _xids([one for name, one in members if name == _XID])
+    if _XID in there:
+        found.xids = _xids([one for name, one in members if name == _XID])
     found.nvlink_errors = _increase(members, _NVLINK)
     found.uncorrectable = _increase(members, (_UNCORRECTABLE,))
     shares = {kind: _increase(members, (name,)) for name, kind in _THROTTLES.items() if name in there}

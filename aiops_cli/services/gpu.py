@@ -102,21 +102,24 @@ async def read(member: Member, ask: GpuAsk) -> Answer[Reading]:
         if exporters := member.exporters("dcgm"):
             page = await dcgm.pages(exporters)
             rows = mapping.rows(page.rows, member.name, "dcgm", at)
-            notes = [*page.warnings, *([_instead(failed)] if failed else [])]
+            notes = [*page.warnings, *_instead(failed)]
             return Answer([Reading(rows)], warnings=notes, partial=page.partial)
         if ask.exec_:
             from aiops_cli.services.gpu_exec import read_gpus
 
             told = await read_gpus(member, at)
-            notes = [*told.warnings, *([_instead(failed)] if failed else [])]
+            notes = [*told.warnings, *_instead(failed)]
             return Answer([Reading(told.rows)], warnings=notes, partial=told.partial)
     if failed is not None:
         raise failed
     return await _none(member)
 
 
-def _instead(error: AiopsError) -> str:
-    return f"no GPU metrics of Prometheus: {error.message}"
+def _instead(error: AiopsError | None) -> list[str]:
+    """Why it was not Prometheus, unless there is none."""
+    if error is None or isinstance(error, NotAvailableError):
+        return []
+    return [f"no GPU metrics of Prometheus: {error.message}"]
 
 
 async def _none(member: Member) -> Answer[Reading]:

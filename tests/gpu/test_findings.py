@@ -86,9 +86,11 @@ def test_idle_is_told_only_after_a_while_and_of_who_holds_it_now() -> None:
 def test_an_xid_of_the_window_an_old_one_and_a_counted_one() -> None:
     came = codes(gpu(xid=79), GPU_0=Past(xids=((1200.0, 79),)))["GPU_XID"]
     assert (came.severity, came.since) == ("critical", "1970-01-01T00:20:00Z")
-    old = codes(gpu(xid=79))["GPU_XID"]
+    old = codes(gpu(xid=79), GPU_0=Past(xids=()))["GPU_XID"]
     assert (old.severity, old.since) == ("warning", None)
     assert "before the window" in old.text
+    unknown = codes(gpu(xid=79))["GPU_XID"]
+    assert "when is not known" in unknown.text
     counted = codes(gpu(xid=31, xid_counts={"31": 4}))["GPU_XID"]
     assert "4 times" in counted.text
 
