@@ -6,6 +6,7 @@ two replicas, or of the pods before and after a restart, are one track.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ class Track:
         """Stretches of one value, in order; None for what is no number."""
         if not len(self.values):
             return []
-        if (self.values == self.values[0]).all():  # which most are
+        if np.isfinite(self.values[0]) and (self.values == self.values[0]).all():  # which most are
             return [(int(self.last), float(self.times[0]), self.last_at)]
         codes = np.where(np.isfinite(self.values), self.values, -1.0)
         firsts = np.flatnonzero(np.diff(codes)) + 1
@@ -118,7 +119,7 @@ def read(samples: Iterable[Sample], series: Iterable[Series], at: float) -> Read
     found = Readings(at)
     for sample in samples:
         metric = sample.name.removeprefix(PREFIX)
-        if metric in _LABELS and sample.value == sample.value:
+        if metric in _LABELS and math.isfinite(sample.value):
             place = found.now.setdefault(metric, {}).setdefault(_node(sample.labels), {})
             place[_key(metric, sample.labels)] = sample.value
     parts: dict[tuple[str, str, Key], list[Series]] = defaultdict(list)

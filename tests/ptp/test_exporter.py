@@ -104,6 +104,32 @@ def test_nodes_without_a_node_label_are_told_apart_by_their_address(exporter: An
     assert done.json["items"][0]["node"]
 
 
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1e308", "-5", "7.5"])
+def test_impossible_values_are_unknown(exporter: Any, aiops: Aiops, value: str) -> None:
+    names = [
+        "offset_ns",
+        "max_offset_ns",
+        "frequency_adjustment_ns",
+        "clock_state",
+        "clock_class",
+        "interface_role",
+        "process_status",
+        "process_restart_count",
+        "nmea_status",
+        "gnss_status",
+        "phase_status",
+    ]
+    labels = 'process="ptp4l",node="n",iface="ens1fx",from="master",config="c"'
+    text = "".join(f"openshift_ptp_{name}{{{labels}}} {value}\n" for name in names)
+    text += 'openshift_ptp_threshold{node="n",profile="p",threshold="MaxOffsetThreshold"} NaN\n'
+    text += 'openshift_ptp_clock_state{process="ptp4l",node="other",iface="ens1fx"} 1\n'
+    done = aiops("cnf", "ptp", "-o", "json", env=exporter(text))
+    assert done.returncode == 0, done.stderr
+    states = {r["node"]: r["state"] for r in done.json["items"]}
+    assert states.pop("other") == "LOCKED"
+    assert not any(states.values())
+
+
 def test_a_cluster_without_clocks_says_so_and_fails_nothing(exporter: Any, aiops: Aiops) -> None:
     done = aiops("cnf", "ptp", "-o", "json", env=exporter("up 1\n"))
     assert (done.returncode, done.json["items"], done.json["partial"]) == (0, [], False)
