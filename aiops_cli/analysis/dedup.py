@@ -25,7 +25,7 @@ _TICK = 0.001  # times are milliseconds
 def one_of(replicas: Sequence[Series], *, raw: bool = False) -> Series:
     """The joined series, with the labels of the first. `raw` is for samples, not steps.
 
-    A native histogram of a time is the first replica's that has one.
+    Native histograms are joined by themselves, as floats are.
     """
     first, *others = replicas
     for other in others:
@@ -36,9 +36,12 @@ def one_of(replicas: Sequence[Series], *, raw: bool = False) -> Series:
 def _joined(a: Series, b: Series, choose: Callable[[Times, Times], list[int]]) -> Series:
     import numpy as np
 
-    histograms = a.histograms
-    if b.histograms:
-        histograms = tuple(sorted((dict(b.histograms) | dict(a.histograms)).items()))
+    histograms = a.histograms or b.histograms
+    if a.histograms and b.histograms:
+        both = (*a.histograms, *b.histograms)
+        histograms = tuple(
+            both[i] for i in choose([t for t, _ in a.histograms], [t for t, _ in b.histograms])
+        )
     if not len(b.timestamps) or np.array_equal(a.timestamps, b.timestamps):
         return Series(a.labels, a.timestamps, a.values, histograms)
     if not len(a.timestamps):

@@ -85,6 +85,12 @@ def _standard(low: float, high: float) -> bool:
     """Bounds of an exponential bucket, or of a zero bucket."""
     if low <= 0 <= high:
         return low == -high
-    ratio = high / low if low > 0 else low / high
-    schema = -math.log2(math.log2(ratio)) if 1 < ratio < math.inf else math.inf
-    return _COARSEST - 1e-6 <= schema <= _FINEST + 1e-6 and abs(schema - round(schema)) < 1e-6
+    inner, outer = (low, high) if low > 0 else (-high, -low)
+    ratio = outer / inner
+    if not 1 < ratio < math.inf:
+        return False
+    schema = -math.log2(math.log2(ratio))
+    if not _COARSEST - 1e-6 <= schema <= _FINEST + 1e-6:
+        return False
+    place = math.log2(outer) * 2.0 ** round(schema)  # bounds are whole powers of the base
+    return abs(schema - round(schema)) < 1e-6 and abs(place - round(place)) < 1e-3

@@ -112,9 +112,20 @@ def test_json_keeps_the_histogram(asked: Callable[..., Any]) -> None:
         Native(1, 0.5, zero=10, positive=[2, 1]),
         Native(1, -0.5, zero=10, negative=[2, 1]),
         Native(-53, 30.0, positive=[3, 4, 2, 1], custom=[0.5, 1.0, 7.0]),
+        Native(-53, 2.5, positive=[10, 5], offset=1, custom=[0.1, 0.2, 0.4]),
         Native(3, 0.0),
     ],
-    ids=["positive", "holes", "negative", "both", "zero-up", "zero-down", "custom", "empty"],
+    ids=[
+        "positive",
+        "holes",
+        "negative",
+        "both",
+        "zero-up",
+        "zero-down",
+        "custom",
+        "custom-doubling",
+        "empty",
+    ],
 )
 def test_quantiles_are_those_of_the_server(
     receiver: Receiver, histogram: Native, request: pytest.FixtureRequest
