@@ -29,11 +29,20 @@ Exec = Annotated[
         "--exec", help="May run nvidia-smi in pods of the GPU operator; it only reads (needs pods/exec)."
     ),
 ]
+Node = Annotated[str | None, typer.Option("--node", help="Only GPUs of this node; * and ? match.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Only GPUs that a pod of this namespace holds.")
+]
 
 
 @app.command()
 def nodes(
-    ctx: typer.Context, exec_: Exec = False, findings: FindingsFlag = False, fail_on: FailOn = None
+    ctx: typer.Context,
+    node: Node = None,
+    namespace: Namespace = None,
+    exec_: Exec = False,
+    findings: FindingsFlag = False,
+    fail_on: FailOn = None,
 ) -> None:
     """One row a GPU or MIG instance, then what is wrong with them, judged over --since (1h).
 
@@ -47,7 +56,8 @@ def nodes(
         from aiops_cli.services import gpu
 
         check_fail_on(fail_on)
-        found = await gpu.gpus(session.members, _ask(session, exec_), watch=session.watcher())
+        ask = _ask(session, exec_, node, namespace)
+        found = await gpu.gpus(session.members, ask, watch=session.watcher())
         result = _told(session, found.result)
         return emit_findings(session, GPUS, result, found.findings, only=findings, fail_on=fail_on)
 
@@ -56,7 +66,12 @@ def nodes(
 
 @app.command()
 def summary(
-    ctx: typer.Context, exec_: Exec = False, findings: FindingsFlag = False, fail_on: FailOn = None
+    ctx: typer.Context,
+    node: Node = None,
+    namespace: Namespace = None,
+    exec_: Exec = False,
+    findings: FindingsFlag = False,
+    fail_on: FailOn = None,
 ) -> None:
     """GPUs by cluster and model: allocated, used, idle though allocated, hot, erroring. Idle hours are GPU
     hours that were held and not used over --since (1h)."""
@@ -66,7 +81,7 @@ def summary(
         from aiops_cli.services import gpu
 
         check_fail_on(fail_on)
-        ask = _ask(session, exec_)
+        ask = _ask(session, exec_, node, namespace)
         found = await gpu.gpus(session.members, ask, watch=session.watcher())
         rows, total = gpu.summarize(found, ask.limits)
         result = _told(session, rows)
@@ -86,6 +101,8 @@ def top(
     ctx: typer.Context,
     interval: Annotated[str, typer.Option("--interval", help="How often to ask each cluster.")] = "5s",
     count: Annotated[int, typer.Option("--count", help="Stop after so many times; 0 goes on.", min=0)] = 0,
+    node: Node = None,
+    namespace: Namespace = None,
     exec_: Exec = False,
 ) -> None:
     """The busiest GPUs first, again and again until Ctrl-C; NDJSON in a pipe. --sort COLUMN changes the order."""
@@ -100,7 +117,7 @@ def top(
             raise UsageError("--interval must be 1s or more", hint="--interval 5s")
         if session.options.output not in (None, "table", "wide", "ndjson"):
             raise UsageError("top shows a table or NDJSON", hint="-o table, -o wide or -o ndjson")
-        return await follow(session, _ask(session, exec_, past=False), seconds, count)
+        return await follow(session, _ask(session, exec_, node, namespace, past=False), seconds, count)
 
     execute(ctx, body)
 
@@ -130,7 +147,9 @@ def processes(ctx: typer.Context, exec_: Exec = False) -> None:
         from aiops_cli.services.gpu_exec import processes as ask
 
         if session.bundle is not None:
-            raise UsageError("a bundle holds no process lists", hint="leave --bundle out, and ask with --exec")
+            raise UsageError(
+                "a bundle holds no process lists", hint="leave --bundle out, and ask with --exec"
+            )
         members = session.live
         if not exec_:
             raise UsageError(
@@ -143,7 +162,14 @@ def processes(ctx: typer.Context, exec_: Exec = False) -> None:
     execute(ctx, body)
 
 
-def _ask(session: Session, exec_: bool, *, past: bool = True) -> GpuAsk:
+def _ask(
+    session: Session,
+    exec_: bool,
+    node: str | None = None,
+    namespace: str | None = None,
+    *,
+    past: bool = True,
+) -> GpuAsk:
     from aiops_cli.models.timerange import default_step
     from aiops_cli.services.gpu import GpuAsk, thresholds
 
@@ -160,6 +186,8 @@ def _ask(session: Session, exec_: bool, *, past: bool = True) -> GpuAsk:
         step,
         exec_,
         session.cache_policy(),
+        node,
+        namespace,
     )
 
 

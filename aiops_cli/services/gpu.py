@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from aiops_cli.analysis import gpu as mapping
 from aiops_cli.analysis import gpu_history, gpu_summary
 from aiops_cli.analysis.gpu import Key
-from aiops_cli.analysis.gpu_findings import findings
+from aiops_cli.analysis.gpu_findings import findings, name
 from aiops_cli.analysis.gpu_history import Past
 from aiops_cli.config.settings import GpuSettings
 from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableError
@@ -33,7 +34,11 @@ _GPU_NODES = [("labelSelector", "nvidia.com/gpu.present=true")]
 
 @dataclass(slots=True)
 class GpuAsk:
-    """What to read. `at` is None for now; without a `window` no past is read. `exec_` allows nvidia-smi."""
+    """What to read. `at` is None for now; without a `window` no past is read. `exec_` allows nvidia-smi.
+
+    `node` is a glob, `namespace` that of a container which holds the GPU; a job is compared as a whole, and
+    then those that match are shown.
+    """
 
     now: float
     limits: GpuThresholds
@@ -42,6 +47,13 @@ class GpuAsk:
     step: float = 60.0
     exec_: bool = False
     policy: CachePolicy = field(default_factory=CachePolicy)
+    node: str | None = None
+    namespace: str | None = None
+
+    def wants(self, gpu: Gpu) -> bool:
+        if self.node is not None and not fnmatchcase(gpu.node or "", self.node):
+            return False
+        return self.namespace is None or any(u.namespace == self.namespace for u in gpu.users)
 
 
 @dataclass(slots=True)
@@ -72,10 +84,12 @@ async def gpus(members: Sequence[Member], ask: GpuAsk, *, watch: Watcher | None 
         return await read(member, ask)
 
     found = await fan_out(members, one, watch=watch)
-    rows = [gpu for _, reading in found.rows for gpu in reading.gpus]
+    rows = [gpu for _, reading in found.rows for gpu in reading.gpus if ask.wants(gpu)]
     pasts = {(cluster, k): p for cluster, reading in found.rows for k, p in reading.pasts.items()}
     end = ask.window.end if ask.window else ask.now
     told = [f for _, r in found.rows for f in findings(r.gpus, r.pasts, end, ask.limits)]
+    shown = {(gpu.cluster, name(gpu)) for gpu in rows}
+    told = [f for f in told if (f.cluster, f.entity.name) in shown]
     told.sort(key=lambda f: ("critical", "warning", "info").index(f.severity))
     return GpuFleet(found.with_rows(rows), told, pasts)
 

@@ -115,6 +115,47 @@ def test_an_exporter_is_read_directly_where_there_is_no_prometheus(
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_prometheus_and_the_page_tell_the_same_of_everything(
+    aiops: Aiops,
+    scraped: Callable[..., Prometheus],
+    exporter: Callable[[str], Exporter],
+    endpoints: Endpoints,
+) -> None:
+    """MIG, time-slicing, links, XID counts, health checks: no label that matters is lost on the way."""
+    part = {"DCGM_FI_PROF_GR_ENGINE_ACTIVE": 0.5, "DCGM_FI_DEV_FB_USED": 10.0, "DCGM_FI_DEV_FB_FREE": 90.0}
+    text = page(
+        (labels("node-m", 0) | holder("a"), BUSY),
+        (labels("node-m", 0) | holder("b"), BUSY),
+        (labels("node-m", 1), {"DCGM_FI_DEV_GPU_TEMP": 55.0, "DCGM_FI_DEV_POWER_USAGE": 300.0}),
+        (labels("node-m", 1, GPU_I_ID="7", GPU_I_PROFILE="1g.10gb") | holder("c"), part),
+        (labels("node-m", 1, GPU_I_ID="9", GPU_I_PROFILE="2g.20gb") | NOBODY, part),
+        (
+            labels("node-m", 2) | NOBODY,
+            {"DCGM_FI_DEV_CLOCKS_EVENT_REASONS": 72.0, "DCGM_FI_DEV_GPU_UTIL": 1.0},
+        ),
+    )
+    uuid = uuid_of("node-m", 2)
+    for link in range(3):
+        text += f'DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL{{nvlink="{link}",gpu_uuid="{uuid}"}} 1\n'
+    text += f'DCGM_EXP_XID_ERRORS_COUNT{{UUID="{uuid}",xid="31"}} 2\nDCGM_EXP_XID_ERRORS_COUNT{{UUID="{uuid}",xid="48"}} 1\n'
+    text += f'DCGM_EXP_GPU_HEALTH_STATUS{{UUID="{uuid}",health_watch="MEM",health_error_code="X"}} 20\n'
+    server = scraped(text, 'DCGM_FI_DEV_GPU_UTIL{Hostname="node-m"}')
+    direct = exporter(text)
+
+    def told(urls: Mapping[str, Any]) -> list[dict[str, Any]]:
+        items = aiops("gpu", "nodes", "-o", "json", env=endpoints({"x": urls})).json["items"]
+        return [{k: v for k, v in gpu.items() if k not in ("source", "at")} for gpu in items]
+
+    by_prometheus, by_page = told({"prometheus": server.url}), told({"dcgm": [direct.url]})
+    assert by_prometheus == by_page
+    assert [(g["index"], g["migInstance"], g["pod"]) for g in by_page] == [
+        (0, None, "a"), (1, "7", "c"), (1, "9", None), (2, None, None),
+    ]  # fmt: skip
+    assert (by_page[3]["xidCounts"], by_page[3]["nvlinkErrors"], by_page[3]["health"]) == (
+        {"31": 2, "48": 1}, 3, {"MEM": "FAIL X"},
+    )  # fmt: skip
+
+
 def test_a_prometheus_that_scrapes_no_exporter_leaves_it_to_the_page(
     aiops: Aiops, clusters: Clusters, exporter: Callable[[str], Exporter], endpoints: Endpoints
 ) -> None:
@@ -386,6 +427,20 @@ def test_top_in_a_pipe_is_ndjson_the_busiest_first(
     done = aiops("gpu", "top", "--count", "2", "--interval", "1s", "--fields", "index,utilization", env=env)
     assert done.stdout.splitlines() == ['{"index":1,"utilization":97.0}', '{"index":0,"utilization":0.0}'] * 2
     assert done.returncode == 0
+
+
+def test_only_some_nodes_or_who_holds_them(
+    aiops: Aiops, past: Prometheus, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    text = page((labels("node-a", 0) | holder("x", "web"), BUSY), (labels("node-b", 0) | holder("y"), BUSY))
+    env = endpoints({"e": {"dcgm": [exporter(text).url]}, "past": {"prometheus": past.url}})
+    assert (
+        aiops("gpu", "nodes", "--node", "node-[ab]", "-n", "web", "-o", "name", env=env).stdout
+        == "e/node-a/0\n"
+    )
+    summed = aiops("gpu", "summary", "--node", "node-b", "-o", "json", env=env).json
+    assert summed["total"]["gpus"] == 1
+    assert summed["findings"] == []
 
 
 def test_ctrl_c_ends_top_cleanly(
