@@ -26,7 +26,7 @@ COMMANDS: dict[str, str] = {
     "related": "From a Kubernetes object to all signals about it.",
     "events": "What happened: Kubernetes events, rollouts, scalings, edits, nodes, quotas.",
     "gpu": "GPUs of the fleet: nodes, summary, top, inference, processes.",
-    "cnf": "Telecom workloads: ptp.",
+    "cnf": "Telecom: workloads, ptp, sriov, dpdk.",
     "anomalies": "Find what is unusual in metrics: detect.",
     "rca": "Ranked, evidenced root causes: analyze, show, list.",
     "report": "Write a report: generate, list, show.",
