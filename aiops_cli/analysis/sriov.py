@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from aiops_cli.analysis.cnf_numbers import link_speed, quantity
-from aiops_cli.models.cnf import AppliedPolicy, NodeResource, SriovPf, SriovVf, VfRates, VfUser
+from aiops_cli.models.cnf import AppliedPolicy, NodeResource, SriovPf, SriovVf, VfNetwork, VfRates, VfUser
 from aiops_cli.models.cnf_objects import (
     CnfNode,
     CnfPod,
     InterfaceState,
     NetworkStatus,
+    SriovNetwork,
     SriovNodeState,
     SriovPolicy,
     VfGroup,
@@ -60,6 +61,7 @@ class Objects:
     policies: Sequence[SriovPolicy] = ()
     nodes: Sequence[CnfNode] = ()
     pods: Sequence[CnfPod] | None = None
+    networks: Sequence[SriovNetwork] = ()
 
 
 @dataclass(slots=True)
@@ -246,6 +248,7 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
     nodes = {n.metadata.name: n for n in objects.nodes}
     resources = resources_of(objects)
     who_known = objects.pods is not None or bool(metrics.users)
+    networks = [_network(n) for n in objects.networks]
     rows = []
     for state in objects.states:
         node = state.metadata.name
@@ -281,6 +284,7 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
                     if place in rates or numa.get(place) is not None
                     else "kubernetes",
                     missing=_missing(place, rates, who_known),
+                    networks=[n for n in networks if n.resource in fed],
                 )
             )
     rows += [
@@ -288,6 +292,14 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
     ]
     rows.sort(key=lambda r: (r.node, r.pf))
     return Rows(rows, places.unplaced)
+
+
+def _network(network: SriovNetwork) -> VfNetwork:
+    meta, spec = network.metadata, network.spec
+    target = spec.network_namespace or meta.namespace
+    return VfNetwork(
+        meta.name, spec.resource_name, target or None, spec.vlan, spec.trust or None, spec.spoof_chk or None
+    )
 
 
 def _missing(place: Place, rates: Mapping[Place, VfRates], who_known: bool) -> dict[str, str]:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 SUBCOMMANDS: dict[str, str] = {
+    "summary": "Each cluster in one row: functions, clocks, VFs, findings.",
     "ptp": "PTP clocks: state, offset, clock class, and a verdict against a budget.",
     "sriov": "SR-IOV: PFs and VFs, who has them, sync state, drops.",
     "dpdk": "Data planes: hugepages, CPU pinning, NUMA, port statistics.",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from aiops_cli.models.cnf import CnfWorkload
+from aiops_cli.models.cnf import CnfSummary, CnfWorkload
 from aiops_cli.render.output import Column, View
+from aiops_cli.render.text import si
 
 
 def _number(value: int | None) -> str:
@@ -42,4 +43,46 @@ WORKLOADS: View[CnfWorkload] = View(
         Column("source", lambda w: w.source, wide=True),
     ],
     lambda w: f"{w.cluster}/{w.namespace}/{w.name}",
+)
+
+
+def _of(part: int | None, whole: int | None) -> str:
+    return "-" if whole is None else f"{_number(part)}/{whole}"
+
+
+def _functions(row: CnfSummary) -> str:
+    return ",".join(f"{name}:{count}" for name, count in (row.functions or {}).items())
+
+
+def _offset(value: float | None) -> str:
+    return "-" if value is None else si(value * 1e-9, "s")
+
+
+SUMMARY: View[CnfSummary] = View(
+    "CnfSummaryList",
+    [
+        Column("cluster", lambda s: s.cluster),
+        Column("functions", _functions),
+        Column("ready", lambda s: _of(s.workloads_ready, s.workloads), right=True),
+        Column("locked", lambda s: _of(s.clocks_locked, s.clocks), right=True),
+        Column("offset", lambda s: _offset(s.max_offset_ns), right=True, plain=lambda s: s.max_offset_ns),
+        Column("synced", lambda s: _of(s.sriov_nodes_in_sync, s.sriov_nodes), right=True),
+        Column("vfs", lambda s: _of(s.vfs_used, s.vfs_configured), right=True),
+        Column(
+            "used",
+            lambda s: "-" if s.vfs_used_percent is None else f"{s.vfs_used_percent:.0f}%",
+            right=True,
+            plain=lambda s: s.vfs_used_percent,
+        ),
+        Column("critical", lambda s: str(s.critical), right=True, plain=lambda s: s.critical),
+        Column("warning", lambda s: str(s.warnings), right=True, plain=lambda s: s.warnings),
+        Column("holdover", lambda s: _number(s.clocks_holdover), right=True, wide=True),
+        Column("freerun", lambda s: _number(s.clocks_freerun), right=True, wide=True),
+        Column("mean", lambda s: _offset(s.mean_offset_ns), right=True, wide=True),
+        Column("pfs", lambda s: _number(s.pfs), right=True, wide=True),
+        Column("down", lambda s: _number(s.pfs_down), right=True, wide=True),
+        Column("possible", lambda s: _number(s.vfs_total), right=True, wide=True),
+        Column("missing", lambda s: ",".join(sorted(s.missing)), wide=True),
+    ],
+    lambda s: s.cluster,
 )

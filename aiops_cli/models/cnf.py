@@ -56,6 +56,18 @@ class AppliedPolicy(Struct, frozen=True, rename="camel"):
     applied: bool
 
 
+class VfNetwork(Struct, frozen=True, rename="camel"):
+    """A SriovNetwork: pods of `target_namespace` reach a resource's VFs by it. `trust` and `spoof_chk` are
+    on, off or None for the driver's own."""
+
+    name: str
+    resource: str
+    target_namespace: str | None
+    vlan: int | None
+    trust: str | None
+    spoof_chk: str | None
+
+
 class NodeResource(Struct, frozen=True, rename="camel"):
     """A device-plugin resource of a node: how many may be had, and how many its pods ask for."""
 
@@ -68,7 +80,7 @@ class SriovPf(Struct, frozen=True, rename="camel"):
     """An item of `cnf sriov`: one a PF. `link_state` is UP, DOWN or None; `link_speed_mbps` Mbit/s.
 
     `vfs_used` counts VFs that a pod has; `missing` says why a field is None. `resources` are the node's
-    that this PF's policies feed.
+    that this PF's policies feed, `networks` those that give VFs of them to pods.
     """
 
     cluster: str
@@ -98,6 +110,7 @@ class SriovPf(Struct, frozen=True, rename="camel"):
     vfs: list[SriovVf]
     source: Source
     missing: dict[str, str] = {}
+    networks: list[VfNetwork] = []
 
 
 class Hugepages(Struct, frozen=True, rename="camel"):
@@ -251,6 +264,33 @@ class CnfWorkload(Struct, frozen=True, rename="camel"):
     ptp_state: str | None
     matched: str
     source: Source
+    missing: dict[str, str] = {}
+
+
+class CnfSummary(Struct, frozen=True, rename="camel"):
+    """An item of `cnf summary`: one a cluster. `functions` counts workloads by network function; offsets are
+    absolute ns, of clocks that are not FREERUN. `missing` says why a part is None."""
+
+    cluster: str
+    functions: dict[str, int] | None = None
+    workloads: int | None = None
+    workloads_ready: int | None = None
+    clocks: int | None = None
+    clocks_locked: int | None = None
+    clocks_holdover: int | None = None
+    clocks_freerun: int | None = None
+    mean_offset_ns: float | None = None
+    max_offset_ns: float | None = None
+    sriov_nodes: int | None = None
+    sriov_nodes_in_sync: int | None = None
+    pfs: int | None = None
+    pfs_down: int | None = None
+    vfs_total: int | None = None
+    vfs_configured: int | None = None
+    vfs_used: int | None = None
+    vfs_used_percent: float | None = None
+    critical: int = 0
+    warnings: int = 0
     missing: dict[str, str] = {}
 
 

@@ -129,6 +129,19 @@ class SriovPolicy(Struct):
     spec: PolicySpec = field(default_factory=PolicySpec)
 
 
+class NetworkSpec(Struct, rename="camel"):
+    resource_name: str = ""
+    network_namespace: str = ""
+    vlan: int | None = None
+    trust: str = ""
+    spoof_chk: str = ""
+
+
+class SriovNetwork(Struct):
+    metadata: Meta
+    spec: NetworkSpec = field(default_factory=NetworkSpec)
+
+
 class Resources(Struct):
     requests: Quantities = {}
     limits: Quantities = {}

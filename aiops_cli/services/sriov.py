@@ -102,12 +102,15 @@ async def _kubernetes(member: Member) -> tuple[sriov.Objects, list[str], bool] |
         policies = await listed.sriov_policies(source)
         if listed.absent:
             return sriov.Objects(), listed.notes, bool(listed.notes)
-        states, nodes, pods = await asyncio.gather(
-            listed.sriov_states(source), listed.nodes(source), listed.pods(source)
+        states, nodes, pods, networks = await asyncio.gather(
+            listed.sriov_states(source),
+            listed.nodes(source),
+            listed.pods(source),
+            listed.sriov_networks(source),
         )
     except AiopsError as error:
         return error
-    objects = sriov.Objects(states or (), policies or (), nodes or (), pods)
+    objects = sriov.Objects(states or (), policies or (), nodes or (), pods, networks or ())
     return objects, listed.notes, bool(listed.notes)
 
 

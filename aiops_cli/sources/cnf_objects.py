@@ -15,6 +15,7 @@ from aiops_cli.models.cnf_objects import (
     Owned,
     OwnerReference,
     PerformanceProfile,
+    SriovNetwork,
     SriovNodeState,
     SriovPolicy,
 )
@@ -57,6 +58,9 @@ class Listed:
 
     async def sriov_policies(self, source: KubernetesSource) -> Sequence[SriovPolicy] | None:
         return await self.of(source, _SRIOV, "sriovnetworknodepolicies", SriovPolicy)
+
+    async def sriov_networks(self, source: KubernetesSource) -> Sequence[SriovNetwork] | None:
+        return await self.of(source, _SRIOV, "sriovnetworks", SriovNetwork)
 
     async def profiles(self, source: KubernetesSource) -> Sequence[PerformanceProfile] | None:
         return await self._cluster_wide(source, _PERFORMANCE, "performanceprofiles", PerformanceProfile)

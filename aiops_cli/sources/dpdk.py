@@ -33,6 +33,24 @@ _SIZES = {"1Gi": 1 << 30, "2Mi": 1 << 21}
 
 _RISING = ("imissed", "ierrors", "rx_nombuf", "ipackets", "opackets")
 
+_ALIASES = {
+    "rx_packets": "ipackets",
+    "tx_packets": "opackets",
+    "rx_bytes": "ibytes",
+    "tx_bytes": "obytes",
+    "rx_errors": "ierrors",
+    "tx_errors": "oerrors",
+    "rx_good_packets": "ipackets",
+    "tx_good_packets": "opackets",
+    "rx_good_bytes": "ibytes",
+    "tx_good_bytes": "obytes",
+    "rx_missed_errors": "imissed",
+    "rx_mbuf_allocation_errors": "rx_nombuf",
+}
+"""Names of /ethdev/xstats, and of exporters that use plain words."""
+_NAMES = {**{c: c for c in COUNTERS}, **_ALIASES}
+_LONGEST_FIRST = sorted(_NAMES, key=len, reverse=True)
+
 READ_SECONDS = 1.0
 """Between the two readings of a port's counters."""
 
@@ -165,7 +183,7 @@ async def read_series(source: MetricsSource, namespaces: Sequence[str], metrics:
         found.warnings += [w for w in answer.warnings if w not in found.warnings]
         return [(row.labels, value) for row in answer.rows if (value := row.last) is not None]
 
-    pattern = f"{metrics}({'|'.join(COUNTERS)})(_total)?".replace("\\", "\\\\").replace('"', '\\"')
+    pattern = f"{metrics}({'|'.join(_NAMES)})(_total)?".replace("\\", "\\\\").replace('"', '\\"')
     found.throttled, found.cpus, found.vf_numa, found.pages_free, counters = await asyncio.gather(
         ask(
             "max by (namespace, pod, container) "
@@ -179,8 +197,8 @@ async def read_series(source: MetricsSource, namespaces: Sequence[str], metrics:
     names: dict[str, set[str]] = {}
     for labels, value in counters:
         name = labels.get("__name__", "")
-        counter = next((c for c in COUNTERS if name.removesuffix("_total").endswith(c)), None)
-        if counter:
+        plain = name.removesuffix("_total")
+        if counter := next((_NAMES[n] for n in _LONGEST_FIRST if plain.endswith(n)), None):
             found.counters.setdefault(counter, []).append((labels, value))
             names.setdefault(counter, set()).add(name)
     rising = [(c, n) for c in _RISING for n in sorted(names.get(c, ()))]

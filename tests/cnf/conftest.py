@@ -3,6 +3,7 @@ each, exporters that a real Prometheus scrapes, and one node that the operator c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -133,6 +134,17 @@ def _sriov(cluster: Cluster) -> None:
         }
         manifest = {"metadata": {"name": name, "namespace": objects.OPERATOR}, "spec": spec}
         objects.put(kube, "SriovNetworkNodePolicy", manifest)
+    network = {"resourceName": "intel_fh", "networkNamespace": "ran", "vlan": 7, "trust": "on"}
+    meta = {"name": "fronthaul", "namespace": objects.OPERATOR}
+    objects.put(kube, "SriovNetwork", {"metadata": meta, "spec": network})
+    # What the operator makes of it in the pods' namespace.
+    attached = {
+        "name": "fronthaul",
+        "namespace": "ran",
+        "annotations": {"k8s.v1.cni.cncf.io/resourceName": INTEL},
+    }
+    config = json.dumps({"cniVersion": "1.0.0", "name": "fronthaul", "type": "sriov", "vlan": 7})
+    objects.put(kube, "NetworkAttachmentDefinition", {"metadata": attached, "spec": {"config": config}})
 
 
 def _pods(cluster: Cluster) -> None:

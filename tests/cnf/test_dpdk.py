@@ -128,6 +128,7 @@ def test_exporters_tell_cpus_throttling_huge_pages_and_ports(
     page.counters = {
         f"container_cpu_cfs_throttled_periods_total{{{mine}}}": 5000,
         f'dpdk_ipackets{{{mine},command="/ethdev/stats",params="0"}}': 1e6,
+        f'dpdk_port_tx_packets{{{mine},port="0"}}': 1e6,
         f'dpdk_imissed{{{mine},command="/ethdev/stats",params="0"}}': 7000,
     }
     with objects.served(page) as address:
@@ -143,7 +144,7 @@ def test_exporters_tell_cpus_throttling_huge_pages_and_ports(
     assert item["cpu"]["throttledPeriodsPerSecond"] > 0
     (process,) = item["processes"]
     assert process["ports"][0]["port"] == "0" and process["ports"][0]["imissedPerSecond"] > 0
-    assert process["ports"][0]["rxNombuf"] is None
+    assert process["ports"][0]["rxNombuf"] is None and process["ports"][0]["opackets"] > 0
     assert {"DPDK_THROTTLED", "DPDK_IMISSED", "DPDK_NUMA_SPLIT"} <= set(found)
 
 

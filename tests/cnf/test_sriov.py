@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.cnf.conftest import INTEL, UPF_VF
 from tests.conftest import Aiops
+from tests.servers.apiserver import kubeconfig_of
 from tests.servers.cluster import Cluster
 
 Endpoints = Callable[[Mapping[str, Mapping[str, str]]], dict[str, str]]
@@ -36,6 +38,9 @@ def test_a_pf_has_its_vfs_link_policies_and_state(pfs: dict[tuple[str, str], dic
         ("fronthaul", True, 10),
         ("n3", True, 99),
     ]
+    assert [
+        (n["name"], n["targetNamespace"], n["vlan"], n["trust"], n["spoofChk"]) for n in row["networks"]
+    ] == [("fronthaul", "ran", 7, "on", None)]
     assert row["numaNode"] == 0
     # Without a carrier the speed is -1; a link that says neither is not known.
     assert (pfs["worker-1", "ens1f0"]["linkState"], pfs["worker-2", "eno1"]["linkState"]) == ("DOWN", None)
@@ -131,6 +136,20 @@ def test_a_prometheus_alone_tells_what_it_can(aiops: Aiops, endpoints: Endpoints
     assert (row["source"], row["pciAddress"], row["vfsTotal"]) == ("prometheus", None, None)
     assert row["rates"]["rxDropped"] > 10 and "SriovNetworkNodeState" in row["missing"]["syncStatus"]
     assert [f["code"] for f in done.json["findings"]] == ["SRIOV_VF_DROPS"]
+
+
+def test_who_may_list_nothing_has_what_the_exporter_says(
+    aiops: Aiops, env: dict[str, str], telecom: Cluster
+) -> None:
+    cluster, _ = telecom.apiserver.kubeconfig_parts("token")
+    user = {"name": "viewer", "user": {"token": telecom.apiserver.viewer_token}}
+    path = telecom.home / "viewer.json"
+    path.write_text(json.dumps(kubeconfig_of([(cluster, user)])))
+    done = aiops("cnf", "sriov", "-o", "json", env={**env, "KUBECONFIG": str(path)})
+    assert done.returncode == 3 and "may not be listed" in done.stderr
+    assert {i["source"] for i in done.json["items"]} == {"prometheus"}
+    alone = aiops("cnf", "dpdk", env={**env, "KUBECONFIG": str(path)})
+    assert alone.returncode == 3 and "pods may not be listed" in alone.stderr
 
 
 def test_a_cluster_without_sriov_says_so_and_does_not_fail(aiops: Aiops, metrics_fleet: Any) -> None:

@@ -1,0 +1,136 @@
+"""`cnf summary`: network functions, clocks and VFs of each cluster in one row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+
+from aiops_cli.config.settings import Settings
+from aiops_cli.errors import AiopsError
+from aiops_cli.models.cnf import CnfSummary, CnfWorkload, SriovLimits, SriovPf
+from aiops_cli.models.findings import Finding
+from aiops_cli.models.ptp import PtpClock
+from aiops_cli.models.result import Answer, FleetResult
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services import cnf_workloads, ptp, sriov
+from aiops_cli.services.fanout import Watcher, fan_out
+from aiops_cli.services.fleet import Member
+
+T = TypeVar("T")
+Part = tuple[FleetResult[T], list[Finding]]
+
+
+async def summarise(
+    members: Sequence[Member],
+    settings: Settings,
+    window: TimeRange,
+    step: float,
+    *,
+    watch: Watcher | None = None,
+) -> tuple[FleetResult[CnfSummary], list[Finding]]:
+    """A row a cluster, and the findings of `cnf workloads`, `ptp` and `sriov`. A part that fails is None in
+    the row, which says why, and makes the answer partial; a cluster where all fail has failed."""
+
+    async def ask(member: Member) -> Answer[tuple[CnfSummary, list[Finding]]]:
+        return await _cluster(member, settings, window, step)
+
+    result = await fan_out(members, ask, watch=watch)
+    rows = [row for _, (row, _) in result.rows]
+    return result.with_rows(rows), [f for _, (_, told) in result.rows for f in told]
+
+
+async def _cluster(
+    member: Member, settings: Settings, window: TimeRange, step: float
+) -> Answer[tuple[CnfSummary, list[Finding]]]:
+    limits = SriovLimits(settings.sriov.drops_per_second, settings.sriov.used_percent)
+    wanted = cnf_workloads.Wanted(window.end)
+    parts = await asyncio.gather(
+        _part(cnf_workloads.list_workloads([member], settings, wanted)),
+        _part(_clocks(member, settings, window, step)),
+        _part(sriov.list_pfs([member], limits)),
+    )
+    errors = {name: p for name, p in zip(_PARTS, parts, strict=True) if isinstance(p, AiopsError)}
+    if len(errors) == len(parts):
+        raise next(iter(errors.values()))
+    fields: dict[str, Any] = {}
+    told: list[Finding] = []
+    notes: list[str] = [f"{name}: {error.message}" for name, error in errors.items()]
+    partial = bool(errors)
+    for part, count in zip(parts, _PARTS.values(), strict=True):
+        if not isinstance(part, AiopsError):
+            found, findings = part
+            fields |= count(found.rows) if found.rows else {}
+            told += findings
+            partial = partial or found.partial
+            notes += [w for status in found.clusters for w in status.warnings]
+    severities = Counter(f.severity for f in told)
+    row = CnfSummary(
+        member.name,
+        **fields,
+        critical=severities["critical"],
+        warnings=severities["warning"],
+        missing={name: error.message for name, error in errors.items()},
+    )
+    origin = "bundle" if member.origin == "bundle" else "live"
+    return Answer([(row, told)], origin, warnings=list(dict.fromkeys(notes)), partial=partial)  # type: ignore[arg-type]
+
+
+async def _part(ask: Awaitable[Part[T]]) -> Part[T] | AiopsError:
+    """One command's answer of one cluster, or why there is none."""
+    try:
+        found, findings = await ask
+    except AiopsError as error:
+        return error
+    failed = found.clusters[0].error
+    return AiopsError(failed.message, hint=failed.hint) if failed else (found, findings)
+
+
+async def _clocks(member: Member, settings: Settings, window: TimeRange, step: float) -> Part[PtpClock]:
+    rules = ptp.rules_of(settings.ptp, None)
+    found = await ptp.list_clocks([member], window, step, window.end, rules)
+    return found.result, found.findings
+
+
+def _workloads(rows: Sequence[CnfWorkload]) -> dict[str, Any]:
+    known = all(r.ready is not None for r in rows)
+    return {
+        "functions": dict(sorted(Counter(r.function for r in rows).items())),
+        "workloads": len(rows),
+        "workloads_ready": sum(r.ready == r.pods for r in rows) if known else None,
+    }
+
+
+def _offsets(rows: Sequence[PtpClock]) -> dict[str, Any]:
+    states = Counter(r.state for r in rows)
+    offsets = [abs(r.offset_ns) for r in rows if r.offset_ns is not None and r.state != "FREERUN"]
+    return {
+        "clocks": len(rows),
+        "clocks_locked": states["LOCKED"],
+        "clocks_holdover": states["HOLDOVER"],
+        "clocks_freerun": states["FREERUN"],
+        "mean_offset_ns": sum(offsets) / len(offsets) if offsets else None,
+        "max_offset_ns": max(offsets, default=None),
+    }
+
+
+def _pfs(rows: Sequence[SriovPf]) -> dict[str, Any]:
+    syncs = {r.node: r.sync_status for r in rows}
+    totals = {
+        name: sum(values) if None not in values else None
+        for name in ("vfs_total", "vfs_configured", "vfs_used")
+        for values in [[getattr(r, name) for r in rows]]
+    }
+    used, configured = totals["vfs_used"], totals["vfs_configured"]
+    return {
+        **totals,
+        "sriov_nodes": len(syncs),
+        "sriov_nodes_in_sync": sum(s == "Succeeded" for s in syncs.values()),
+        "pfs": len(rows),
+        "pfs_down": sum(r.link_state == "DOWN" for r in rows),
+        "vfs_used_percent": 100 * used / configured if used is not None and configured else None,
+    }
+
+
+_PARTS: dict[str, Any] = {"workloads": _workloads, "clocks": _offsets, "sriov": _pfs}

@@ -1,0 +1,31 @@
+"""`aiops cnf summary`: one row a cluster, with what can't be had left open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tests.conftest import Aiops
+from tests.servers.cluster import Cluster
+
+Endpoints = Callable[[Mapping[str, Mapping[str, str]]], dict[str, str]]
+
+
+def test_a_cluster_in_one_row(aiops: Aiops, env: dict[str, str]) -> None:
+    done = aiops("cnf", "summary", "-o", "json", "--fail-on", "critical", env=env)
+    assert done.returncode == 1, done.stderr
+    (row,) = done.json["items"]
+    assert row["functions"]["vDU"] >= 2 and row["functions"]["UPF"] == 1
+    assert (row["clocks"], row["clocksLocked"], row["clocksHoldover"]) == (2, 1, 1)
+    assert (row["sriovNodes"], row["sriovNodesInSync"], row["pfs"], row["pfsDown"]) == (3, 2, 4, 2)
+    assert (row["vfsUsed"], row["vfsConfigured"], row["vfsTotal"], row["vfsUsedPercent"]) == (3, 4, 256, 75)
+    assert row["missing"] == {} and row["critical"] >= 3
+    assert len([f for f in done.json["findings"] if f["severity"] == "critical"]) == row["critical"]
+
+
+def test_a_part_that_can_not_be_had_is_not_zero(aiops: Aiops, endpoints: Endpoints, telecom: Cluster) -> None:
+    env = endpoints({"metrics-only": {"prometheus": telecom.prometheus.url}})
+    done = aiops("cnf", "summary", "-o", "json", env=env)
+    assert done.returncode == 3
+    (row,) = done.json["items"]
+    assert row["workloads"] is None and "no kubeconfig context" in row["missing"]["workloads"]
+    assert row["clocks"] == 2 and row["vfsConfigured"] == 2 and row["vfsTotal"] is None
