@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 5.0  # between two looks at which pods there are
 _AGAIN_SECONDS = 1.0
+_AGAIN_MOST = 30.0  # where it is refused again and again
 _QUEUED = 100
 _NONE: Labels = {}
 
@@ -86,6 +87,7 @@ class Following:
         place = self._places.setdefault(source.name, Place(self._since))
         restarts = source.restarts
         told = ""
+        pause = _AGAIN_SECONDS
         previous = False
         while True:
             place.again()
@@ -93,13 +95,16 @@ class Following:
                 if previous:
                     await self._show(source, place, previous=True)
                 await self._show(source, place, follow=True)
+                pause = _AGAIN_SECONDS
             except Unreadable as unreadable:
                 if unreadable.status == 404:
                     return
-                if not unreadable.expected and unreadable.error.message != told:
-                    told = unreadable.error.message
-                    await self._queue.put(LiveLines([], warnings=[told]))
-            await asyncio.sleep(_AGAIN_SECONDS)
+                if not unreadable.expected:
+                    pause = min(2 * pause, _AGAIN_MOST)
+                    if unreadable.error.message != told:
+                        told = unreadable.error.message
+                        await self._queue.put(LiveLines([], warnings=[told]))
+            await asyncio.sleep(pause)
             while (now := self._now.get(source.name)) and not now.running and now.restarts == restarts:
                 self._looked.clear()
                 await self._looked.wait()

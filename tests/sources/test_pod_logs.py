@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
 
-from aiops_cli.errors import UsageError
+from aiops_cli.errors import ClusterError, UsageError
+from aiops_cli.models.result import Answer
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.sources.kubernetes import KubernetesSource
+from aiops_cli.sources.pod_containers import Container, Unreadable
+from aiops_cli.sources.pod_follow import Following
 from aiops_cli.sources.pod_logs import PodLogSource
-from aiops_cli.sources.pod_query import parse
+from aiops_cli.sources.pod_query import PodQuery, parse
 from tests.sources.conftest import Connect
 from tests.sources.stub import Stub
 
@@ -40,3 +45,37 @@ async def test_lines_that_come_while_we_ask_hide_none_of_the_window(stub: Stub, 
 def test_classes_that_python_reads_otherwise_are_refused(expr: str) -> None:
     with pytest.raises(UsageError, match="write"):
         parse(expr)
+
+
+class _Refusing:
+    """One container that runs, and whose log nobody may read."""
+
+    async def containers(self, query: PodQuery) -> Answer[Container]:
+        labels = {"namespace": "shop", "pod": "web", "container": "app"}
+        return Answer([Container(_LOG, labels, True, 0, 0.0)])
+
+    async def read(self, *args: object, **more: object) -> AsyncIterator[tuple[int, str]]:
+        raise Unreadable(403, ClusterError("not allowed"))
+        yield (0, "")
+
+
+async def test_who_is_refused_asks_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    enough, sleep = asyncio.Event(), asyncio.sleep
+
+    async def slept(seconds: float) -> None:
+        if seconds != 5.0:  # that is the look at which containers there are
+            pauses.append(seconds)
+            if len(pauses) == 7:
+                enough.set()
+        await sleep(3600 if seconds == 5.0 else 0)
+
+    monkeypatch.setattr(asyncio, "sleep", slept)
+    following = Following(_Refusing(), parse('{app="a"}'), 0)  # type: ignore[arg-type]
+    try:
+        await following.look()
+        assert (await anext(following.lines())).warnings == ["not allowed"]
+        await enough.wait()
+    finally:
+        await following.close()
+    assert pauses[:7] == [2, 4, 8, 16, 30, 30, 30]
