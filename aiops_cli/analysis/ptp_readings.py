@@ -101,8 +101,7 @@ class Readings:
     tracks: dict[str, dict[str, dict[Key, Track]]] = field(default_factory=dict)
 
     def nodes(self) -> list[str]:
-        named = {n for by_node in (*self.now.values(), *self.tracks.values()) for n in by_node}
-        return sorted(named)
+        return sorted({node for by_node in self.tracks.values() for node in by_node})
 
     def value(self, metric: str, node: str) -> dict[Key, float]:
         return self.now.get(metric, {}).get(node, {})
