@@ -7,6 +7,7 @@ value of ALERTS_FOR_STATE is since when the alert is active (unix seconds), pend
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from aiops_cli.models.alerts import AlertPeriod
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.alert_memory import SeenAlert
-from aiops_cli.services.alert_merge import fingerprint, identity
+from aiops_cli.services.alert_merge import Key, fingerprint, identity
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.matchers import Matcher
@@ -177,6 +178,9 @@ def _joined(
     """Prometheus' periods, and those of the store that none of them covers, as exactly as its samples say.
     The store knows when a period began that reaches into the window."""
     found = list(rows)
+    of_alert: dict[Key, list[int]] = defaultdict(list)
+    for i, row in enumerate(found):
+        of_alert[identity(row.labels)].append(i)
     late = 1.0 if window.seconds <= _RAW_SECONDS else _MISSED * window.seconds / _STEPS
     for seen in remembered:
         begin = unix(seen.starts_at) or unix(seen.seen_at)
@@ -184,12 +188,12 @@ def _joined(
         if begin is None or begin > window.end or (end is not None and end < window.start):
             continue
         until = min(end if end is not None else unix(seen.seen_at) or begin, window.end)
+        known = of_alert[identity(seen.labels)]
         covering = [
             i
-            for i, row in enumerate(found)
-            if identity(row.labels) == identity(seen.labels)
-            and (unix(row.starts_at) or 0) <= until + late
-            and (row.ends_at is None or (unix(row.ends_at) or 0) >= begin - late)
+            for i in known
+            if (unix(found[i].starts_at) or 0) <= until + late
+            and (found[i].ends_at is None or (unix(found[i].ends_at) or 0) >= begin - late)
         ]
         for i in covering:
             row = found[i]
@@ -202,6 +206,7 @@ def _joined(
                     duration_seconds=round(row.duration_seconds + longer, 3),
                 )
         if not covering:
+            known.append(len(found))
             found.append(
                 AlertPeriod(
                     cluster,
