@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -74,7 +75,12 @@ class Prometheus(BaseHTTPRequestHandler):
                 elif expr.startswith("sum by"):
                     rows.append((place, 12345.6))
                 elif expr.startswith("max by") and "> 0" not in expr:
-                    rows += [({**place, "pciAddr": address(p, v)}, 1.5) for v in range(VFS)]
+                    held = PODS // (NODES * PFS)
+                    rows += [({**place, "pciAddr": address(p, v)}, 1.5) for v in range(held)]
+                elif expr == "sriov_kubepoddevice":
+                    rows.append(
+                        ({**place, "pciAddr": address(p, 0), "pod": f"pod-{n}", "namespace": "load"}, 1)
+                    )
         result = [{"metric": labels, "value": [time.time(), str(value)]} for labels, value in rows]
         body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
         self.send_response(200)
@@ -103,7 +109,7 @@ def main() -> None:
         }
         for args in (["-o", "table"], ["--findings"], ["-o", "json"]):
             for _ in range(3):
-                began = time.perf_counter()
+                began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
                 done = subprocess.run(
                     [sys.executable, "-m", "aiops_cli", "cnf", "sriov", *args, "--timings"],
                     env=env,
@@ -111,10 +117,11 @@ def main() -> None:
                     text=True,
                     check=False,
                 )
-                took = time.perf_counter() - began
+                took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+                cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
                 told = done.stderr.strip().splitlines()[-2:]
                 print(
-                    f"{' '.join(args)}: {took:.2f} s, exit {done.returncode}, {len(done.stdout):,} bytes; {told}"
+                    f"{' '.join(args)}: {took:.2f} s, {cpu:.2f} s CPU, exit {done.returncode}, {len(done.stdout):,} bytes; {told}"
                 )
 
 

@@ -33,7 +33,8 @@ class ExporterReadings(NamedTuple):
 
 
 async def read_exporter(source: MetricsSource, fields: Sequence[str], *, vfs: bool) -> ExporterReadings:
-    """Rates of `sriov_vf_FIELD` for each of `fields`, of PFs, and with `vfs` of each VF."""
+    """Rates of `sriov_vf_FIELD` for each of `fields`, of PFs, and with `vfs` of each VF that a pod has (of
+    all where the exporter knows no pods)."""
     warnings: dict[str, None] = {}
 
     async def ask(expr: str) -> Readings:
@@ -47,7 +48,8 @@ async def read_exporter(source: MetricsSource, fields: Sequence[str], *, vfs: bo
         return ExporterReadings(users, series, {}, {}, [], list(warnings))
     sums = [f"sum by (node, exported_node, instance, pf) ({expr})" for expr in rates.values()]
     dropped = [f"{rates[f]} > 0" for f in fields if f.endswith("_dropped")]
-    single = list(rates.values()) if vfs else []
+    held = f" and on (node, exported_node, instance, pciAddr) {_USERS}" if users else ""
+    single = [expr + held for expr in rates.values()] if vfs else []
     answers = await asyncio.gather(*(ask(expr) for expr in (*sums, *dropped, *single)))
     of_pfs = dict(zip(fields, answers, strict=False))
     drops = [row for readings in answers[len(sums) : len(sums) + len(dropped)] for row in readings]
