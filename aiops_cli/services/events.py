@@ -301,8 +301,7 @@ async def _alerts(member: Member, window: TimeRange, wanted: Filter, step: float
 
 def _same_start(at: float, labels: dict[str, str], other_at: float, other_labels: dict[str, str]) -> bool:
     """Whether Prometheus and Alertmanager tell the same: relabelling may add labels and take some away."""
-    common = labels.keys() & other_labels.keys()
-    return abs(at - other_at) <= _SAME_START and all(labels[k] == other_labels[k] for k in common)
+    return abs(at - other_at) <= _SAME_START and all(other_labels.get(k, v) == v for k, v in labels.items())
 
 
 def _alert(
