@@ -37,6 +37,8 @@ class Known:
         """The time of the newest line shown; 0 if there is none."""
         self.floor = 0
         """Lines before this may have been forgotten: reading again from earlier may show some twice."""
+        self.crowded = 0
+        """Lines before this were forgotten for want of room."""
 
     def again(self, rows: Sequence[Row], seen: Counter[int]) -> list[Row]:
         """The lines of a complete read of some span of time that were not shown yet; they count as shown.
@@ -92,7 +94,8 @@ class Known:
         self.newest = max(self.newest, ns)
         while self._size > self._most:
             oldest = self._oldest[0]
-            self.floor = max(self.floor, (oldest + 1) * _BUCKET)
+            self.crowded = max(self.crowded, (oldest + 1) * _BUCKET)
+            self.floor = max(self.floor, self.crowded)
             self._drop(oldest)
 
     def _drop(self, oldest: int) -> None:

@@ -40,6 +40,10 @@ _AHEAD = 600.0  # by which writers' clocks may be ahead of ours
 _BACKOFF = (0.3, 15.0)
 _STEADY = 10.0  # after so many seconds a stream was a good one: it is opened again at once
 _TELL_SECONDS = 30.0
+_CROWDED = (
+    "more lines come than can be kept in mind: some that the live stream leaves out may be missing; "
+    "narrow the selector, or follow fewer clusters"
+)
 
 
 @dataclass(slots=True)
@@ -272,9 +276,12 @@ class Follower:
             took = _now() - clock
 
     def _again_from(self, margin: float = _LATE) -> int:
-        """From when on there may be lines that were not shown, in ns."""
-        doubtful = self._sure - round((margin + self._lag.worst) * 1e9)
-        return max(self._begin, doubtful, self._known.floor)
+        """From when on there may be lines that were not shown, in ns; tells where too many came to read that
+        far back."""
+        doubtful = max(self._begin, self._sure - round((margin + self._lag.worst) * 1e9))
+        if self._known.crowded > doubtful:
+            self._warn([_CROWDED])
+        return max(doubtful, self._known.floor)
 
     @property
     def _begin(self) -> int:
