@@ -18,7 +18,7 @@ from aiops_cli.models.alerts import AlertPeriod
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.alert_memory import SeenAlert
-from aiops_cli.services.alert_merge import Key, fingerprint, identity
+from aiops_cli.services.alert_merge import Key, fingerprint, identity, learned
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.matchers import Matcher
@@ -54,7 +54,7 @@ async def history(
     async def ask(member: Member) -> Answer[AlertPeriod]:
         own = [s for s in remembered if s.cluster == member.name]
         try:
-            answer = await _of_prometheus(member, window, matchers, step)
+            answer = await _of_prometheus(member, window, matchers, step, own)
         except AiopsError as error:
             if not own or error.code is ErrorCode.NOT_RECORDED:
                 raise
@@ -70,7 +70,7 @@ async def history(
 
 
 async def _of_prometheus(
-    member: Member, window: TimeRange, matchers: Sequence[Matcher], step: float
+    member: Member, window: TimeRange, matchers: Sequence[Matcher], step: float, own: Sequence[SeenAlert]
 ) -> Answer[AlertPeriod]:
     source = await member.metrics()
     # Other matchers may be about external labels, which the series lack.
@@ -78,7 +78,16 @@ async def _of_prometheus(
     chosen = f"{{{name}}}" if name else ""
     alerts = await _samples(source, f"ALERTS{chosen}", window, step, live=member.origin == "live")
     actives = await _samples(source, f"ALERTS_FOR_STATE{chosen}", window, step, live=member.origin == "live")
-    external = await (await member.alerts()).external_labels()
+    known = await member.alerts()
+    external = await known.external_labels()
+    if not external:  # not told, so learned from alerts that have them
+        labels = (
+            [s.labels for s in own]
+            if member.origin == "live"
+            else [a.labels for a in (await known.alerts()).rows]
+        )
+        firing = [_bare(s.labels) for s in alerts.rows if s.labels.get("alertstate") == "firing"]
+        external = learned(labels, firing)
     rows = _periods(alerts.rows, actives.rows, window, member.name, external)
     warnings = list(dict.fromkeys([*alerts.warnings, *actives.warnings]))
     return Answer(rows, alerts.source, warnings=warnings, partial=alerts.partial or actives.partial)
@@ -103,15 +112,12 @@ def _periods(
     """The periods of each label set. Times of a sample are those of its evaluation."""
     import numpy as np
 
-    def bare(labels: _Labels) -> _Labels:
-        return {k: v for k, v in labels.items() if k not in ("__name__", "alertstate")}
-
-    since = {tuple(sorted(bare(s.labels).items())): s for s in actives}
+    since = {tuple(sorted(_bare(s.labels).items())): s for s in actives}
     rows = []
     for series in alerts:
         if series.labels.get("alertstate") != "firing" or not len(series.timestamps):
             continue
-        own = bare(series.labels)
+        own = _bare(series.labels)
         times = series.timestamps
         active = since.get(tuple(sorted(own.items())))
         beat = _interval([times] + ([active.timestamps] if active is not None else []))
@@ -137,6 +143,10 @@ def _periods(
                 )
             )
     return rows
+
+
+def _bare(labels: _Labels) -> _Labels:
+    return {k: v for k, v in labels.items() if k not in ("__name__", "alertstate")}
 
 
 def _reconnected(

@@ -21,6 +21,8 @@ REPLICA_LABELS = frozenset(
     ["prometheus_replica", "__replica__", "thanos_replica", "thanos_ruler_replica", "vmalert_replica"]
 )
 """What tells one of a HA pair from the other; a plain `replica` does only as an external label."""
+_VOTERS = 500
+"""Of so many alerts it is told what most of them have more."""
 _OFFSET, _PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, 0xFFFFFFFFFFFFFFFF
 
 
@@ -63,7 +65,8 @@ def merge(
     if not ruled:
         return sorted(folded.values(), key=lambda a: a.fingerprint)
     if external is None:
-        external = _learned(list(folded.values()), ruled, replicas)
+        firing = [a.labels for a in ruled if a.state == "FIRING"]
+        external = learned([a.labels for a in folded.values()], firing, replicas)
     added = {i for i in external.items() if i[0] not in replicas}
 
     def core(labels: Labels) -> Key:
@@ -94,16 +97,19 @@ def _joined(one: AlertItem, other: AlertItem) -> AlertItem:
     )
 
 
-def _learned(managed: Sequence[AlertItem], ruled: Sequence[AlertItem], replicas: frozenset[str]) -> Labels:
-    """What most firing alerts of Prometheus have more at Alertmanager; the least of equals."""
+def learned(
+    managed: Iterable[Labels], firing: Sequence[Labels], replicas: frozenset[str] = REPLICA_LABELS
+) -> Labels:
+    """External labels that are not told: what most firing alerts of Prometheus have more at Alertmanager;
+    the least of equals."""
     by_name: dict[str, list[Key]] = {}
-    for alert in managed:
-        by_name.setdefault(alert.name, []).append(frozenset(alert.labels.items()))
+    for labels in managed:
+        by_name.setdefault(labels.get("alertname", ""), []).append(frozenset(labels.items()))
     votes: Counter[Key] = Counter()
-    for alert in ruled:
-        own = frozenset(alert.labels.items())
-        more = [items - own for items in by_name.get(alert.name, []) if own <= items]
-        if alert.state == "FIRING" and more:
+    for labels in firing[:_VOTERS]:
+        own = frozenset(labels.items())
+        more = [items - own for items in by_name.get(labels.get("alertname", ""), []) if own <= items]
+        if more:
             least = min(more, key=lambda items: (len(items), sorted(items)))
             votes[frozenset(i for i in least if i[0] not in replicas)] += 1
     if not votes:

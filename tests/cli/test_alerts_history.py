@@ -9,6 +9,7 @@ import pytest
 from tests.cli.alert_servers import AlertPair, alerts_of, post_alerts, resolve_alert, wait_until
 from tests.conftest import Aiops, Standalone
 from tests.faults.fixtures import Here
+from tests.faults.stub import Stub, answer, relay
 from tests.servers.prometheus import Prometheus
 
 START = 1_767_322_800  # 2026-01-02T03:00:00Z
@@ -112,6 +113,27 @@ def test_the_bundle_has_its_own_history(aiops: Aiops) -> None:
     listed = aiops("alerts", "list", "--bundle", "demo", "-o", "json").json["items"]
     firing = {(p["cluster"], p["name"]) for p in found.json["items"] if p["endsAt"] is None}
     assert firing == {(a["cluster"], a["name"]) for a in listed}
+    assert {p["fingerprint"] for p in found.json["items"] if p["endsAt"] is None} == {
+        a["fingerprint"] for a in listed
+    }
+
+
+def test_an_alert_is_one_where_external_labels_are_not_told(
+    aiops: Aiops, stub: Stub, pair: AlertPair, home: Path
+) -> None:
+    """As of a Thanos, or where one may not read the configuration."""
+    stub.on("/", relay(pair.prometheus.url))
+    stub.on("/api/v1/status/config", answer("not here", status=404))
+    config = home / "config.toml"
+    config.write_text(
+        f'[clusters.east.endpoints]\nalertmanager = "{pair.a.url}"\nprometheus = "{stub.url}"\n'
+    )
+    env = {"AIOPS_CONFIG": str(config)}
+    (listed,) = aiops("alerts", "list", "Always", "-o", "json", env=env).json["items"]
+    (found,) = aiops("alerts", "history", "Always", "-o", "json", env=env).json["items"]
+    assert found["source"] == "prometheus"
+    del listed["labels"]["prometheus_replica"]  # of which there are two
+    assert found["labels"] == listed["labels"]
 
 
 def test_what_was_seen_is_history_where_there_is_no_prometheus(
