@@ -96,7 +96,7 @@ class LokiTail:
             async for body in messages:
                 try:
                     lines = decode_message(body)
-                except (msgspec.MsgspecError, ValueError):
+                except (msgspec.MsgspecError, ValueError, RecursionError):
                     raise self._error("it sent what is no message of a tail", ErrorCode.BAD_ANSWER) from None
                 # The line of history may come again as a live one.
                 if first is not None and first in lines.rows:

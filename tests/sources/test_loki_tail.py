@@ -237,3 +237,15 @@ async def test_what_is_no_websocket_is_a_bad_answer() -> None:
         with pytest.raises(ClusterError) as caught:
             await first(Target(url))
     assert caught.value.code is ErrorCode.BAD_ANSWER
+
+
+@pytest.mark.parametrize("body", ["{", '{"streams":[{"stream":{},"values":[[]]}]}', '{"x":' + "[" * 60_000 + "]" * 60_000 + "}"])  # fmt: skip
+async def test_what_is_no_message_is_a_bad_answer(body: str) -> None:
+    async def handler(socket: ServerConnection) -> None:
+        await socket.send(body)
+        await socket.wait_closed()
+
+    async with tailed(handler) as (url, _):
+        with pytest.raises(ClusterError) as caught:
+            await first(Target(url))
+    assert caught.value.code is ErrorCode.BAD_ANSWER
