@@ -15,9 +15,11 @@ _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _SECRET_NAME = re.compile(r"pass|pwd|secret|token|key|cred|auth|dsn|cert|private|cookie|salt|sign", re.I)
 _HARMLESS = re.compile(r"[\w.,:/ +%=-]{0,48}")
 _RANDOM = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9+/_-]{20,}")
-# A password in the middle: `-Ddb.password=x`, `--requirepass x`, `mysql -px`, tokens of known kinds.
+# A password in the middle: `-Ddb.password=x`, `--requirepass x`, `mysql -px`, `redis-cli -a x`,
+# `curl -u bob:x`, tokens of known kinds.
 _GIVEN_AWAY = re.compile(
     rf"(?:{_SECRET_NAME.pattern})[\w.-]*(?:[=\s]|:(?!\d))|\b(?:mysql|mariadb)\w*\s(?:.*\s)?-p\S"
+    r"|(?:^|\s)-a[=\s]+\S|(?:^|\s)(?:-u\s*|--user[=\s]+)\S+:\S"
     r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|ASIA|eyJ|sk[-_]|hv[sb]\.|npm_)",
     re.I,
 )

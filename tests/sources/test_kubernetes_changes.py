@@ -63,6 +63,13 @@ def _env(value: str) -> dict[str, Any]:
         (_template({"args": ["x"]}), _template({"args": ["--java-opts=-Dpassword=hunter2"]})),
         (_template({"args": ["mysql", "-px"]}), _template({"args": ["mysql", "-uroot", "-phunter2"]})),
         (_template({"args": ["-c", "mysql -px"]}), _template({"args": ["-c", "mysql -u root -phunter2"]})),
+        (_template({"args": ["-a", "x"]}), _template({"args": ["-a", "hunter2"]})),
+        (
+            _template({"args": ["-c", "redis-cli ping"]}),
+            _template({"args": ["-c", "redis-cli -a hunter2 ping"]}),
+        ),
+        (_template({"args": ["curl", "-u", "x"]}), _template({"args": ["curl", "-u", "bob:hunter2"]})),
+        (_template({"args": ["curl"]}), _template({"args": ["curl", "--user=bob:hunter2"]})),
     ],
 )
 def test_a_password_in_the_middle_of_a_value_is_not_shown(
