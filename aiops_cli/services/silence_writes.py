@@ -112,15 +112,19 @@ async def expire(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """An Alertmanager that answers."""
+    """An Alertmanager that answers, and the credential that config names for it."""
 
     source: AlertmanagerSource
     instance: Instance
+    credential: str | None = None
 
     @property
     def identity(self) -> str:
-        """It is told from others by its URL and, behind a gateway, the tenant in the headers."""
-        return f"{self.source.endpoint} {sorted(self.source.client.target.headers.items())}"
+        """It is told from others by its URL, the way there, and behind a gateway the tenant, which a header
+        or the credential says."""
+        target = self.source.client.target
+        way = [target.base_url, target.proxy, target.tls_server_name, self.credential]
+        return f"{way} {sorted(target.headers.items())}"
 
 
 async def _places(member: LiveMember) -> Answer[_Place]:
@@ -128,18 +132,19 @@ async def _places(member: LiveMember) -> Answer[_Place]:
     none of them answers: so that what fails later has been sent."""
     sources = await member.alertmanagers()
     instances = await asyncio.gather(*(attempt(s.instance()) for s in sources))
+    given = [e.credential for e in member.cluster.alertmanagers] or [None]
     chosen: list[_Place] = []
     reached: set[str] = set()
     largest = 0
     failed: list[tuple[AlertmanagerSource, AiopsError]] = []
-    for source, instance in zip(sources, instances, strict=True):
+    for source, instance, credential in zip(sources, instances, given, strict=True):
         if isinstance(instance, AiopsError):
             failed.append((source, instance))
             continue
         largest = max(largest, len(instance.peers))
         if instance.name and instance.name in reached:
             continue
-        chosen.append(_Place(source, instance))
+        chosen.append(_Place(source, instance, credential))
         reached |= instance.peers
     if not chosen:
         raise failed[0][1]
