@@ -98,18 +98,23 @@ async def graph(
         raise UsageError("--limit must be at least 1", hint="--limit 200")
 
     async def ask(member: Member) -> Answer[_Read]:
+        lost: AiopsError | None = None
         if way != "spans":
             try:
                 found = await _of_metrics(await member.metrics(), member.name, window)
-            except AiopsError:
+            except AiopsError as error:
                 if way == "metrics":
                     raise
+                lost = error
             else:
                 if found.rows or way == "metrics":
                     return Answer(
                         [_Read(found.rows)], found.source, warnings=found.warnings, partial=found.partial
                     )
-        return await _of_spans(member, window, limit or (_TRACES if member.origin == "live" else _ALL))
+        answer = await _of_spans(member, window, limit or (_TRACES if member.origin == "live" else _ALL))
+        if lost and not isinstance(lost, NotAvailableError) and lost.code is not ErrorCode.NOT_RECORDED:
+            answer.warnings.append(f"of spans, since its metrics can't be read: {lost.message}")
+        return answer
 
     result = await fan_out(members, ask, watch=watch)
     if way == "metrics" and result.rows and not any(read.edges for _, read in result.rows):

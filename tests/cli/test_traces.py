@@ -16,6 +16,7 @@ from aiops_cli.services.bundle import open_bundle
 from tests.cli.test_flags import on_a_terminal
 from tests.conftest import Aiops, Clusters
 from tests.faults.fixtures import Here
+from tests.faults.stub import Stub, answer
 from tests.servers.fleet import Fleet
 from tests.servers.push import SpanNode, push_spans
 from tests.spans import Sent, new_trace_id, push
@@ -433,6 +434,19 @@ def test_the_service_map_of_metrics(aiops: Aiops, clusters: Clusters, endpoints:
     empty = aiops("traces", "graph", "--using", "metrics", "--since", "5m", env=env)
     assert empty.returncode == 4
     assert "no chosen cluster has traces_service_graph_request_total" in empty.stderr
+
+
+def test_a_map_of_spans_says_why_it_is_not_of_metrics(
+    aiops: Aiops, two: Fleet, stub: Stub, home: Path
+) -> None:
+    stub.on("/", answer("who are you", status=403))
+    config = home / "config.toml"
+    config.write_text(
+        f'[clusters.near.endpoints]\njaeger = "{two["near"].jaeger.url}"\nprometheus = "{stub.url}"\n'
+    )
+    done = aiops("traces", "graph", env={"AIOPS_CONFIG": str(config)})
+    assert done.returncode == 0
+    assert "of spans, since its metrics can't be read: not allowed" in done.stderr
 
 
 def test_metrics_of_spans(aiops: Aiops, two: Fleet) -> None:
