@@ -12,15 +12,11 @@ from dataclasses import dataclass
 
 from aiops_cli.errors import UsageError
 from aiops_cli.models.alerts import SilenceMatcher
+from aiops_cli.sources.re2 import compiled
 
 _MATCHER = re.compile(r'\s*([a-zA-Z_:][\w:]*|"(?:[^"\\]|\\.)+")\s*(=~|!~|!=|=)\s*(.*?)\s*', re.S | re.A)
 _ATTEMPT = re.compile(r'\s*(?:[a-zA-Z_:][\w:]*|".*")\s*(=|!)|\s*\{', re.S | re.A)
 _ESCAPE = re.compile(r'\\([n"\\])')
-_POSIX = {
-    "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "digit": "0-9", "lower": "a-z", "upper": "A-Z",
-    "space": r"\t\n\v\f\r ", "word": r"0-9A-Za-z_", "xdigit": "0-9A-Fa-f", "blank": r"\t ",
-    "punct": r"!-/:-@\[-`{-~",
-}  # fmt: skip
 _HINT = 'write alertname="Down", severity=~"critical|warning", team!=web'
 
 
@@ -95,13 +91,10 @@ def _split(text: str) -> list[str]:
 
 
 def _regex(value: str) -> re.Pattern[str]:
-    """A regex in RE2's syntax, as far as Python's `re` can say the same. Raises UsageError."""
-    text = re.sub(r"\[:(\w+):\]", lambda m: _POSIX.get(m[1], m[0]), value)
-    text = re.sub(r"\\Q(.*?)(?:\\E|$)", lambda m: re.escape(m[1]), text, flags=re.S)
-    text = re.sub(r"(?<!\\)((?:\\\\)*)\\z", r"\1\\Z", text)
+    """A regex in RE2's syntax. Raises UsageError."""
     try:
-        return re.compile(text, re.ASCII)
-    except (re.error, OverflowError, RecursionError) as error:
+        return compiled(value)
+    except ValueError as error:
         raise UsageError(
             f"the regex {value!r} can't be read: {error}",
             hint="fix the regex; \\p{…} classes are not known here",

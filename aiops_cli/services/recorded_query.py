@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from aiops_cli.errors import ErrorCode, UsageError
 from aiops_cli.services.bundle import not_recorded
+from aiops_cli.sources.re2 import compiled
 
 Labels = dict[str, str]
 Invalid = tuple[str, ErrorCode]
@@ -62,10 +63,10 @@ def _test(name: str, op: str, value: str, invalid: Invalid) -> Callable[[Labels]
 
 
 def _regex(value: str, invalid: Invalid, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
-    """A regex of the query. Raises UsageError for what Python's `re`, which reads it here, does not know."""
+    """A regex of the query. Raises UsageError for what can't be read here."""
     try:
-        return re.compile(value, flags)
-    except (re.error, OverflowError, RecursionError) as error:
+        return compiled(value, flags)
+    except ValueError as error:
         language, code = invalid
         raise UsageError(
             f"invalid {language}: bad regex {value!r}: {error}", hint="fix the regex", code=code

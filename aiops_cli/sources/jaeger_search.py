@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
+from aiops_cli.sources.re2 import compiled
 from aiops_cli.sources.traceql_parse import (
     SERVICE,
     Compare,
@@ -52,7 +53,10 @@ def asked(query: Query) -> list[Asked]:
 
 def names(pattern: str | None, known: list[str]) -> list[str]:
     """The names of those known that a regular expression matches whole; all if there is none."""
-    return known if pattern is None else [n for n in known if re.fullmatch(pattern, n, re.S)]
+    if pattern is None:
+        return known
+    matches = compiled(pattern, re.S).fullmatch
+    return [n for n in known if matches(n)]
 
 
 def plain(pattern: str | None) -> str | None:

@@ -1,7 +1,6 @@
 """The part of LogQL that pod logs can answer: which containers, and which of their lines.
 
-Stream selectors over `namespace`, `pod`, `container` and `app`, and the line filters |= != |~ !~. A regex
-is read by Python's `re`, which knows all of RE2's syntax that is used in practice.
+Stream selectors over `namespace`, `pod`, `container` and `app`, and the line filters |= != |~ !~.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from aiops_cli.errors import ErrorCode, UsageError
+from aiops_cli.sources.re2 import compiled
 
 LABELS = ("app", "container", "namespace", "pod")
 _ALIASES = {
@@ -26,7 +26,6 @@ _ALIASES = {
 _TEXT = r'("(?:[^"\\]|\\.)*"|`[^`]*`)'
 _MATCHER = re.compile(rf"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*{_TEXT}\s*(,|(?=\}}))")
 _END = re.compile(r"\s*\}")
-_POSIX = re.compile(r"\[:\^?[a-z]+:\]")  # which Python takes for other characters
 _FILTER = re.compile(rf"\s*(\|=|!=|\|~|!~)\s*{_TEXT}")
 
 
@@ -88,11 +87,9 @@ def _test(op: str, value: str, expr: str, *, whole: bool) -> Callable[[str], boo
         return lambda text: text == value
     if op == "!=":
         return (lambda text: text != value) if whole else (lambda text: value not in text)
-    if _POSIX.search(value):
-        _refuse(f"classes such as [[:digit:]] can't be read in {value!r}: write \\d", expr)
     try:
-        pattern = re.compile(value, re.S if whole else re.NOFLAG)
-    except (re.error, OverflowError, RecursionError) as error:
+        pattern = compiled(value, re.S if whole else re.NOFLAG)
+    except ValueError as error:
         _refuse(f"bad regex {value!r}: {error}", expr)
     matches = pattern.fullmatch if whole else pattern.search
     if op in ("=~", "|~"):

@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from aiops_cli.models.signals import Span
+from aiops_cli.sources.re2 import compiled
 from aiops_cli.sources.traceql_parse import (
     Aggregate,
     Combined,
@@ -162,7 +163,7 @@ def _compare(condition: Compare, span: Span, trace: _Trace) -> bool:
 
 @lru_cache(maxsize=256)
 def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.S)
+    return compiled(text, re.S)
 
 
 def _same_kind(value: Any, literal: Literal) -> bool:

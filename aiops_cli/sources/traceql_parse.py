@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 
 from aiops_cli.errors import ErrorCode, UsageError
+from aiops_cli.sources.re2 import compiled
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}  # fmt: skip
 _DURATION = r"(?:\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h))+"
@@ -306,8 +307,8 @@ class _Parser:
             value = _unquoted(token.text)
             if sign in ("=~", "!~"):
                 try:
-                    re.compile(value)
-                except (re.error, OverflowError, RecursionError) as error:
+                    compiled(value)
+                except ValueError as error:
                     raise self.fail(f"bad regular expression: {error}", token.at) from None
             return Literal("text", value)
         if token.kind == "duration":
