@@ -55,6 +55,8 @@ def dpdk(
                 "--exec runs programs in pods, and needs to know which",
                 hint="name a POD, or -n NAMESPACE",
             )
+        if exec_ and session.bundle is not None:
+            raise UsageError("--exec asks live clusters", hint="leave --bundle or --exec out")
         own = session.settings.dpdk
         limits = DpdkLimits(
             own.imissed_per_second,

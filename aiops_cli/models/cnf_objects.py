@@ -265,3 +265,15 @@ class NetworkStatus(Struct, rename="kebab"):
     name: str = ""
     interface: str = ""
     device_info: DeviceInfo | None = None
+
+
+class CnfObjects(Struct):
+    """What the telecom views need of a cluster's API, as one: of a list, or of a bundle. `pods` is None where
+    they may not be listed."""
+
+    states: list[SriovNodeState] = []
+    policies: list[SriovPolicy] = []
+    networks: list[SriovNetwork] = []
+    nodes: list[CnfNode] = []
+    profiles: list[PerformanceProfile] = []
+    pods: list[CnfPod] | None = None

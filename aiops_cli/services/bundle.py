@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from aiops_cli.errors import ErrorCode, NotAvailableError, UsageError
+from aiops_cli.models.cnf_objects import CnfObjects
 from aiops_cli.models.fleet import Cluster
 from aiops_cli.models.signals import AlertItem, Change, KubeEvent, Workload
 from aiops_cli.models.timerange import TimeRange
@@ -91,6 +92,7 @@ class RecordedKube(msgspec.Struct):
     changes: list[Change] = []
     workloads: list[Workload] = []
     states: list[Change] | None = None
+    cnf: CnfObjects | None = None
 
 
 class ClusterParts(msgspec.Struct):
@@ -266,7 +268,9 @@ def _impossible(parts: ClusterParts) -> str | None:
     if any(a.starts_at and unix(a.starts_at) is None for a in parts.alerts):
         return "an alert with an impossible time"
     kube = parts.kube or RecordedKube()
-    if not all(map(datable, [*(e.at for e in kube.events), *(c.at for c in [*kube.changes, *(kube.states or [])])])):
+    if not all(
+        map(datable, [*(e.at for e in kube.events), *(c.at for c in [*kube.changes, *(kube.states or [])])])
+    ):
         return "an event or change with an impossible time"
     return None
 

@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from aiops_cli.analysis.cnf_functions import Patterns, function_of, patterns
 from aiops_cli.analysis.cnf_numbers import hugepage_sizes
 from aiops_cli.analysis.dpdk import profile_of, real_time
 from aiops_cli.analysis.sriov import pci_devices
 from aiops_cli.config.settings import Settings
-from aiops_cli.errors import AiopsError
+from aiops_cli.errors import AiopsError, NotAvailableError
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import CnfWorkload
-from aiops_cli.models.cnf_objects import CnfPod
+from aiops_cli.models.cnf_objects import CnfNode, CnfPod, PerformanceProfile
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
+from aiops_cli.services.replay import RecordedMember
 
 if TYPE_CHECKING:
     from aiops_cli.models.signals import Workload
@@ -53,8 +56,8 @@ async def list_workloads(
 
     async def ask(member: Member) -> Answer[CnfWorkload]:
         found = (
-            await _recorded(member, known, left_out)
-            if member.origin == "bundle"
+            await _recorded(member, known, left_out, settings, wanted.at)
+            if isinstance(member, RecordedMember)
             else await _live(member, known, left_out, settings, wanted.at)
         )
         rows = [r for r in found.rows if _fits(r, wanted)]
@@ -87,11 +90,24 @@ async def _live(
     found, clocks, nodes, profiles = await asyncio.gather(
         listed.owned_pods(source), _ptp(member, settings, at), listed.nodes(source), listed.profiles(source)
     )
-    by_name = {n.metadata.name: n for n in nodes or ()}
-    real_times = {name: real_time(node, profile_of(node, profiles or ())) for name, node in by_name.items()}
+    rows = _grouped(member.name, found or (), known, left_out, nodes or (), profiles or (), clocks)
+    return Answer(rows, warnings=list(dict.fromkeys(listed.notes)), partial=bool(listed.notes))
+
+
+def _grouped(
+    cluster: str,
+    pods: Sequence[tuple[CnfPod, tuple[str | None, str | None]]],
+    known: Patterns,
+    left_out: Sequence[str],
+    nodes: Sequence[CnfNode],
+    profiles: Sequence[PerformanceProfile],
+    clocks: Mapping[str, str] | str,
+) -> list[CnfWorkload]:
+    """Pods, each with kind and name of its top owner, as workloads."""
+    real_times = {n.metadata.name: real_time(n, profile_of(n, profiles)) for n in nodes}
     groups: dict[tuple[str, str | None, str, str], list[CnfPod]] = defaultdict(list)
     matched: dict[tuple[str, str | None, str, str], str] = {}
-    for pod, (kind, owner) in found or ():
+    for pod, (kind, owner) in pods:
         meta = pod.metadata
         if not pod.holds or not _counts(meta.namespace, left_out):
             continue
@@ -99,8 +115,7 @@ async def _live(
             key = (meta.namespace, kind, owner or meta.name, told[0])
             groups[key].append(pod)
             matched.setdefault(key, told[1])
-    rows = [_row(member.name, key, pods, matched[key], real_times, clocks) for key, pods in groups.items()]
-    return Answer(rows, warnings=list(dict.fromkeys(listed.notes)), partial=bool(listed.notes))
+    return [_row(cluster, key, some, matched[key], real_times, clocks) for key, some in groups.items()]
 
 
 def _row(
@@ -168,29 +183,47 @@ async def _ptp(member: Member, settings: Settings, at: float) -> dict[str, str] 
     return states if states else "no PTP clock in this cluster"
 
 
-async def _recorded(member: Member, known: Patterns, left_out: Sequence[str]) -> Answer[CnfWorkload]:
-    """Of a bundle: pods with their owners are recorded, what they ask for and their nodes are not."""
+async def _recorded(
+    member: RecordedMember, known: Patterns, left_out: Sequence[str], settings: Settings, at: float
+) -> Answer[CnfWorkload]:
+    """Of a bundle. Pods with their owners are always recorded; what they ask for, and their nodes, are
+    where the cluster has telecom APIs."""
     source = await member.kube()
+    try:
+        kept = member.cnf_objects()
+    except NotAvailableError:
+        return Answer(_names(member.name, (await source.workloads()).rows, known, left_out), "bundle")
+    owners = {(w.namespace, w.pod): (w.owner_kind, w.owner) for w in (await source.workloads()).rows}
+    pods = [(p, owners.get(p.key, (None, None))) for p in kept.pods or ()]
+    clocks = await _ptp(member, settings, at)
+    rows = _grouped(member.name, pods, known, left_out, kept.nodes, kept.profiles, clocks)
+    return Answer([msgspec.structs.replace(r, source="bundle") for r in rows], "bundle")
+
+
+def _names(
+    cluster: str, pods: Sequence[Workload], known: Patterns, left_out: Sequence[str]
+) -> list[CnfWorkload]:
+    """Workloads of which names, nodes and restarts are all that is known."""
     groups: dict[tuple[str, str | None, str, str], list[Workload]] = defaultdict(list)
     matched: dict[tuple[str, str | None, str, str], str] = {}
-    for pod in (await source.workloads()).rows:
+    for pod in pods:
         told = function_of(pod.labels, (pod.owner or pod.pod, pod.pod), known)
         if told and _counts(pod.namespace, left_out):
             key = (pod.namespace, pod.owner_kind, pod.owner or pod.pod, told[0])
             groups[key].append(pod)
             matched.setdefault(key, told[1])
     unknown = ("ready", "vfs", "hugepagesBytes", "realTimeKernel", "ptpState")
-    rows = [
+    return [
         CnfWorkload(
-            member.name,
+            cluster,
             function,
             namespace,
             kind,
             name,
-            len(pods),
+            len(some),
             None,
-            sum(p.restarts for p in pods),
-            sorted({p.node for p in pods if p.node}),
+            sum(p.restarts for p in some),
+            sorted({p.node for p in some if p.node}),
             None,
             None,
             None,
@@ -199,9 +232,8 @@ async def _recorded(member: Member, known: Patterns, left_out: Sequence[str]) ->
             "bundle",
             dict.fromkeys(unknown, NOT_RECORDED),
         )
-        for (namespace, kind, name, function), pods in groups.items()
+        for (namespace, kind, name, function), some in groups.items()
     ]
-    return Answer(rows, "bundle")
 
 
 def _findings(row: CnfWorkload) -> list[Finding]:

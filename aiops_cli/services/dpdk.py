@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiops_cli.analysis import dpdk, dpdk_findings
 from aiops_cli.analysis.sriov import Places, pci_devices
-from aiops_cli.errors import AiopsError, ClusterError
+from aiops_cli.errors import AiopsError, ClusterError, ErrorCode
 from aiops_cli.models.cnf import DpdkLimits, DpdkPod
-from aiops_cli.models.cnf_objects import CnfPod
+from aiops_cli.models.cnf_objects import CnfNode, CnfPod, PerformanceProfile
 from aiops_cli.models.findings import Finding
-from aiops_cli.models.result import Answer, FleetResult
-from aiops_cli.services.bundle import not_recorded
+from aiops_cli.models.result import Answer, FleetResult, Origin
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
+from aiops_cli.services.replay import RecordedMember
 
 if TYPE_CHECKING:
     from aiops_cli.models.dpdk import DpdkReadings
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _AT_ONCE = 8
 _EXEC_SECONDS = 20.0
+NOT_RECORDED = "not recorded in this bundle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,51 @@ async def list_pods(
     return result.with_rows(rows), dpdk_findings.findings(rows, limits)
 
 
+@dataclass(slots=True)
+class _Objects:
+    """What a cluster's API, or a bundle, has. `whole` says that `pods` are all there are; `client` is None
+    where nothing can be run."""
+
+    pods: Sequence[CnfPod]
+    nodes: Sequence[CnfNode]
+    profiles: Sequence[PerformanceProfile]
+    whole: bool
+    notes: list[str]
+    no_profiles: str = "the cluster has no PerformanceProfile for that node"
+    client: HttpClient | None = None
+
+
 async def _cluster(member: Member, wanted: Wanted, metrics: str) -> Answer[DpdkPod]:
-    if member.origin == "bundle":
-        raise not_recorded("the spec of its pods", [])
+    if isinstance(member, RecordedMember):
+        origin: Origin = "bundle"
+        kept = member.cnf_objects()
+        there = _Objects(kept.pods or (), kept.nodes, kept.profiles, kept.pods is not None, [])
+    else:
+        origin, there = "live", await _objects(member, wanted)
+    chosen = sorted((p for p in there.pods if wanted.has(p)), key=lambda p: p.key)
+    notes, partial = list(there.notes), bool(there.notes)
+    if not chosen:
+        notes.append("no DPDK pod here" if wanted.pod is None else f"no pod {wanted.pod} here")
+        return Answer([], origin, warnings=notes, partial=partial)
+    readings, why = await _readings(member, chosen, metrics)
+    place = dpdk.Place(
+        {n.metadata.name: n for n in there.nodes},
+        there.profiles,
+        there.pods if there.whole else None,
+        Places(there.nodes, ()),
+        readings,
+        why,
+        there.no_profiles,
+    )
+    run = there.client if wanted.run else None
+    seen = await _inside(run, chosen) if run else [dpdk.Seen() for _ in chosen]
+    rows = [dpdk.build(member.name, p, place, s) for p, s in zip(chosen, seen, strict=True)]
+    failed = {e for s in seen for e in s.errors.values()}
+    notes += [*(readings.warnings if readings else []), *sorted(failed)]
+    return Answer(rows, origin, warnings=notes, partial=partial or bool(failed))
+
+
+async def _objects(member: Member, wanted: Wanted) -> _Objects:
     from aiops_cli.sources.cnf_objects import Listed
 
     source: KubernetesSource = await member.kube()  # type: ignore[assignment]
@@ -79,28 +122,10 @@ async def _cluster(member: Member, wanted: Wanted, metrics: str) -> Answer[DpdkP
     if not whole and wanted.namespace:
         listed.notes = [n for n in listed.notes if not n.startswith("pods")]
         pods = await listed.pods(source, wanted.namespace)
-    chosen = sorted((p for p in pods or () if wanted.has(p)), key=lambda p: p.key)
-    notes = list(listed.notes)
-    if not chosen:
-        notes.append("no DPDK pod here" if wanted.pod is None else f"no pod {wanted.pod} here")
-        return Answer([], warnings=notes, partial=bool(listed.notes))
-    readings, why = await _readings(member, chosen, metrics)
-    place = dpdk.Place(
-        {n.metadata.name: n for n in nodes or ()},
-        profiles or (),
-        pods if whole else None,
-        Places(nodes or (), ()),
-        readings,
-        why,
-        "PerformanceProfiles may not be listed"
-        if profiles is None and not listed.absent
-        else "the cluster has no PerformanceProfile for that node",
-    )
-    seen = await _inside(source.client, chosen) if wanted.run else [dpdk.Seen() for _ in chosen]
-    rows = [dpdk.build(member.name, p, place, s) for p, s in zip(chosen, seen, strict=True)]
-    failed = {e for s in seen for e in s.errors.values()}
-    notes += [*(readings.warnings if readings else []), *sorted(failed)]
-    return Answer(rows, warnings=notes, partial=bool(listed.notes or failed))
+    found = _Objects(pods or (), nodes or (), profiles or (), whole, listed.notes, client=source.client)
+    if profiles is None and not listed.absent:
+        found.no_profiles = "PerformanceProfiles may not be listed"
+    return found
 
 
 async def _readings(member: Member, pods: Sequence[CnfPod], metrics: str) -> tuple[DpdkReadings | None, str]:
@@ -110,7 +135,7 @@ async def _readings(member: Member, pods: Sequence[CnfPod], metrics: str) -> tup
         source = await member.metrics()
         return await read_series(source, sorted({p.metadata.namespace for p in pods}), metrics), ""
     except AiopsError as error:
-        return None, error.message
+        return None, NOT_RECORDED if error.code is ErrorCode.NOT_RECORDED else error.message
 
 
 async def _inside(client: HttpClient, pods: Sequence[CnfPod]) -> list[dpdk.Seen]:

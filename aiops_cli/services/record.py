@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from aiops_cli import __version__
+from aiops_cli.analysis.sriov import RATES
 from aiops_cli.errors import AiopsError, ErrorCode, UsageError
+from aiops_cli.models.cnf_objects import CnfObjects
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.signals import Change, LogEntry, Series
 from aiops_cli.models.timerange import TimeRange
@@ -41,6 +43,7 @@ from aiops_cli.services.fleet import Member
 from aiops_cli.services.queries import CATALOGUE
 from aiops_cli.services.scrub import REDACTED, scrub, scrub_attributes, scrub_labels
 from aiops_cli.services.times import datable, unix
+from aiops_cli.sources.sriov import expressions
 
 RAW = (
     '{__name__=~"up|ALERTS|ALERTS_FOR_STATE|http_.*|grpc_.*|.*pool.*|.*queue.*|.*volume.*|process_(cpu|resident|open|max).*|'
@@ -206,6 +209,11 @@ async def _metrics(member: Member, recording: Recording, parts: ClusterParts, fa
         more = [e for e in RECORDED if e not in exprs]
         answers += await asyncio.gather(*(one(e) for e in more))
         exprs += more
+    vfs = expressions(RATES)
+    there = await one(vfs[0])
+    if isinstance(there, RecordedQuery) and there.series:
+        answers += [there, *await asyncio.gather(*(one(e) for e in vfs[1:]))]
+        exprs += vfs
     parts.queries = [a for a in answers if isinstance(a, RecordedQuery)]
     errors = [(e, a) for e, a in zip(exprs, answers, strict=True) if isinstance(a, AiopsError)]
     if not parts.queries:
@@ -301,11 +309,12 @@ async def _kube(member: Member, recording: Recording, parts: ClusterParts) -> No
     source = await member.kube()
     window = recording.window
     version = await source.version()
-    events, changes, workloads, states = await asyncio.gather(
+    events, changes, workloads, states, cnf = await asyncio.gather(
         source.events(window),
         source.changes(window),
         source.workloads(),
         source.timeline(window, _STATES),
+        _telecom(member, recording),
     )
     parts.kube = RecordedKube(
         version,
@@ -313,7 +322,17 @@ async def _kube(member: Member, recording: Recording, parts: ClusterParts) -> No
         [_scrubbed(c) for c in changes.rows if datable(c.at)],
         [msgspec.structs.replace(w, labels=scrub_labels(w.labels)) for w in workloads.rows],
         [_scrubbed(c) for c in states.rows if isinstance(c, Change) and datable(c.at)],
+        cnf,
     )
+
+
+async def _telecom(member: Member, recording: Recording) -> CnfObjects | None:
+    """Objects of telecom APIs. With --redact they stay out: names of pods and nodes stand all over them."""
+    if recording.redact:
+        return None
+    from aiops_cli.services.cnf_record import recorded_objects
+
+    return await recorded_objects(member)
 
 
 def _scrubbed(change: Change) -> Change:

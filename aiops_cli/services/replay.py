@@ -14,6 +14,7 @@ from aiops_cli.services.replay_metrics import RecordedMetrics
 from aiops_cli.services.replay_traces import RecordedTraces
 
 if TYPE_CHECKING:
+    from aiops_cli.models.cnf_objects import CnfObjects
     from aiops_cli.services.bundle import Bundle
 
 
@@ -62,6 +63,13 @@ class RecordedMember:
 
     async def traces(self) -> RecordedTraces:
         return RecordedTraces(self._parts().spans)
+
+    def cnf_objects(self) -> CnfObjects:
+        """Objects of telecom APIs. Raises NotAvailableError (NOT_RECORDED) where there are none."""
+        kube = self._parts().kube
+        if kube is None or kube.cnf is None:
+            raise not_recorded("any SR-IOV or data plane", [])
+        return kube.cnf
 
     async def kube(self) -> RecordedKubeSource:
         kube = self._parts().kube

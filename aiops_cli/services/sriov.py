@@ -11,10 +11,10 @@ from aiops_cli.analysis import sriov, sriov_findings
 from aiops_cli.errors import AiopsError, NotAvailableError
 from aiops_cli.models.cnf import SriovLimits, SriovPf
 from aiops_cli.models.findings import Finding
-from aiops_cli.models.result import Answer, FleetResult
-from aiops_cli.services.bundle import not_recorded
+from aiops_cli.models.result import Answer, FleetResult, Origin
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
+from aiops_cli.services.replay import RecordedMember
 
 if TYPE_CHECKING:
     from aiops_cli.sources.kubernetes import KubernetesSource
@@ -57,8 +57,6 @@ def _fits(glob: str | None, node: str) -> bool:
 async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Found]:
     """Kubernetes and the exporter's series, either of which is enough. Raises the first error if neither
     can be had."""
-    if member.origin == "bundle":
-        raise not_recorded("the SR-IOV of its nodes", [])
     read, readings = await asyncio.gather(_kubernetes(member), _exporter(member, vfs))
     if isinstance(read, AiopsError) and isinstance(readings, AiopsError):
         raise read
@@ -78,13 +76,17 @@ async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Fou
             for labels, value in readings.drops
             if (place := places.node(labels))
         ]
+    recorded = member.origin == "bundle"
+    if recorded and isinstance(read, AiopsError) and not metrics.series:
+        raise read
     rows = sriov.pfs(member.name, objects, metrics)
     if rows.unplaced:
         notes.append(f"{rows.unplaced} series of the exporter name no node of this cluster and are left out")
     if not rows.pfs:
         notes.append(NO_SRIOV)
     told = sriov_findings.findings(member.name, rows.pfs, objects, drops, limits)
-    return Answer([(rows.pfs, told)], warnings=list(dict.fromkeys(notes)), partial=partial)
+    source: Origin = "bundle" if recorded else "live"
+    return Answer([(rows.pfs, told)], source, warnings=list(dict.fromkeys(notes)), partial=partial)
 
 
 def _absent(error: AiopsError) -> bool:
@@ -96,6 +98,9 @@ async def _kubernetes(member: Member) -> tuple[sriov.Objects, list[str], bool] |
     from aiops_cli.sources.cnf_objects import Listed
 
     try:
+        if isinstance(member, RecordedMember):
+            kept = member.cnf_objects()
+            return sriov.Objects(kept.states, kept.policies, kept.nodes, kept.pods, kept.networks), [], False
         source: KubernetesSource = await member.kube()  # type: ignore[assignment]
         listed = Listed()
         # Few objects, which tell whether there is such an API before all pods are read.
@@ -118,6 +123,7 @@ async def _exporter(member: Member, vfs: bool) -> ExporterReadings | AiopsError:
     from aiops_cli.sources.sriov import read_exporter
 
     try:
-        return await read_exporter(await member.metrics(), sriov.RATES, vfs=vfs)
+        live = member.origin != "bundle"
+        return await read_exporter(await member.metrics(), sriov.RATES, vfs=vfs and live)
     except AiopsError as error:
         return error

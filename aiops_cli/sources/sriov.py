@@ -32,6 +32,24 @@ class ExporterReadings(NamedTuple):
     warnings: list[str]
 
 
+def _rates(fields: Sequence[str]) -> dict[str, str]:
+    return {f: f"max by ({_PLACE}) (rate(sriov_vf_{f}[{_WINDOW}]))" for f in fields}
+
+
+def _sums(rates: Mapping[str, str]) -> list[str]:
+    return [f"sum by (node, exported_node, instance, pf) ({expr})" for expr in rates.values()]
+
+
+def _dropped(rates: Mapping[str, str]) -> list[str]:
+    return [f"{expr} > 0" for field, expr in rates.items() if field.endswith("_dropped")]
+
+
+def expressions(fields: Sequence[str]) -> list[str]:
+    """All that `read_exporter` asks without `vfs`, for recording; the first tells whether there is any."""
+    rates = _rates(fields)
+    return [_SERIES, _USERS, *_sums(rates), *_dropped(rates)]
+
+
 async def read_exporter(source: MetricsSource, fields: Sequence[str], *, vfs: bool) -> ExporterReadings:
     """Rates of `sriov_vf_FIELD` for each of `fields`, of PFs, and with `vfs` of each VF that a pod has (of
     all where the exporter knows no pods)."""
@@ -42,12 +60,11 @@ async def read_exporter(source: MetricsSource, fields: Sequence[str], *, vfs: bo
         warnings.update(dict.fromkeys(answer.warnings))
         return [(row.labels, value) for row in answer.rows if (value := row.last) is not None]
 
-    rates = {f: f"max by ({_PLACE}) (rate(sriov_vf_{f}[{_WINDOW}]))" for f in fields}
+    rates = _rates(fields)
     users, series = await asyncio.gather(ask(_USERS), ask(_SERIES))
     if not series:
         return ExporterReadings(users, series, {}, {}, [], list(warnings))
-    sums = [f"sum by (node, exported_node, instance, pf) ({expr})" for expr in rates.values()]
-    dropped = [f"{rates[f]} > 0" for f in fields if f.endswith("_dropped")]
+    sums, dropped = _sums(rates), _dropped(rates)
     held = f" and on (node, exported_node, instance, pciAddr) {_USERS}" if users else ""
     single = [expr + held for expr in rates.values()] if vfs else []
     answers = await asyncio.gather(*(ask(expr) for expr in (*sums, *dropped, *single)))

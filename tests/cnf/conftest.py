@@ -160,6 +160,7 @@ def _pods(cluster: Cluster) -> None:
         annotations={
             "k8s.v1.cni.cncf.io/network-status": objects.network_status(("net1", UPF_VF)),
             "irq-load-balancing.crio.io": "disable",
+            "kubectl.kubernetes.io/last-applied-configuration": '{"env": "hunter2"}',
         },
         restarts=3,
     )

@@ -160,7 +160,7 @@ def test_a_cluster_without_sriov_says_so_and_does_not_fail(aiops: Aiops, metrics
 
 def test_a_bundle_has_no_sriov(aiops: Aiops) -> None:
     done = aiops("cnf", "sriov", "--bundle", "demo")
-    assert "NOT_RECORDED: the SR-IOV of its nodes was not recorded in this bundle" in done.stderr
+    assert "NOT_RECORDED: any SR-IOV or data plane was not recorded in this bundle" in done.stderr
     assert done.returncode == 4 and "Traceback" not in done.stderr
 
 
