@@ -28,7 +28,7 @@ _API = "/loki/api/v1"
 MAX_PAGE = 5_000  # max_entries_limit_per_query's default: asking for more is an error, not a clamp
 _CATEGORIZE = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
 _LIMIT_ERROR = re.compile(r"max entries limit.*\((\d+) > (\d+)\)")
-_INVALID = ("parse error", "syntax error", "queries require at least one regexp or equality matcher")
+INVALID = ("parse error", "syntax error", "queries require at least one regexp or equality matcher")
 _LIMITS = (
     ("query time range exceeds the limit", "ask for a shorter window: --since"),
     ("maximum of series", "group by fewer labels: sum by (app) (…)"),
@@ -212,7 +212,7 @@ class LokiSource:
         text = error_text(reply)
         if found := _LIMIT_ERROR.search(text):
             raise _PageTooLarge(int(found[2]), text)
-        if reply.status == 400 and any(sign in text for sign in _INVALID):
+        if reply.status == 400 and any(sign in text for sign in INVALID):
             raise invalid_logql(expr, text, self.endpoint)
         if reply.status == 400:
             raise self._refused(text)

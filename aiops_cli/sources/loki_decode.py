@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Literal
 
@@ -34,7 +35,9 @@ class _PlainEnvelope(msgspec.Struct):
     warnings: list[str] = []
 
 
-class _Stream(msgspec.Struct):
+class Stream(msgspec.Struct):
+    """A stream's labels, and entries of [ns, line] or [ns, line, categories]."""
+
     stream: dict[str, str]
     values: list[list[str | _Categories]]
 
@@ -52,7 +55,7 @@ class _Envelope(msgspec.Struct):
 # Not strict: the nanoseconds are a number in quotes, and are read as one without a string between.
 _plain = msgspec.json.Decoder(_PlainEnvelope, strict=False)
 _envelope = msgspec.json.Decoder(_Envelope)
-_streams = msgspec.json.Decoder(list[_Stream])
+_streams = msgspec.json.Decoder(list[Stream])
 
 
 def decode_rows(body: bytes | bytearray) -> tuple[list[LogRow], list[str]]:
@@ -78,8 +81,13 @@ def _decode_categorized(body: bytes | bytearray) -> tuple[list[LogRow], list[str
             hint="leave out the outer function to see the lines it counts",
             code=ErrorCode.INVALID_LOGQL,
         )
+    return rows_of(_streams.decode(envelope.data.result)), envelope.warnings
+
+
+def rows_of(streams: Iterable[Stream]) -> list[LogRow]:
+    """The entries of streams. Raises ValueError for one that is none."""
     rows: list[LogRow] = []
-    for stream in _streams.decode(envelope.data.result):
+    for stream in streams:
         for at, line, *extra in stream.values:
             labels, metadata = stream.stream, _NONE
             for categories in extra:
@@ -87,4 +95,4 @@ def _decode_categorized(body: bytes | bytearray) -> tuple[list[LogRow], list[str
                     labels = {**labels, **categories.parsed} if categories.parsed else labels
                     metadata = categories.structured_metadata
             rows.append((int(str(at)), str(line), labels, metadata))
-    return rows, envelope.warnings
+    return rows

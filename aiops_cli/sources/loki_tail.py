@@ -16,50 +16,30 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from aiops_cli.errors import ClusterError, ErrorCode
-from aiops_cli.sources.base import Labels, LiveLines, LogRow
-from aiops_cli.sources.loki import invalid_logql
+from aiops_cli.sources.base import LiveLines, LogRow
+from aiops_cli.sources.loki import INVALID, invalid_logql
+from aiops_cli.sources.loki_decode import Stream, rows_of
 from aiops_cli.sources.replies import error_text, failure, query_failed
 from aiops_cli.transport.client import HttpClient, Reply
 from aiops_cli.transport.websocket import IDLE_SECONDS, HandshakeRefused, WebSocketClosed, connect
 
 _PATH = "/loki/api/v1/tail"
 _CATEGORIZE = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
-_INVALID = ("parse error", "syntax error", "queries require at least one regexp or equality matcher")
-
-
-class _Categories(msgspec.Struct, rename="camel"):
-    structured_metadata: dict[str, str] = {}
-    parsed: dict[str, str] = {}
-
-
-class _Stream(msgspec.Struct):
-    stream: dict[str, str]
-    values: list[list[str | _Categories]]
 
 
 class _Message(msgspec.Struct):
-    streams: list[_Stream] | None = None
+    streams: list[Stream] | None = None
     dropped_entries: list[msgspec.Raw] | None = None
 
 
 _message = msgspec.json.Decoder(_Message)
-_NONE: Labels = {}
 
 
 def decode_message(body: bytes) -> LiveLines:
     """A message of the tail. Of what was dropped only the number can be relied on: Loki 2.2.1 sends the
     line in place of the labels. Raises msgspec.MsgspecError or ValueError."""
     message = _message.decode(body)
-    rows: list[LogRow] = []
-    for stream in message.streams or ():
-        for at, line, *extra in stream.values:
-            labels, metadata = stream.stream, _NONE
-            for categories in extra:
-                if isinstance(categories, _Categories):
-                    labels = {**labels, **categories.parsed} if categories.parsed else labels
-                    metadata = categories.structured_metadata
-            rows.append((int(str(at)), str(line), labels, metadata))
-    return LiveLines(rows, len(message.dropped_entries or ()))
+    return LiveLines(rows_of(message.streams or ()), len(message.dropped_entries or ()))
 
 
 class LokiTail:
@@ -105,14 +85,14 @@ class LokiTail:
                     first = lines.rows[0]
                 yield lines
         except WebSocketClosed as closed:
-            if any(sign in closed.reason for sign in _INVALID):
+            if any(sign in closed.reason for sign in INVALID):
                 raise invalid_logql(expr, closed.reason, self.client.endpoint) from None
             reason = closed.reason or f"close code {closed.code}"
             raise self._error(f"the server ended the tail: {reason}", ErrorCode.CLUSTER_UNREACHABLE) from None
 
     def _refused(self, reply: Reply, expr: str) -> Exception:
         text = error_text(reply)
-        if reply.status == 400 and any(sign in text for sign in _INVALID):
+        if reply.status == 400 and any(sign in text for sign in INVALID):
             return invalid_logql(expr, text, self.client.endpoint)
         if reply.status == 400:
             return query_failed(text, self.client.endpoint)
