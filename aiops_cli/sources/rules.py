@@ -168,6 +168,14 @@ def _external(config: str) -> Labels | None:
     """The two small sections that matter are cut out: a whole configuration takes seconds to read."""
     import yaml
 
+    class Plain(yaml.SafeLoader):
+        """Knows no aliases: Prometheus writes none, and a few of them make text without end."""
+
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("an alias")
+            return super().compose_node(parent, index)
+
     kept: list[str] = []
     inside = False
     for line in config.splitlines():
@@ -176,14 +184,14 @@ def _external(config: str) -> Labels | None:
         if inside:
             kept.append(line)
     try:
-        read = yaml.safe_load("\n".join(kept)) or {}
+        read = yaml.load("\n".join(kept), Plain) or {}  # noqa: S506 - a SafeLoader
         external = (read.get("global") or {}).get("external_labels") or {}
         labels = {str(k): str(v) for k, v in external.items()}
         for rule in (read.get("alerting") or {}).get("alert_relabel_configs") or []:
             if rule.get("action") == "labeldrop":
                 dropped = re.compile(str(rule.get("regex", "")))
                 labels = {k: v for k, v in labels.items() if not dropped.fullmatch(k)}
-    except (yaml.YAMLError, AttributeError, TypeError, re.error):
+    except (yaml.YAMLError, AttributeError, TypeError, re.error, RecursionError):
         return None
     return labels
 

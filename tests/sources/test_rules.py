@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -85,3 +86,12 @@ async def test_a_thanos_that_lacks_a_store_says_so(stub: Stub, connect: Connect)
     stub.on("/api/v1/alerts", {"status": "success", "data": {"alerts": []}, "warnings": ["store down"]})
     answer = await RulesSource(connect(stub.url)).alerts()
     assert answer.partial and answer.warnings == ["store down"]
+
+
+async def test_a_configuration_that_grows_without_end_is_not_told(stub: Stub, connect: Connect) -> None:
+    """Text of a kilobyte whose aliases make gigabytes."""
+    names = "abcdefghij"
+    grows = [f"    {b}: &{b} [{','.join([f'*{a}'] * 9)}]" for a, b in itertools.pairwise(names)]
+    config = "\n".join(["global:", "  external_labels:", f"    a: &a [{','.join('x' * 9)}]", *grows])
+    stub.on("/api/v1/status/config", {"status": "success", "data": {"yaml": config}})
+    assert await RulesSource(connect(stub.url)).external_labels() is None
