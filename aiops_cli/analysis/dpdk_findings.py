@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import DpdkLimits, DpdkPod, DpdkPort
 from aiops_cli.models.findings import Finding, FindingSeverity
 
-_ORDER = {"critical": 0, "warning": 1, "info": 2}
 _RISING = (
     (
         "imissed_per_second",
@@ -34,7 +34,7 @@ _RISING = (
 def findings(rows: Sequence[DpdkPod], limits: DpdkLimits) -> list[Finding]:
     """Worst first."""
     found = [f for row in rows for f in (*_placement(row, limits), *_ports(row, limits))]
-    return sorted(found, key=lambda f: (_ORDER[f.severity], f.code, f.entity.name))
+    return worst_first(found)
 
 
 def _placement(row: DpdkPod, limits: DpdkLimits) -> Iterator[Finding]:

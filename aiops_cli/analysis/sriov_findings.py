@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.sriov import Objects, asked, draining, resources_of
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import NodeResource, SriovLimits, SriovPf, SriovVf
 from aiops_cli.models.cnf_objects import CnfPod
 from aiops_cli.models.findings import Finding, FindingSeverity
-
-_ORDER = {"critical": 0, "warning": 1, "info": 2}
 
 
 def findings(
@@ -27,7 +26,7 @@ def findings(
         *_drops(cluster, rows, drops, limits),
         *_resources(cluster, objects, limits),
     ]
-    return sorted(found, key=lambda f: (_ORDER[f.severity], f.code, f.entity.name))
+    return worst_first(found)
 
 
 def _nodes(rows: Sequence[SriovPf]) -> Iterator[Finding]:

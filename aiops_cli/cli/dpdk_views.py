@@ -49,7 +49,12 @@ DPDK: View[DpdkPod] = View(
         Column("own", lambda p: _yes(p.cpu.exclusive)),
         Column("isol", lambda p: _yes(p.cpu.isolated)),
         Column("numa", _numa),
-        Column("vfs", lambda p: "-" if p.vfs is None else str(len(p.vfs)), right=True),
+        Column(
+            "vfs",
+            lambda p: "-" if p.vfs is None else str(len(p.vfs)),
+            right=True,
+            plain=lambda p: None if p.vfs is None else len(p.vfs),
+        ),
         Column(
             "rx",
             lambda p: si(_sum(p, "rx_packets_per_second"), "p/s"),

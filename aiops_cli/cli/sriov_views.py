@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiops_cli.models.cnf import SriovPf, SriovVf
+from aiops_cli.models.cnf import SriovPf, SriovVf, VfRates
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import si
 
@@ -25,8 +25,14 @@ def _drops(pf: SriovPf) -> float | None:
     return sum(known) if known else None
 
 
-def _bits(value: float | None) -> str:
-    return "-" if value is None else si(value * 8, "b/s")
+def _rx(rates: VfRates | None) -> float | None:
+    """Bits a second."""
+    return rates.rx_bytes * 8 if rates and rates.rx_bytes is not None else None
+
+
+def _tx(rates: VfRates | None) -> float | None:
+    """Bits a second."""
+    return rates.tx_bytes * 8 if rates and rates.tx_bytes is not None else None
 
 
 def _users(pf: SriovPf) -> str:
@@ -53,9 +59,9 @@ PFS: View[SriovPf] = View(
         Column("drops", lambda p: si(_drops(p), "/s"), right=True, plain=_drops),
         Column("driver", lambda p: p.driver, wide=True),
         Column("pci", lambda p: p.pci_address, wide=True),
-        Column("rx", lambda p: _bits(p.rates.rx_bytes if p.rates else None), right=True, wide=True),
-        Column("tx", lambda p: _bits(p.rates.tx_bytes if p.rates else None), right=True, wide=True),
-        Column("numa", lambda p: _number(p.numa_node), right=True, wide=True),
+        Column("rx", lambda p: si(_rx(p.rates), "b/s"), right=True, wide=True, plain=lambda p: _rx(p.rates)),
+        Column("tx", lambda p: si(_tx(p.rates), "b/s"), right=True, wide=True, plain=lambda p: _tx(p.rates)),
+        Column("numa", lambda p: _number(p.numa_node), right=True, wide=True, plain=lambda p: p.numa_node),
         Column("eswitch", lambda p: p.eswitch_mode, wide=True),
         Column("drain", _drain, wide=True),
         Column("policies", lambda p: ",".join(q.name for q in p.policies), wide=True),
@@ -85,8 +91,8 @@ VFS: View[Vf] = View(
         Column("mtu", lambda i: _number(i[1].mtu), right=True),
         Column("resource", lambda i: i[1].resource),
         Column("pod", lambda i: f"{i[1].used_by.namespace}/{i[1].used_by.pod}" if i[1].used_by else None),
-        Column("rx", lambda i: _bits(i[1].rates.rx_bytes if i[1].rates else None), right=True),
-        Column("tx", lambda i: _bits(i[1].rates.tx_bytes if i[1].rates else None), right=True),
+        Column("rx", lambda i: si(_rx(i[1].rates), "b/s"), right=True),
+        Column("tx", lambda i: si(_tx(i[1].rates), "b/s"), right=True),
     ],
     lambda i: f"{i[0].cluster}/{i[0].node}/{i[1].pci_address}",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiops_cli.models.cnf import CnfSummary, CnfWorkload
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import si
@@ -28,9 +30,8 @@ WORKLOADS: View[CnfWorkload] = View(
     "CnfWorkloadList",
     [
         Column("cluster", lambda w: w.cluster),
-        Column("function", lambda w: w.function),
-        Column("namespace", lambda w: w.namespace),
-        Column("name", lambda w: w.name),
+        Column("nf", lambda w: w.function),
+        Column("workload", lambda w: f"{w.namespace}/{w.name}"),
         Column("ready", lambda w: f"{_number(w.ready)}/{w.pods}", right=True, plain=lambda w: w.ready),
         Column("restarts", lambda w: str(w.restarts), right=True, plain=lambda w: w.restarts),
         Column("vfs", lambda w: _number(w.vfs), right=True, plain=lambda w: w.vfs),
@@ -58,6 +59,10 @@ def _offset(value: float | None) -> str:
     return "-" if value is None else si(value * 1e-9, "s")
 
 
+def _count(title: str, of: Callable[[CnfSummary], int | None]) -> Column[CnfSummary]:
+    return Column(title, lambda s: _number(of(s)), right=True, wide=True, plain=of)
+
+
 SUMMARY: View[CnfSummary] = View(
     "CnfSummaryList",
     [
@@ -76,12 +81,18 @@ SUMMARY: View[CnfSummary] = View(
         ),
         Column("critical", lambda s: str(s.critical), right=True, plain=lambda s: s.critical),
         Column("warning", lambda s: str(s.warnings), right=True, plain=lambda s: s.warnings),
-        Column("holdover", lambda s: _number(s.clocks_holdover), right=True, wide=True),
-        Column("freerun", lambda s: _number(s.clocks_freerun), right=True, wide=True),
-        Column("mean", lambda s: _offset(s.mean_offset_ns), right=True, wide=True),
-        Column("pfs", lambda s: _number(s.pfs), right=True, wide=True),
-        Column("down", lambda s: _number(s.pfs_down), right=True, wide=True),
-        Column("possible", lambda s: _number(s.vfs_total), right=True, wide=True),
+        _count("holdover", lambda s: s.clocks_holdover),
+        _count("freerun", lambda s: s.clocks_freerun),
+        Column(
+            "mean",
+            lambda s: _offset(s.mean_offset_ns),
+            right=True,
+            wide=True,
+            plain=lambda s: s.mean_offset_ns,
+        ),
+        _count("pfs", lambda s: s.pfs),
+        _count("down", lambda s: s.pfs_down),
+        _count("possible", lambda s: s.vfs_total),
         Column("missing", lambda s: ",".join(sorted(s.missing)), wide=True),
     ],
     lambda s: s.cluster,

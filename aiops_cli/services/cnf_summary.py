@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
+from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.config.settings import Settings
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.cnf import CnfSummary, CnfWorkload, SriovLimits, SriovPf
@@ -38,7 +39,7 @@ async def summarise(
 
     result = await fan_out(members, ask, watch=watch)
     rows = [row for _, (row, _) in result.rows]
-    return result.with_rows(rows), [f for _, (_, told) in result.rows for f in told]
+    return result.with_rows(rows), worst_first(f for _, (_, told) in result.rows for f in told)
 
 
 async def _cluster(

@@ -14,6 +14,7 @@ import msgspec
 from aiops_cli.analysis.cnf_functions import Patterns, function_of, patterns
 from aiops_cli.analysis.cnf_numbers import hugepage_sizes
 from aiops_cli.analysis.dpdk import profile_of, real_time
+from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.sriov import pci_devices
 from aiops_cli.config.settings import Settings
 from aiops_cli.errors import AiopsError, NotAvailableError
@@ -67,7 +68,7 @@ async def list_workloads(
 
     result = await fan_out(members, ask, watch=watch)
     rows = [row for _, row in result.rows]
-    return result.with_rows(rows), [f for row in rows for f in _findings(row)]
+    return result.with_rows(rows), worst_first(f for row in rows for f in _findings(row))
 
 
 def _fits(row: CnfWorkload, wanted: Wanted) -> bool:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from aiops_cli.analysis import sriov, sriov_findings
+from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.errors import AiopsError, NotAvailableError
 from aiops_cli.models.cnf import SriovLimits, SriovPf
 from aiops_cli.models.findings import Finding
@@ -47,7 +48,7 @@ async def list_pfs(
         for f in told
         if node is None or f.entity.kind == "Pod" or f.entity.name.partition("/")[0] in nodes
     ]
-    return result.with_rows(rows), findings
+    return result.with_rows(rows), worst_first(findings)
 
 
 def _fits(glob: str | None, node: str) -> bool:

@@ -1,0 +1,14 @@
+"""The order in which findings are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aiops_cli.models.findings import Finding
+
+_RANK = {"critical": 0, "warning": 1, "info": 2}
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """By severity, then cluster, code and what it is about."""
+    return sorted(findings, key=lambda f: (_RANK[f.severity], f.cluster, f.code, f.entity.name))
