@@ -144,6 +144,10 @@ class Merge:
         """This source will give lines of before, in the order of time."""
         self._reading[source] = (0, now)
 
+    def widen(self, window: float) -> None:
+        """Lines wait at least so many seconds from now on."""
+        self._window = max(self._window, window)
+
     def settled(self, source: str) -> None:
         """This source has given all lines of before."""
         self._reading.pop(source, None)

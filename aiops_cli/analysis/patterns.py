@@ -7,13 +7,12 @@ and no token, so that `0 bytes sent` and `0 bytes (1.2 KB) sent` need not have o
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from aiops_cli.analysis.log_levels import LEVELS, named, said
+from aiops_cli.analysis.log_levels import named, said
 
 WILDCARD = "<*>"
 _HEX = "[0-9a-fA-F]{1,4}"
@@ -67,7 +66,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Pattern:
-    """Like lines: their words, where something varies between them, and what was counted.
+    """Like lines of one level: their words, where something varies between them, and what was counted.
 
     `gaps` has one more element than `words`: whether something stands before each, and after the last.
     `example` is one whole line, of the later window where there is one, cut at 500 characters.
@@ -76,7 +75,7 @@ class Pattern:
     words: list[str]
     gaps: list[bool]
     counts: Counts = field(default_factory=Counts)
-    levels: Counter[str] = field(default_factory=Counter)
+    level: str = ""
     example: str = ""
 
     @property
@@ -92,15 +91,10 @@ class Pattern:
             out.append(WILDCARD)
         return " ".join(out)
 
-    @property
-    def level(self) -> str:
-        """The most frequent level of its lines, the worse one of two; empty where none says one."""
-        known = [(count, LEVELS.index(level), level) for level, count in self.levels.items() if level]
-        return max(known)[2] if known else ""
-
 
 class Patterns:
-    """Groups lines as they come, in memory that does not grow with them.
+    """Groups lines as they come, in memory that does not grow with them. Lines of two levels are never one
+    pattern: an error among a thousand like lines that are none would not be seen.
 
     At most `most` patterns are kept; lines that would make more are counted in `others`.
     """
@@ -108,7 +102,7 @@ class Patterns:
     def __init__(self, similarity: float = 0.8, depth: int = 2, most: int = 2000) -> None:
         self._similarity, self._depth, self._most = similarity, depth, most
         self._leaves: dict[tuple[object, ...], list[int]] = {}
-        self._known: dict[str, int] = {}
+        self._known: dict[tuple[str, str], int] = {}
         self.rows: list[Pattern] = []
         self.others = Counts()
 
@@ -116,11 +110,12 @@ class Patterns:
         """Count a line; `before` if it is of the window to compare with, `level` where labels say it."""
         own, text = content(line)
         masked = _VARIABLE.sub(WILDCARD, text[:_LONGEST])
-        index = self._known.get(masked)
+        level = named(level) or own or said(line) or ""
+        index = self._known.get((level, masked))
         if index is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            index = self._known[masked] = self._place(*words_of(masked))
+            index = self._known[level, masked] = self._place(*words_of(masked), level)
         if index < 0:
             _count(self.others, ns, before)
             return
@@ -128,11 +123,10 @@ class Patterns:
         if not pattern.example or (not before and not pattern.counts.now):
             pattern.example = line[:_EXAMPLE]
         _count(pattern.counts, ns, before)
-        pattern.levels[named(level) or own or said(line) or ""] += 1
 
     def merge(self, pattern: Pattern) -> int:
         """Take in a pattern of other lines; the index of what it became one with, -1 for `others`."""
-        index = self._place(list(pattern.words), list(pattern.gaps))
+        index = self._place(list(pattern.words), list(pattern.gaps), pattern.level)
         if index < 0:
             self.others.add(pattern.counts)
             return index
@@ -140,11 +134,10 @@ class Patterns:
         if not own.example or (pattern.counts.now and not own.counts.now):
             own.example = pattern.example
         own.counts.add(pattern.counts)
-        own.levels.update(pattern.levels)
         return index
 
-    def _place(self, words: list[str], gaps: list[bool]) -> int:
-        key = (len(words), *words[: self._depth])
+    def _place(self, words: list[str], gaps: list[bool], level: str) -> int:
+        key = (level, len(words), *words[: self._depth])
         leaf = self._leaves.get(key, [])
         best, best_share = -1, -1.0
         for index in leaf:
@@ -156,7 +149,7 @@ class Patterns:
         if best < 0 or (best_share < self._similarity and not full):
             if len(self.rows) >= self._most:
                 return -1
-            self.rows.append(Pattern(words, gaps))
+            self.rows.append(Pattern(words, gaps, level=level))
             self._leaves.setdefault(key, []).append(len(self.rows) - 1)
             return len(self.rows) - 1
         known = self.rows[best]

@@ -46,7 +46,8 @@ def patterns(
             session.members, expr, window, _before(session, window, baseline), limit, watch=session.watcher()
         )
         rows = [p for p in found.rows if p.new] if new else found.rows
-        view = pattern_view(session.now, len(session.members))
+        sampled = {one.cluster for one in read if one.share < 1}
+        view = pattern_view(session.now, len(session.members), sampled)
         return session.emit(view, found.with_rows(rows), extra={"read": read})
 
     execute(ctx, body)

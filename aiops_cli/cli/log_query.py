@@ -14,13 +14,13 @@ from aiops_cli.cli.related import RelatedFlag, emit_related, horizon
 from aiops_cli.cli.runtime import Session, execute
 from aiops_cli.errors import UsageError
 from aiops_cli.models.result import FleetResult
-from aiops_cli.render.text import one_line
 
 if TYPE_CHECKING:
     from aiops_cli.render.log_lines import LogWriter
-    from aiops_cli.services.log_merge import Block, LogStream
+    from aiops_cli.services.log_merge import Block, Keep, LogStream
     from aiops_cli.sources.base import Direction, LogRow
 
+_LINES = 100  # a cluster
 _MOST_MATCHES = 5_000
 _NARROW = 100  # cells
 
@@ -31,6 +31,7 @@ class _Asked:
 
     expr: str
     limit: int
+    tell_more: bool
     forward: bool
     instant: bool
     context_lines: int
@@ -49,7 +50,9 @@ def query(
             metavar="LOGQL",
         ),
     ],
-    limit: Annotated[int, typer.Option("--limit", help="Lines a cluster; 0 for all.")] = 100,
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="Lines a cluster that are shown: 100; 0 for all.")
+    ] = None,
     forward: Annotated[bool, typer.Option("--forward", help="Oldest first.")] = False,
     context_lines: Annotated[
         int,
@@ -59,7 +62,10 @@ def query(
     ] = 0,
     level: Annotated[
         str | None,
-        typer.Option("--level", help="Only lines of these levels (error,warn), of those that were fetched."),
+        typer.Option(
+            "--level",
+            help="Only lines of these levels (error,warn), looked for among 50,000 a cluster; --limit 0: all.",
+        ),
     ] = None,
     instant: Annotated[
         bool,
@@ -86,7 +92,19 @@ def query(
         _check_format(session.format, unsafe)
         check_logql(expr)
         levels = parse_levels(level) if level else None
-        asked = _Asked(expr, limit, forward, instant, context_lines, levels, plot, not no_labels, unsafe)
+        lines = _LINES if limit is None else limit
+        asked = _Asked(
+            expr,
+            lines,
+            limit is None,
+            forward,
+            instant,
+            context_lines,
+            levels,
+            plot,
+            not no_labels,
+            unsafe,
+        )
         if related:
             return await _related(session, asked)
         if is_metric(expr):
@@ -113,11 +131,8 @@ async def _lines(session: Session, asked: _Asked) -> int:
     stream = _stream(session, asked)
     collected: Block = []
     writer = _writer(session, asked)
-    seen = 0
     async with aclosing(stream.blocks()) as blocks:
         async for block in blocks:
-            seen += len(block)
-            block = _of_level(block, asked.levels)
             if writer is None:
                 collected += block
             else:
@@ -127,7 +142,7 @@ async def _lines(session: Session, asked: _Asked) -> int:
         _emit(session, collected, None, result)
     else:
         writer.finish(result)
-    return _end(session, asked, result, seen)
+    return _end(session, result)
 
 
 async def _related(session: Session, asked: _Asked) -> int:
@@ -138,7 +153,13 @@ async def _related(session: Session, asked: _Asked) -> int:
         raise UsageError("--related starts from lines", hint="leave out the function around the selector")
     direction: Direction = "forward" if asked.forward else "backward"
     found = await logs.query(
-        session.members, asked.expr, session.window(), asked.limit, direction, watch=session.watcher()
+        session.members,
+        asked.expr,
+        session.window(),
+        asked.limit,
+        direction,
+        keep=_keep(asked.levels),
+        watch=session.watcher(),
     )
     return await emit_related(session, related_subjects.of_logs(found.rows, horizon(session)), found)
 
@@ -153,11 +174,9 @@ async def _neighbours(session: Session, asked: _Asked) -> int:
     writer = _writer(session, asked)
     stream = _stream(session, asked)
     matches: dict[str, list[LogRow]] = {}
-    seen = 0
     async with aclosing(stream.blocks()) as blocks:
         async for block in blocks:
-            seen += len(block)
-            for cluster, row in _of_level(block, asked.levels):
+            for cluster, row in block:
                 matches.setdefault(cluster, []).append(row)
     found = await with_context(
         session.members, asked.expr, session.window(), matches, asked.context_lines, watch=session.watcher()
@@ -178,7 +197,7 @@ async def _neighbours(session: Session, asked: _Asked) -> int:
             writer.separate()
             writer.write([(cluster, row) for row in group.rows], group.matched)
         writer.finish(result)
-    return _end(session, asked, result, seen)
+    return _end(session, result)
 
 
 async def _numbers(session: Session, asked: _Asked) -> int:
@@ -227,6 +246,8 @@ def _stream(session: Session, asked: _Asked) -> LogStream:
         session.window(),
         asked.limit,
         "forward" if asked.forward else "backward",
+        keep=_keep(asked.levels),
+        tell_more=asked.tell_more,
         watch=session.watcher(),
     )
 
@@ -261,10 +282,10 @@ def _within_a_day(session: Session) -> bool:
     return width is not None and width < _NARROW and len(days) == 1
 
 
-def _of_level(block: Block, levels: frozenset[str] | None) -> Block:
+def _keep(levels: frozenset[str] | None) -> Keep | None:
     from aiops_cli.services.log_fields import level_of
 
-    return block if levels is None else [item for item in block if level_of(item[1]) in levels]
+    return None if levels is None else lambda row: level_of(row) in levels
 
 
 def _result(stream: LogStream, rows: int) -> FleetResult[Any]:
@@ -295,19 +316,10 @@ def _emit(session: Session, rows: Block, marks: list[bool] | None, result: Fleet
     sys.stdout.flush()
 
 
-def _end(session: Session, asked: _Asked, result: FleetResult[Any], seen: int) -> int:
+def _end(session: Session, result: FleetResult[Any]) -> int:
     """Tell on stderr what is missing and what was left out, and give the exit code."""
-    quiet = session.options.quiet
-    if asked.levels is not None and seen and not quiet:
-        levels = ", ".join(sorted(asked.levels))
-        print(
-            one_line(
-                f"note: --level looks at the {seen} lines that were fetched ({levels}); "
-                "to look further, filter in the query or raise --limit"
-            ),
-            file=sys.stderr,
-        )
-    if not result.rows and not result.failed and not quiet and session.format not in ("json", "yaml"):
+    told = session.options.quiet or session.format in ("json", "yaml")
+    if not result.rows and not result.failed and not told:
         print("nothing found", file=sys.stderr)
     session.explain(result)
     return int(session.exit_code(result))

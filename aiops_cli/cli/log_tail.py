@@ -33,8 +33,12 @@ def tail(
         typer.Option("--limit", help="Last lines a cluster to begin with: 10, or with --since all of them."),
     ] = None,
     reorder: Annotated[
-        str, typer.Option("--reorder", help="How long a line waits for older ones of other clusters.")
-    ] = "1s",
+        str | None,
+        typer.Option(
+            "--reorder",
+            help="How long a line waits for older ones of other clusters: 1s, or 3s where one must be polled.",
+        ),
+    ] = None,
     delay_for: Annotated[
         int,
         typer.Option("--delay-for", min=0, max=5, help="Seconds that Loki holds lines back, to order them."),
@@ -87,7 +91,7 @@ def tail(
     execute(ctx, body, free_output=True)
 
 
-def _query(session: Session, expr: str, limit: int | None, reorder: str, delay_for: int) -> TailQuery:
+def _query(session: Session, expr: str, limit: int | None, reorder: str | None, delay_for: int) -> TailQuery:
     from aiops_cli.services import times
     from aiops_cli.services.log_syntax import EXAMPLE, check_logql, is_metric
     from aiops_cli.services.tail import TailQuery
@@ -106,8 +110,8 @@ def _query(session: Session, expr: str, limit: int | None, reorder: str, delay_f
         raise _wrong("lines can be followed, metric queries can't", EXAMPLE)
     if limit is not None and limit < 0:
         raise _wrong("--limit must not be negative", "--limit 0 for none")
-    window = times.parse_duration(reorder, "--reorder")
-    if not 0 <= window <= _LONGEST_REORDER:
+    window = None if reorder is None else times.parse_duration(reorder, "--reorder")
+    if window is not None and not 0 <= window <= _LONGEST_REORDER:
         raise _wrong("--reorder must lie between 0 and 60 s", "--reorder 1s")
     asked = options.since is not None or options.start is not None
     last = limit if limit is not None else None if asked else _LAST

@@ -21,13 +21,18 @@ def log_view(zone: tzinfo | None) -> View[LogItem]:
         "LogList",
         [
             Column("cluster", lambda i: i.cluster),
-            Column("time", lambda i: when(i.timestamp, zone), plain=lambda i: i.timestamp),
+            Column("time", lambda i: _to_the_millisecond(i.timestamp, zone), plain=lambda i: i.timestamp),
             Column("source", lambda i: source_of(i.labels)),
             Column("labels", lambda i: ",".join(f"{k}={v}" for k, v in sorted(i.labels.items())), wide=True),
-            Column("line", lambda i: i.line),
+            Column("line", lambda i: i.line or " ", plain=lambda i: i.line),
         ],
-        lambda i: i.timestamp,
+        lambda i: f"{i.cluster}/{i.timestamp}",
     )
+
+
+def _to_the_millisecond(timestamp: str, zone: tzinfo | None) -> str:
+    """As lines that are streamed have it; `timestamp` is RFC 3339 with nanoseconds."""
+    return f"{when(timestamp, zone)}{timestamp[19:23]}"
 
 
 def field_view(names: Sequence[str]) -> View[dict[str, Any]]:

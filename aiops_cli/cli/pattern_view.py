@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from aiops_cli.cli.views import ago
 from aiops_cli.models.patterns import PatternItem
 from aiops_cli.render.output import Column, View
 from aiops_cli.services.times import unix
 
 
-def pattern_view(now: float, asked: int) -> View[PatternItem]:
-    """`now` is what ages are told from (unix seconds), `asked` how many clusters were."""
+def pattern_view(now: float, asked: int, sampled: Collection[str] = ()) -> View[PatternItem]:
+    """`now` is what ages are told from (unix seconds), `asked` how many clusters were, `sampled` the names of
+    those of which not all lines were read: counts then are the least there are, shares an estimate."""
 
     def age_of(text: str) -> str:
         seen = unix(text)
         return ago(None if seen is None else now - seen)
+
+    def count(p: PatternItem) -> str:
+        least = any(c.cluster in sampled for c in p.clusters)
+        return f"≥{p.count}" if least else str(p.count)
+
+    def share(p: PatternItem) -> str:
+        return f"~{_percent(p.share)}" if sampled else _percent(p.share)
 
     return View(
         "LogPatternList",
         [
             Column("clusters", lambda p: _clusters(p, asked), plain=lambda p: _counts(p, ",")),
             Column("level", lambda p: p.level),
-            Column("count", lambda p: str(p.count), right=True, plain=lambda p: p.count),
-            Column("share", lambda p: _percent(p.share), right=True, plain=lambda p: p.share),
+            Column("count", count, right=True, plain=lambda p: p.count),
+            Column("share", share, right=True, plain=lambda p: p.share),
             Column("growth", _growth, right=True, plain=_growth_value),
             Column("first", lambda p: age_of(p.first_seen), right=True, plain=lambda p: p.first_seen),
             Column("last", lambda p: age_of(p.last_seen), right=True, plain=lambda p: p.last_seen),

@@ -19,6 +19,7 @@ from aiops_cli.cli.options import FORMATS, Options
 from aiops_cli.errors import ErrorCode, ExitCode, UsageError
 from aiops_cli.models.result import FleetResult
 from aiops_cli.models.timerange import TimeRange, default_step
+from aiops_cli.render.colour import wanted
 from aiops_cli.render.output import Style, View, pieces
 from aiops_cli.render.text import one_line, sanitize
 from aiops_cli.services import times
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MACHINE = ("json", "ndjson", "yaml", "csv")
+_NO_COLUMNS = ("json", "ndjson", "yaml", "name", "raw")
+_NAMED = 5  # clusters that one warning names
 
 
 @dataclass(slots=True)
@@ -110,7 +113,15 @@ class Session:
     def style(self) -> Style:
         o = self.options
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        return Style(self.format, width, not o.no_headers, _words(o.columns), o.sort, _words(o.fields))
+        return Style(
+            self.format,
+            width,
+            not o.no_headers,
+            _words(o.columns),
+            o.sort,
+            _words(o.fields),
+            wanted(sys.stdout),
+        )
 
     def watcher(self) -> Callable[[Progress], None] | None:
         """A progress line on stderr, once a fan-out takes longer than 300 ms; none unless it is a terminal."""
@@ -144,8 +155,9 @@ class Session:
         return int(self.exit_code(result))
 
     def explain(self, result: FleetResult[Any]) -> None:
-        """One line on stderr for each cluster that failed; unless quiet, one for what lacks something."""
+        """One line on stderr for each cluster that failed; unless quiet, one for each warning, with its clusters."""
         told: set[str] = set()
+        warned: dict[str, list[str]] = {}
         for status in result.clusters:
             if status.error is not None:
                 at = f" [{status.error.endpoint}]" if status.error.endpoint else ""
@@ -156,8 +168,10 @@ class Session:
                     one_line(f"{status.name}: {status.error.code}: {status.error.message}{at}{hint}"),
                     file=sys.stderr,
                 )
-            for warning in [] if self.options.quiet else status.warnings:
-                print(one_line(f"{status.name}: warning: {warning}"), file=sys.stderr)
+            for warning in dict.fromkeys(status.warnings):
+                warned.setdefault(warning, []).append(status.name)
+        for warning, names in {} if self.options.quiet else warned.items():
+            print(one_line(f"{_listed(names)}: warning: {warning}"), file=sys.stderr)
         if self.options.timings:
             for status in sorted(result.clusters, key=lambda s: -s.duration_ms):
                 print(
@@ -226,6 +240,9 @@ def open_session(options: Options, *, select: bool = True) -> tuple[Session, Cal
     notices = Notices(
         None if options.quiet else lambda line: print(f"note: {sanitize(line)}", file=sys.stderr)
     )
+    form = options.output or settings.defaults.output
+    if options.columns and form in _NO_COLUMNS:
+        notices.say(f"--columns is for tables, CSV and Markdown; -o {form} goes without it")
     state = State(data_dir(), notices=notices)
     registry = Registry(state)
     if options.bundle:
@@ -297,11 +314,17 @@ def _timeout(options: Options, default: float) -> float:
     if not options.timeout:
         return default
     seconds = times.parse_duration(options.timeout, "--timeout")
-    if not 0 < seconds <= 300:
+    if not 0.001 <= seconds <= 300:
         raise UsageError(
-            "--timeout must lie between 0 and 300 s", hint="--timeout 30s", code=ErrorCode.INVALID_TIME
+            "--timeout must lie between 1ms and 300s", hint="--timeout 30s", code=ErrorCode.INVALID_TIME
         )
     return seconds
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as one word of a sentence; of many the first few and how many more."""
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _words(text: str | None) -> tuple[str, ...]:

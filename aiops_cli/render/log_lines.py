@@ -19,7 +19,7 @@ from aiops_cli.errors import UsageError
 from aiops_cli.models.result import API_VERSION, FleetResult
 from aiops_cli.render.colour import paint
 from aiops_cli.render.output import Style
-from aiops_cli.render.text import OBEYED, cells, clock, cut, escaped, one_line
+from aiops_cli.render.text import cells, clock, cut, escaped, one_line, visible
 from aiops_cli.services.log_fields import FieldReader, as_text, level_of
 from aiops_cli.services.logs import shown_labels
 from aiops_cli.services.times import LATEST, rfc3339_ns
@@ -155,7 +155,7 @@ class LogWriter:
         elif form == "csv":
             self._csv(rows, marks)
         elif form == "name":
-            self._out.write("".join(f"{self._stamp(r[0])}\n" for _, r in rows))
+            self._out.write("".join(f"{one_line(c)}/{self._stamp(r[0])}\n" for c, r in rows))
         elif form == "md":
             self._markdown(rows, marks)
         else:
@@ -225,7 +225,7 @@ class LogWriter:
             else:
                 self._out.write(data)
             return
-        self._out.write("".join([(t if t.isprintable() else _harmless(t)) + "\n" for t in texts]))
+        self._out.write("".join([(t if t.isprintable() else visible(t)) + "\n" for t in texts]))
 
     def _items(self, rows: Rows, marks: Sequence[bool] | None) -> None:
         """Labels, which many lines share, are encoded once a page."""
@@ -282,12 +282,12 @@ class LogWriter:
         titles = [*self._titles(), *(["match"] * self._marked)]
         text = "" if self._begun else line(one_line(t) for t in titles) + line("---" for _ in titles)
         for i, (cluster, row) in enumerate(rows):
-            values = [one_line(v or "-") for v in self._cells(cluster, row)]
+            values = [_shown(v) for v in self._cells(cluster, row)]
             text += line(values if marks is None else [*values, "yes" if marks[i] else "no"])
         self._out.write(text)
 
     def _table(self, rows: Rows, marks: Sequence[bool] | None) -> None:
-        shown = [[one_line(v or "-") for v in self._cells(c, r)] for c, r in rows]
+        shown = [[_shown(v) for v in self._cells(c, r)] for c, r in rows]
         text = []
         if not self._begun:
             titles = [one_line(t.upper()) for t in self._titles()]
@@ -343,6 +343,6 @@ class LogWriter:
         return None if self._style.width is None else self._style.width - 2 * self._marked
 
 
-def _harmless(text: str) -> str:
-    """A line as it is, but for what a terminal obeys; tabs and line feeds stay."""
-    return OBEYED.sub(lambda m: f"\\x{ord(m[0]):02x}", text)
+def _shown(value: str | None) -> str:
+    """What is not there is a dash; an empty line is empty."""
+    return "-" if value is None else one_line(value)

@@ -28,8 +28,19 @@ _PREFIXES = (
 
 
 def sanitize(text: str) -> str:
-    """Control characters, escapes and bidi marks as visible \\xNN; nothing a terminal would obey."""
-    return OBEYED.sub(lambda m: f"\\x{ord(m[0]):02x}", text.replace("\t", " "))
+    """One tab as one space, and `visible`."""
+    return visible(text.replace("\t", " "))
+
+
+def visible(text: str) -> str:
+    """Control characters, escapes and bidi marks as \\xNN, \\uNNNN or \\UNNNNNNNN, as Python and Go write them:
+    nothing that a terminal would obey."""
+    return OBEYED.sub(_written, text)
+
+
+def _written(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def one_line(text: str) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from aiops_cli.errors import AiopsError, ClusterError, UsageError
 from aiops_cli.models.result import Answer, ClusterStatus, ErrorInfo, Origin
@@ -29,6 +31,9 @@ _LANES = 2
 or two queries at once in one answer of 200, at four in one of 25."""
 _TICK_SECONDS = 0.3
 
+SEARCHED = 50_000  # lines of a cluster among which those to keep are looked for
+
+Keep = Callable[[LogRow], bool]
 Block = list[tuple[str, LogRow]]
 """Consecutive rows of the merged stream, each with its cluster."""
 
@@ -44,10 +49,17 @@ class LogStream:
         limit: int,
         direction: Direction,
         *,
+        keep: Keep | None = None,
+        tell_more: bool = False,
         watch: Watcher | None = None,
     ) -> None:
+        """`limit` lines a cluster, sys.maxsize for all; with `keep`, of those that it keeps, which are looked
+        for among the first SEARCHED. `tell_more`: a cluster that has more lines says so in a warning.
+        """
         self._members = members
         self._ask = (expr, window, limit, direction)
+        self._keep = keep
+        self._tell_more = tell_more
         self._sign = 1 if direction == "forward" else -1
         self._watch = watch
         self._feeds: list[_Feed] = []
@@ -121,10 +133,39 @@ class LogStream:
 
     async def _read(self, member: Member, most: int, lanes: int) -> AsyncGenerator[Answer[LogRow], None]:
         expr, window, limit, direction = self._ask
+        keep = self._keep
+        # One more tells whether there are more.
+        reach = limit + self._tell_more if keep is None or limit == sys.maxsize else SEARCHED
         source = await member.log_lines()
-        async with aclosing(source.pages(expr, window, limit, direction, most=most, lanes=lanes)) as pages:
+        read = kept = 0
+        async with aclosing(source.pages(expr, window, reach, direction, most=most, lanes=lanes)) as pages:
             async for page in pages:
-                yield page
+                read += len(page.rows)
+                rows = page.rows if keep is None else [row for row in page.rows if keep(row)]
+                over = kept + len(rows) - limit
+                kept += len(rows)
+                if over > 0:
+                    more = [_more(limit, direction)] if self._tell_more else []
+                    yield replace(page, rows=rows[:-over], warnings=[*page.warnings, *more])
+                    return
+                yield replace(page, rows=rows)
+                if keep is not None and over == 0 and not self._tell_more:
+                    return
+        if keep is not None and kept < limit and read >= reach:
+            yield Answer([], page.source, warnings=[_given_up(kept, direction)])
+
+
+def _more(limit: int, direction: Direction) -> str:
+    end = "first" if direction == "forward" else "newest"
+    return f"only the {end} {limit} lines are shown; --limit shows more, --limit 0 all"
+
+
+def _given_up(kept: int, direction: Direction) -> str:
+    end = "first" if direction == "forward" else "newest"
+    return (
+        f"{kept} of the {end} {SEARCHED} lines are of these levels, and no more were looked at; filter in the "
+        "query, shorten the window, or look at all of them with --limit 0"
+    )
 
 
 class _Feed:

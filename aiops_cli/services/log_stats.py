@@ -49,13 +49,22 @@ def _item(cluster: str, found: LogStats, method: str) -> LogStatsItem:
 
 
 async def _counted(source: LogsSource, selector: str, window: TimeRange) -> LogStats:
-    span = f"[{max(math.ceil(window.seconds), 1)}s]"
     entries, size, streams = await asyncio.gather(
-        _sum(source, f"sum(count_over_time({selector}{span}))", window),
-        _size(source, f"sum(bytes_over_time({selector}{span}))", window),
+        count(source, selector, window),
+        _size(source, f"sum(bytes_over_time({selector}{_span(window)}))", window),
         source.series(selector, window),
     )
     return LogStats(len(streams.rows), None, entries, size)
+
+
+async def count(source: LogsSource, expr: str, window: TimeRange) -> int:
+    """How many lines a log query has in a window, by the server's own count. Raises AiopsError."""
+    # On a line of its own, since the query may end with a comment.
+    return await _sum(source, f"sum(count_over_time({expr}\n{_span(window)}))", window)
+
+
+def _span(window: TimeRange) -> str:
+    return f"[{max(math.ceil(window.seconds), 1)}s]"
 
 
 async def _sum(source: LogsSource, expr: str, window: TimeRange) -> int:

@@ -13,7 +13,7 @@ from aiops_cli.models.signals import LogItem
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
-from aiops_cli.services.log_merge import LogStream
+from aiops_cli.services.log_merge import Keep, LogStream
 from aiops_cli.services.log_syntax import EXAMPLE, check_logql, is_metric, selector_of
 from aiops_cli.services.times import rfc3339_ns
 from aiops_cli.sources.base import Direction, Labels, LogRow
@@ -31,10 +31,13 @@ def stream(
     limit: int,
     direction: Direction = "backward",
     *,
+    keep: Keep | None = None,
+    tell_more: bool = False,
     watch: Watcher | None = None,
 ) -> LogStream:
     """At most `limit` lines a cluster (0: all), merged by time as they come; newest first when backward.
 
+    With `keep`, lines that it keeps; with `tell_more`, a warning where there are more (see LogStream).
     Raises UsageError for what is no log query.
     """
     if limit < 0:
@@ -44,7 +47,16 @@ def stream(
         raise UsageError(
             "this is a metric query, and lines were asked for", hint=EXAMPLE, code=ErrorCode.INVALID_LOGQL
         )
-    return LogStream(members, expr, window, limit or sys.maxsize, direction, watch=watch)
+    return LogStream(
+        members,
+        expr,
+        window,
+        limit or sys.maxsize,
+        direction,
+        keep=keep,
+        tell_more=tell_more and limit > 0,
+        watch=watch,
+    )
 
 
 async def query(
@@ -54,10 +66,11 @@ async def query(
     limit: int,
     direction: Direction = "backward",
     *,
+    keep: Keep | None = None,
     watch: Watcher | None = None,
 ) -> FleetResult[LogItem]:
     """The lines of `stream`, all at once."""
-    asked = stream(members, expr, window, limit, direction, watch=watch)
+    asked = stream(members, expr, window, limit, direction, keep=keep, watch=watch)
     items: list[LogItem] = []
     async with aclosing(asked.blocks()) as blocks:
         async for block in blocks:

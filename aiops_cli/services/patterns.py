@@ -6,19 +6,21 @@ filter, no baseline, and no cluster without Loki.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from aiops_cli.analysis.patterns import Counts, Pattern, Patterns
-from aiops_cli.errors import ClusterError, ErrorCode, UsageError
+from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, UsageError
 from aiops_cli.models.patterns import LinesRead, PatternCount, PatternItem
 from aiops_cli.models.result import Answer, FleetResult, Origin
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.evidence import slices
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
+from aiops_cli.services.log_stats import count
 from aiops_cli.services.times import rfc3339_ns
 from aiops_cli.sources.base import LogRow, PagedLines
 
@@ -29,10 +31,12 @@ _LEVEL_LABELS = ("level", "detected_level", "severity")
 
 @dataclass(slots=True)
 class _Read:
-    """What came of a window: lines read, and how many there are as far as their times tell."""
+    """What came of a window: lines read, and how many there are, `counted` by the server or as far as their
+    times tell."""
 
     lines: int = 0
     total: float = 0.0
+    counted: bool = False
     source: Origin = "live"
     warnings: list[str] = field(default_factory=list)
     partial: bool = False
@@ -115,11 +119,11 @@ async def find(
         partial = False
         if baseline is not None:
             try:
-                before = await _read(source, expr, baseline, limit, found, before=True)
+                before = await _read(member, source, expr, baseline, limit, found, before=True)
             except ClusterError as error:
                 warnings.append(f"no baseline, so what is new can't be told: {error.message}")
                 partial = True
-        now = await _read(source, expr, window, limit, found, before=False)
+        now = await _read(member, source, expr, window, limit, found, before=False)
         warnings += [w for read in (now, before) if read for w in read.warnings]
         warnings += _told(now, before, found)
         partial = partial or now.partial or (before is not None and before.partial)
@@ -142,12 +146,9 @@ def _told(now: _Read, before: _Read | None, found: Patterns) -> list[str]:
     """What a reader has to know of how the patterns came about."""
     notes = []
     if now.share < 1:
-        notes.append(f"{now.lines} lines were read, about {_percent(now.share)} of all; --limit reads more")
+        notes.append(f"{_sampled(now)}, so counts and shares are a sample's; --limit reads more")
     if before is not None and before.share < 1:
-        notes.append(
-            f"of the baseline {before.lines} lines were read, about {_percent(before.share)}: "
-            "what is NEW may have been among the others"
-        )
+        notes.append(f"of the baseline {_sampled(before)}: what is NEW may have been among the others")
     if before is not None and not before.lines and now.lines:
         notes.append("the baseline has no line, so every pattern is new")
     if missed := found.others.now + found.others.before:
@@ -155,12 +156,25 @@ def _told(now: _Read, before: _Read | None, found: Patterns) -> list[str]:
     return notes
 
 
+def _sampled(read: _Read) -> str:
+    if read.counted:
+        return f"{read.lines} of {read.total:.0f} lines were read, {_percent(read.share)}"
+    return f"{read.lines} lines were read, about {_percent(read.share)} of all"
+
+
 def _percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 
 
 async def _read(
-    source: PagedLines, expr: str, window: TimeRange, limit: int, into: Patterns, *, before: bool
+    member: Member,
+    source: PagedLines,
+    expr: str,
+    window: TimeRange,
+    limit: int,
+    into: Patterns,
+    *,
+    before: bool,
 ) -> _Read:
     """Read a window into the patterns. Up to `limit` lines, all; of more, as many from each part of it."""
     read = _Read()
@@ -178,16 +192,28 @@ async def _read(
     most = max(min(limit // _SLICES, _PAGE), 1)
     parts = slices(window, _SLICES) if limit >= _SLICES else [window]
     every = [_Slice(part, source.pages(expr, part, limit, most=most, lanes=1)) for part in parts]
+    counting = asyncio.create_task(_count(member, expr, window))
     try:
         while read.lines < limit and (left := [part for part in every if not part.done]):
             for part in left:
                 page = await part.turn(min(most, limit - read.lines))
                 _take(page, read, into, before)
+        counted = await counting
     finally:
+        counting.cancel()
         for part in every:
             await part.pages.aclose()
-    read.total = sum(part.total for part in every)
+    read.counted = counted is not None
+    read.total = sum(part.total for part in every) if counted is None else max(counted, read.lines)
     return read
+
+
+async def _count(member: Member, expr: str, window: TimeRange) -> int | None:
+    """How many lines there are, where a server can tell: not of pod logs, nor of bundles."""
+    try:
+        return await count(await member.logs(), expr, window)
+    except AiopsError:
+        return None
 
 
 def _take(page: Answer[LogRow], read: _Read, into: Patterns, before: bool) -> None:
@@ -243,7 +269,9 @@ def _item(
         ratio = float(f"{now / usual:.3g}")
     there = sum(counts.now / clusters[name].now.share for name, counts in parts.items())
     return PatternItem(
-        hashlib.blake2s(pattern.text.encode("utf-8", "replace"), digest_size=4).hexdigest(),
+        hashlib.blake2s(
+            f"{pattern.level}\n{pattern.text}".encode("utf-8", "replace"), digest_size=4
+        ).hexdigest(),
         pattern.text,
         pattern.level or None,
         pattern.counts.now,

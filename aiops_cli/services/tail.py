@@ -29,19 +29,20 @@ Tell = Callable[[str, str], None]
 _LINES = 50_000  # that wait to be shown, over all clusters
 _KNOWN = 200_000  # hashes of lines, over all clusters
 _LEAST = 500  # of both, for each cluster
+_REORDER = 1.0  # seconds
 _PATIENCE = 5.0  # for a cluster that still reads what was before
 
 
 @dataclass(frozen=True, slots=True)
 class TailQuery:
     """What to follow: `expr` is LogQL without metric functions. `before` is the window of history that is
-    shown first, all of it or the `last` lines a cluster; lines wait `reorder` seconds for older ones, and
-    `delay_for` seconds at the server."""
+    shown first, all of it or the `last` lines a cluster; lines wait `reorder` seconds for older ones (None:
+    as long as the clusters need), and `delay_for` seconds at the server."""
 
     expr: str
     before: TimeRange
     last: int | None = None
-    reorder: float = 1.0
+    reorder: float | None = None
     delay_for: int = 0
 
 
@@ -56,7 +57,9 @@ class Tail:
         self.tell = tell
         share = max(len(members), 1)
         self.room = max(_LEAST, _LINES // share)
-        self.merge = Merge(query.reorder, _PATIENCE, most=2 * self.room * share)
+        self.merge = Merge(
+            _REORDER if query.reorder is None else query.reorder, _PATIENCE, most=2 * self.room * share
+        )
         self._news = asyncio.Event()
         self._space = asyncio.Event()
         self._followers = [Follower(m, self, max(_LEAST, _KNOWN // share)) for m in members]
@@ -116,6 +119,13 @@ class Tail:
         if rows:
             self.merge.add(cluster, rows, _now())
             self._news.set()
+
+    def polled(self, every: float) -> bool:
+        """A cluster's lines come only every so many seconds: wait for them, unless it was said how long."""
+        if self.query.reorder is not None:
+            return False
+        self.merge.widen(every + _REORDER)
+        return True
 
     def settled(self, cluster: str) -> None:
         """The lines of before of this cluster are all handed over, or it can't give them now."""

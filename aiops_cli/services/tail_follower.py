@@ -159,11 +159,13 @@ class Follower:
         async with stream.follow(query.expr, query.delay_for, self._again_from()) as live:
             self._known.reconnected()
             joined = not self._begun
+            waits = stream.silent and self.tail.polled(_POLL_SECONDS)
             missed = await self._catch_up(source)
             self._up(missed, joined)
             if stream.silent:
+                said = "" if waits else ", so its lines may come after newer ones"
                 self._warn(
-                    [f"no live stream passes the service proxy: it is asked every {_POLL_SECONDS:g} s"]
+                    [f"no live stream passes the service proxy: it is asked every {_POLL_SECONDS:g} s{said}"]
                 )
                 await self._poll(source)
             checking = asyncio.create_task(self._check(source)) if stream.leaves_out else None

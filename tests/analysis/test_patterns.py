@@ -74,11 +74,11 @@ def test_lines_of_each_kind(line: str, text: str, level: str) -> None:
     assert [(p.text, p.level, p.example) for p in found.rows] == [(text, level, line)]
 
 
-def test_a_level_of_the_labels_comes_first_and_the_worse_of_two_is_shown() -> None:
+def test_a_level_of_the_labels_comes_first() -> None:
     found = Patterns()
     found.add("INFO saved", 1, level="err")
-    found.add("INFO saved", 2, level="WARNING")
-    assert found.rows[0].level == "error"
+    found.add("INFO saved", 2)
+    assert [(row.text, row.level) for row in found.rows] == [("INFO saved", "error"), ("INFO saved", "info")]
 
 
 def test_counts_times_and_example_of_both_windows() -> None:
@@ -127,12 +127,15 @@ def test_lines_beyond_the_bound_leave_nothing_behind() -> None:
     assert len(found._leaves) <= 50
 
 
-def test_lines_of_one_pattern_keep_their_own_levels() -> None:
+def test_like_lines_of_two_levels_are_two_patterns_in_one_cluster_and_over_the_fleet() -> None:
     """The level stands in quotes, which are masked."""
-    found = Patterns()
+    found, fleet = Patterns(), Patterns()
     for level in ("info", "error", "error"):
         found.add(f'level="{level}" component=cart retry failed', 1)
-    assert [dict(p.levels) for p in found.rows] == [{"info": 1, "error": 2}]
+    for row in found.rows * 2:
+        fleet.merge(row)
+    assert [(p.level, p.counts.now) for p in found.rows] == [("info", 1), ("error", 2)]
+    assert [(p.level, p.counts.now) for p in fleet.rows] == [("info", 2), ("error", 4)]
 
 
 @pytest.mark.parametrize(

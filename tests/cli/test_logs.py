@@ -132,7 +132,7 @@ def test_every_format_tells_the_same_lines(here: Here, one: Loki, app: str) -> N
     assert [i["line"] for i in document["items"]] == wanted
     assert [r["line"] for r in csv.DictReader(io.StringIO(out("csv")))] == wanted
     assert out("raw").splitlines() == wanted
-    assert out("name").splitlines() == [i["timestamp"] for i in document["items"]]
+    assert out("name").splitlines() == [f"logs1/{i['timestamp']}" for i in document["items"]]
     assert [line.partition("p       ")[2] for line in out("table").splitlines()[1:]] == wanted
     assert "\\|x\\|" in out("md")
     assert out("table", "--columns", "line", "--no-headers").splitlines() == wanted
@@ -295,9 +295,7 @@ def test_fields_of_lines_are_columns(here: Here, one: Loki, app: str) -> None:
     ]
 
 
-def test_levels_are_told_apart_and_it_is_said_that_only_fetched_lines_were_looked_at(
-    here: Here, one: Loki, app: str
-) -> None:
+def test_levels_are_told_apart(here: Here, one: Loki, app: str) -> None:
     lines = {
         '{"severity":"WARNING","m":"level=error"}': "warn",
         "2026-01-01 ERROR no": "error",
@@ -321,7 +319,83 @@ def test_levels_are_told_apart_and_it_is_said_that_only_fetched_lines_were_looke
     assert [i["line"] for i in found] == list(lines)
     assert wide.stdout.split() == [level or "-" for level in lines.values()]
     assert some.stdout.splitlines() == list(lines)[:3]
-    assert "looks at the 7 lines that were fetched" in some.stderr
+    assert some.stderr == ""
+
+
+def test_the_limit_counts_lines_of_the_level_and_how_far_was_looked_is_told(
+    here: Here, pair: dict[str, Loki], app: str
+) -> None:
+    """One line of 600 is an error; in the first cluster there are more lines than are looked at."""
+    base = (NOW - 3000) * SECOND
+    lines = [(base + i * 10**7, f"level={'info' if i % 600 else 'error'} n={i}") for i in range(52_000)]
+    push_logs(pair["logs1"], [({"app": app}, lines)])
+    push_logs(pair["logs2"], [({"app": app}, lines[:1201])])
+    ask = ("logs", "query", f'{{app="{app}"}}', *window(), "--level", "error", "-o", "raw")
+
+    some = here(*ask, "--limit", "4", "-c", "logs1")
+    default = here(*ask)
+    every = here(*ask, "--limit", "0", "-c", "logs1")
+
+    errors = [f"level=error n={i}" for i in range(0, 52_000, 600)]
+    assert (some.returncode, some.stdout.splitlines(), some.stderr) == (0, errors[:-5:-1], "")
+    # 50,000 lines back from the last: down to number 2,000.
+    assert default.stdout.splitlines() == [
+        e for e in errors[::-1] if int(e[14:]) >= 2000 or int(e[14:]) <= 1200
+    ]
+    assert default.stderr == (
+        "logs1: warning: 83 of the newest 50000 lines are of these levels, and no more were looked at; filter in "
+        "the query, shorten the window, or look at all of them with --limit 0\n"
+    )
+    assert (every.stdout.splitlines(), every.stderr) == (errors[::-1], "")
+
+
+def test_lines_beyond_the_default_limit_are_told_once_for_all_clusters(
+    here: Here, pair: dict[str, Loki], app: str
+) -> None:
+    for loki in pair.values():
+        push_logs(loki, [({"app": app}, [((NOW - 200 + i) * SECOND, f"l{i}") for i in range(101)])])
+    ask = ("logs", "query", f'{{app="{app}"}}', *window())
+
+    default, first = here(*ask, "-o", "raw"), here(*ask, "-o", "json", "--forward")
+
+    told = "lines are shown; --limit shows more, --limit 0 all"
+    assert default.stdout.splitlines() == [f"l{i}" for i in range(100, 0, -1) for _ in pair]
+    assert default.stderr == f"logs1, logs2: warning: only the newest 100 {told}\n"
+    assert (default.returncode, first.returncode) == (0, 0)
+    assert [c["warnings"] for c in json.loads(first.stdout)["clusters"]] == [
+        [f"only the first 100 {told}"]
+    ] * 2
+    for flags in (("--limit", "100"), ("--limit", "0"), ("--from", str(NOW - 199), "-q")):
+        assert here(*ask, *flags).stderr == ""
+
+
+def test_an_empty_line_is_empty_and_sorted_lines_keep_their_milliseconds(
+    here: Here, one: Loki, app: str
+) -> None:
+    at = (NOW - 50) * SECOND
+    push_logs(one, [({"app": app}, [(at + 123_456_789, "level=info x"), (at + 200_000_000, " ")])])
+    ask = ("logs", "query", f'{{app="{app}"}}', *window(), "--no-headers", "--columns", "time,line")
+
+    for flags in ([], ["--sort", "time"]):
+        shown = here(*ask, *flags)
+        assert sorted(row.split()[1][8:] for row in shown.stdout.splitlines()) == [".123", ".200"]
+        assert not any(row.endswith("-") for row in shown.stdout.splitlines())
+
+
+def test_columns_where_there_are_none_are_told(here: Here, one: Loki, app: str) -> None:
+    push_logs(one, [({"app": app}, [((NOW - 5) * SECOND, "x")])])
+
+    told = here("logs", "query", f'{{app="{app}"}}', *window(), "-o", "json", "--columns", "line")
+
+    assert (told.returncode, len(json.loads(told.stdout)["items"])) == (0, 1)
+    assert told.stderr == "note: --columns is for tables, CSV and Markdown; -o json goes without it\n"
+
+
+def test_what_a_recording_left_out_is_a_warning(here: Here) -> None:
+    done = here("logs", "query", '{job=~".+"}', "--bundle", "demo", "--limit", "1")
+
+    assert done.returncode == 0
+    assert "warning: more lines were there than the recording kept" in done.stderr
 
 
 def test_levels_have_colour_on_a_terminal_unless_it_is_switched_off(
@@ -525,7 +599,7 @@ def test_unsafe_raw_is_the_very_bytes(home: Path, one: Loki) -> None:
     unsafe = subprocess.run([*ask, "--unsafe"], capture_output=True, cwd=home, check=True).stdout
 
     assert unsafe.decode() == "".join(f"{line}\n" for line in lines)
-    assert safe.decode() == "\\x1b[31mred\\x1b[0m\ttab\ntwo\nlines\né\\x202e\n"
+    assert safe.decode() == "\\x1b[31mred\\x1b[0m\ttab\ntwo\nlines\né\\u202e\n"
 
 
 def test_a_bundle_answers_lines_fields_levels_and_neighbours(here: Here) -> None:

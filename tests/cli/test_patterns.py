@@ -92,8 +92,8 @@ def test_more_lines_than_the_limit_are_sampled_all_over_the_window(
     assert found.returncode == 0, found.stderr
     (read,) = found.json["read"]
     assert read["lines"] == 1600
-    assert read["share"] == pytest.approx(1600 / 11_050, rel=0.15)
-    assert "1600 lines were read, about 1" in found.stderr
+    assert read["share"] == round(1600 / 11_050, 4)  # as the server counts them
+    assert "1600 of 11050 lines were read, 14%, so counts and shares are a sample's" in found.stderr
     handled, slow = found.json["items"]
     assert (handled["pattern"], slow["pattern"]) == ("handled request <*>", "slow disk on volume <*>")
     assert handled["count"] + slow["count"] == 1600
@@ -104,6 +104,42 @@ def test_more_lines_than_the_limit_are_sampled_all_over_the_window(
     assert [p["count"] for p in every.json["items"]] == [11_000, 50]
     assert every.json["read"][0]["share"] == 1.0
     assert "lines were read" not in every.stderr
+    table = aiops(
+        "logs", "patterns", f'{{app="{app}"}}', "--since", "10m", "--limit", "1600", "-c", "pattern1", env=env
+    )  # fmt: skip
+    assert f" ≥{handled['count']} " in table.stdout.splitlines()[1]
+    assert " ~99" in table.stdout.splitlines()[1]
+
+
+def test_like_lines_of_two_levels_are_two_rows_and_the_rare_error_is_new(
+    aiops: Aiops, lokis: list[Cluster], env: dict[str, str]
+) -> None:
+    now = time.time()
+    app = f"levels{time.time_ns()}"
+    lines = [(now - 900 + i, f'level=info msg="GET /cart took {i} ms"') for i in range(800)]
+    lines += [(now - 100 + i, f'level=error msg="GET /cart took {i} ms"') for i in range(7)]
+    push_logs(lokis[0].loki, [({"app": app}, lines)])
+    found = aiops("logs", "patterns", f'{{app="{app}"}}', "--since", "8m", "-o", "json", env=env)
+    assert [(p["level"], p["new"]) for p in found.json["items"]] == [("info", False), ("error", True)]
+    assert found.json["items"][1]["count"] == 7
+    assert len({p["id"] for p in found.json["items"]}) == 2
+    assert len({p["pattern"] for p in found.json["items"]}) == 1
+
+
+def test_lines_of_a_burst_are_counted_by_the_server(
+    aiops: Aiops, lokis: list[Cluster], env: dict[str, str]
+) -> None:
+    """Their times tell nothing of how many there are."""
+    app = f"burst{time.time_ns()}"
+    base = int((time.time() - 60) * 1e9)
+    push_logs(lokis[0].loki, [({"app": app}, [(base + i, f"burst {i}") for i in range(20_000)])])
+    found = aiops(
+        "logs", "patterns", f'{{app="{app}"}} |= "burst" # all', "--limit", "5000", "-c", "pattern1",
+        "-o", "json", env=env,
+    )  # fmt: skip
+    (read,) = found.json["read"]
+    assert (read["lines"], read["share"]) == (5000, 0.25)
+    assert "5000 of 20000 lines were read, 25%" in found.stderr
 
 
 def test_a_cluster_without_logs_is_told_and_the_others_shown(

@@ -85,7 +85,7 @@ def test_escaped_text_says_the_same() -> None:
 
 
 def test_sanitized_text_shows_what_it_hides() -> None:
-    assert sanitize("a\u2028b\u061cc") == "a\\x2028b\\x61cc"
+    assert sanitize("a\x1bb\u2028c\u061cd\U000e0001e") == "a\\x1bb\\u2028c\\u061cd\\U000e0001e"
 
 
 def test_rows_are_sorted_by_values_that_have_no_order() -> None:
