@@ -63,3 +63,5 @@ def _explain(fleet: Fleet, seconds: float) -> None:
     for cluster in fleet.clusters:
         for name, url in cluster.urls.items():
             print(f"# {cluster.name:<6} {name:<13} {url}", file=sys.stderr)
+        if "jaeger" in cluster.parts:
+            print(f"# {cluster.name:<6} {'otlp (http)':<13} {cluster.jaeger.otlp_url}", file=sys.stderr)
