@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cnf.conftest import INTEL, UPF_VF
-from tests.conftest import Aiops
+from tests.conftest import Aiops, Clusters
 from tests.servers.apiserver import kubeconfig_of
 from tests.servers.cluster import Cluster
+from tests.servers.fleet import Fleet
 
 Endpoints = Callable[[Mapping[str, Mapping[str, str]]], dict[str, str]]
 
@@ -156,6 +158,17 @@ def test_a_cluster_without_sriov_says_so_and_does_not_fail(aiops: Aiops, metrics
     done = aiops("cnf", "sriov", env=metrics_fleet.env)
     assert done.returncode == 0
     assert "no SR-IOV here" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["sriov", "dpdk", "workloads"])
+def test_an_api_server_without_telecom_apis_is_no_failure(
+    aiops: Aiops, clusters: Clusters, home: Path, command: str
+) -> None:
+    fleet = Fleet([clusters("sources", {"apiserver"})], root=home)
+    fleet.write()
+    done = aiops("cnf", command, "--require-data", env=fleet.env)
+    assert done.returncode == 6, done.stderr
+    assert "sources: warning: no " in done.stderr
 
 
 def test_a_bundle_has_no_sriov(aiops: Aiops) -> None:
