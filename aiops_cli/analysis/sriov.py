@@ -234,17 +234,17 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
     """One row a PF, by node and name; those that only the exporter knows have what it says."""
     places = Places(objects.nodes, objects.states)
     held = users(objects.pods or (), metrics.users, places)
-    rates = _rates(metrics.of_pfs, places, "pf")
-    vf_rates = _rates(metrics.of_vfs, places, "pciAddr")
-    numa = {
-        (node, labels.get("pf", "")): int(labels["numa_node"])
-        for labels, _ in metrics.series
-        if (node := places.node(labels)) and labels.get("numa_node", "").isdecimal()
-    }
+    numa: dict[Place, int] = {}
     series: Counter[Place] = Counter()
     for labels, value in metrics.series:
         if node := places.node(labels):
-            series[node, labels.get("pf", "")] += int(value)
+            place = (node, labels.get("pf", ""))
+            series[place] += int(value)
+            if labels.get("numa_node", "").isdecimal():
+                numa[place] = int(labels["numa_node"])
+    unplaced = places.unplaced
+    rates = _rates(metrics.of_pfs, places, "pf")
+    vf_rates = _rates(metrics.of_vfs, places, "pciAddr")
     nodes = {n.metadata.name: n for n in objects.nodes}
     resources = resources_of(objects)
     who_known = objects.pods is not None or bool(metrics.users)
@@ -291,7 +291,7 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
         _exported(cluster, place, count, numa.get(place), rates.get(place)) for place, count in series.items()
     ]
     rows.sort(key=lambda r: (r.node, r.pf))
-    return Rows(rows, places.unplaced)
+    return Rows(rows, unplaced)
 
 
 def _network(network: SriovNetwork) -> VfNetwork:

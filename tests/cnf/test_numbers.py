@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from aiops_cli.analysis.cnf_functions import FUNCTIONS, function_of
 from aiops_cli.analysis.cnf_numbers import as_cpuset, cpuset, link_speed, quantity
 from aiops_cli.analysis.dpdk import real_time
-from aiops_cli.analysis.sriov import Places, network_statuses, pci_devices, policies_of, users
+from aiops_cli.analysis.sriov import (
+    Metrics,
+    Objects,
+    Places,
+    network_statuses,
+    pci_devices,
+    pfs,
+    policies_of,
+    users,
+)
 from aiops_cli.errors import ClusterError
 from aiops_cli.models.cnf import SriovPf
 from aiops_cli.models.cnf_objects import CnfNode, CnfPod, InterfaceState, SriovNodeState, SriovPolicy
@@ -217,3 +226,11 @@ def test_a_row_fits_80_columns() -> None:
     )
     text = render(PFS, FleetResult([row], [ClusterStatus("a", "SUCCESS")]), Style(width=80))
     assert len(text.splitlines()) == 2 and max(map(len, text.splitlines())) <= 80
+
+
+def test_series_of_no_known_node_are_counted_once_and_left_out() -> None:
+    states = [_of(SriovNodeState, metadata={"name": n}) for n in ("w5", "w6")]
+    lost = {"pf": "ens1f0", "instance": "10.9.9.9:9110"}
+    metrics = Metrics(series=[(lost, 64.0)], of_pfs={"rx_bytes": [(lost, 1.0)], "tx_bytes": [(lost, 1.0)]})
+    found = pfs("c", Objects(states=states), metrics)
+    assert (found.pfs, found.unplaced) == ([], 1)
