@@ -80,6 +80,7 @@ class Places:
         self._by_address |= {n.metadata.name: n.metadata.name for n in nodes}
         names = {s.metadata.name for s in states}
         self._only = next(iter(names)) if len(names) == 1 else None
+        self._blind = not self._by_address and not names
         self.unplaced = 0
 
     def node(self, labels: Labels) -> str | None:
@@ -88,6 +89,8 @@ class Places:
         instance = labels.get("instance", "")
         host = instance.rpartition(":")[0].strip("[]")
         found = self._by_address.get(instance) or self._by_address.get(host) or self._only
+        if found is None and self._blind:  # nothing to join with: the address tells nodes apart
+            found = host or instance or None
         self.unplaced += found is None
         return found
 

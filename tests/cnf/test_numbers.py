@@ -234,3 +234,9 @@ def test_series_of_no_known_node_are_counted_once_and_left_out() -> None:
     metrics = Metrics(series=[(lost, 64.0)], of_pfs={"rx_bytes": [(lost, 1.0)], "tx_bytes": [(lost, 1.0)]})
     found = pfs("c", Objects(states=states), metrics)
     assert (found.pfs, found.unplaced) == ([], 1)
+
+
+def test_without_any_node_the_scraped_address_stands_for_one() -> None:
+    series = [({"pf": "ens1f0", "instance": f"10.0.0.{n}:9110"}, 2.0) for n in (5, 6)]
+    found = pfs("c", Objects(), Metrics(series=series))
+    assert [(r.node, r.vfs_configured) for r in found.pfs] == [("10.0.0.5", 2), ("10.0.0.6", 2)]
