@@ -55,6 +55,7 @@ def health_view() -> View[ClusterHealth]:
             Column("connectivity", lambda h: h.connectivity),
             part("apiServer", "api"),
             part("prometheus", "prometheus"),
+            part("alertmanager", "alertmanager"),
             part("tempo", "traces"),
             part("loki", "loki"),
             Column("error", lambda h: h.error.message if h.error else None),

@@ -24,14 +24,19 @@ _Ruled = tuple[Answer[AlertItem], dict[str, str] | None]
 
 
 class LiveAlerts:
-    """Alertmanager knows what fires and what is kept quiet, Prometheus what is pending too. Where the
-    one is missing, the other's answer counts."""
+    """Alertmanager knows what fires and what is kept quiet, Prometheus what is pending too. Where a cluster
+    has not the one, the other's answer counts; where it has it and it fails, the answer is partial.
+
+    `unruled` says of the last answer that all it lacks is what Prometheus alone knows.
+    """
 
     def __init__(self, member: LiveMember) -> None:
         self._member = member
+        self.unruled = False
 
     async def alerts(self, *, pending: bool = False) -> Answer[AlertItem]:
-        """Every alert that has not ended, once. With `pending` the answer is partial without Prometheus.
+        """Every alert that has not ended, once. Without Prometheus new ones do not come, and those it sent
+        end within minutes: so that is partial. With `pending` a cluster that has none is partial too.
 
         Raises why Alertmanager failed where Prometheus does not answer either.
         """
@@ -47,7 +52,10 @@ class LiveAlerts:
                 ruled = ruled_task.result() if ruled_task.done() else _late()
         finally:
             ruled_task.cancel()
-        return _together(managed, ruled, pending)
+        answer = _together(managed, ruled, pending)
+        whole = isinstance(managed, Answer) and not managed.partial
+        self.unruled = answer.partial and whole and isinstance(ruled, AiopsError)
+        return answer
 
     async def rules(self) -> Answer[AlertRule]:
         return await (await self._member.rules()).rules()
@@ -105,9 +113,12 @@ def _together(
         return Answer(merge([], answer.rows, external or {}), warnings=notes, partial=partial)
     if isinstance(ruled, AiopsError):
         notes = list(managed.warnings)
-        if pending or not (_missing(ruled) or ruled.code is ErrorCode.NOT_FOUND):  # it keeps no rules
-            notes.append(f"Prometheus: {ruled.message}; pending alerts are not known")
-        return Answer(merge(managed.rows, []), warnings=notes, partial=managed.partial or pending)
+        lacking = pending or not (_missing(ruled) or ruled.code is ErrorCode.NOT_FOUND)  # it keeps no rules
+        if lacking:
+            notes.append(
+                f"Prometheus: {ruled.message}; pending alerts are not known, and new ones do not come"
+            )
+        return Answer(merge(managed.rows, []), warnings=notes, partial=managed.partial or lacking)
     answer, external = ruled
     rows = merge(managed.rows, answer.rows, external)
     firing = any(a.state == "FIRING" for a in answer.rows)

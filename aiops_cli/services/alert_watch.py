@@ -1,6 +1,7 @@
 """Changes of alerts as they happen, by asking again and again.
 
-A cluster that does not answer fully changes nothing: its alerts stay as they were until it does. An
+A cluster that does not answer fully changes nothing: its alerts stay as they were until it does. Where only
+Prometheus fails, that holds for the alerts that it alone knows. An
 Alertmanager keeps no alerts over a restart, and Prometheus sends each again within a minute: so what is
 missing right after a restart is not taken for resolved.
 """
@@ -71,24 +72,27 @@ async def _follow(
         try:
             answer = await source.alerts()
             trouble: AiopsError | str | None = "; ".join(answer.warnings) if answer.partial else None
-            if trouble is None:
+            readable = trouble is None or source.unruled
+            if readable:
                 now = {a.fingerprint: a for a in answer.rows if wanted(a)}
+                if source.unruled:
+                    own = {k: a for k, a in (known or {}).items() if a.source == "prometheus"}
+                    now = own | now
                 now |= await restarts.held(source, known or {}, now)
         except Exception as error:  # whatever one cluster makes of us, the others are watched on
-            trouble = failure_of(member.name, error)
+            trouble, readable = failure_of(member.name, error), False
             if not lost and await member.recover(trouble):
                 continue
-        if trouble is None:
-            if lost:
-                report(member.name, None)
-            lost, wait = False, interval
+        if readable:
             for event in _changes(member.name, known, now):
                 queue.put_nowait(event)
             known = now
-        else:
-            if not lost:
-                report(member.name, trouble)
-            lost, wait = True, min(wait * 2, _LONGEST) if lost else interval
+        if trouble is None and lost:
+            report(member.name, None)
+        elif trouble is not None and not lost:
+            report(member.name, trouble)
+        wait = interval if readable or not lost else min(wait * 2, _LONGEST)
+        lost = trouble is not None
         await asyncio.sleep(wait)
 
 

@@ -1,7 +1,9 @@
 """What a cluster has, learned from its API alone: endpoints of the signals, and facts, with evidence.
 
 For each signal Routes and Ingresses come first, then the API server's service proxy; of several
-candidates the first that answers a probe is taken. The cluster's own token may go to Routes, which the
+candidates the first that answers a probe is taken. Where none does, one that is surely meant for the signal
+and is merely down, or that was learned earlier, is kept: what a cluster has and does not answer is told, and is
+not taken for something that it has not. The cluster's own token may go to Routes, which the
 platform's namespaces and operators own, and to the API server; never to an Ingress, which anybody with
 a namespace can point anywhere.
 """
@@ -10,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
 
-from aiops_cli.errors import ClusterError, ErrorCode
+from aiops_cli.errors import AiopsError, ClusterError, ErrorCode
 from aiops_cli.models.fleet import SIGNALS, Cluster, Endpoint, Fact, Signal
 from aiops_cli.models.result import ErrorInfo
 from aiops_cli.services.candidates import BY_PORT_ALONE, Candidate, candidates
@@ -24,9 +26,19 @@ from aiops_cli.sources.kubernetes import KubernetesSource
 from aiops_cli.sources.kubernetes_objects import Meta, Service
 
 T = TypeVar("T")
-Probe = Callable[[Endpoint], Awaitable[bool]]
+Probe = Callable[[Endpoint], Awaitable[AiopsError | None]]
+"""Why an endpoint does not answer, None if it does."""
 
 _MOST_PROBES = 6
+_DOWN = frozenset(
+    {
+        ErrorCode.CLUSTER_UNREACHABLE,
+        ErrorCode.CONNECT_TIMEOUT,
+        ErrorCode.QUERY_TIMEOUT,
+        ErrorCode.SERVER_ERROR,
+    }
+)
+"""What a server that is away says, or the proxy before it; all else is said by something of another kind."""
 _MONITORING = "openshift-monitoring"
 _OBSERVABILITY = "openshift-cluster-observability-operator"
 _PLATFORM_ROUTES: tuple[tuple[Signal, str, str], ...] = (
@@ -122,29 +134,44 @@ class _Ingress(msgspec.Struct):
 
 @dataclass(slots=True)
 class Discovery:
-    """What was learned: at most one endpoint a signal, facts, and what could not be read."""
+    """What was learned: at most one endpoint a signal, facts, and what could not be read. `silent` says of
+    which signals the endpoint did not answer, and why."""
 
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
     errors: list[ErrorInfo] = field(default_factory=list)
+    silent: dict[str, AiopsError] = field(default_factory=dict)
 
 
-async def discover(kube: KubernetesSource, cluster: Cluster, *, probe: Probe | None = None) -> Discovery:
+async def discover(
+    kube: KubernetesSource,
+    cluster: Cluster,
+    *,
+    probe: Probe | None = None,
+    earlier: Mapping[str, Endpoint] | None = None,
+) -> Discovery:
     """Look at the whole cluster. `probe` says whether an endpoint answers; without one the likeliest is
-    taken, by Route or service proxy only.
+    taken, by Route or service proxy only. `earlier` is what was learned before.
 
     Raises ClusterError if the API server can't be asked at all; what single reads lack is in `errors`.
     """
-    return await _Survey(kube, cluster, probe).run()
+    return await _Survey(kube, cluster, probe, earlier or {}).run()
 
 
 class _Survey:
-    def __init__(self, kube: KubernetesSource, cluster: Cluster, probe: Probe | None) -> None:
-        self.kube, self.probe = kube, probe
+    def __init__(
+        self,
+        kube: KubernetesSource,
+        cluster: Cluster,
+        probe: Probe | None,
+        earlier: Mapping[str, Endpoint],
+    ) -> None:
+        self.kube, self.probe, self.earlier = kube, probe, earlier
         self.server = (cluster.server or kube.endpoint).rstrip("/")
         self.now = time.time()
         self.result = Discovery()
         self.found: dict[Signal, list[Endpoint]] = {signal: [] for signal in SIGNALS}
+        self.by_port: set[str] = set()
 
     async def run(self) -> Discovery:
         version = await self.kube.version()
@@ -157,10 +184,11 @@ class _Survey:
         if "route.openshift.io" in groups:
             await asyncio.gather(self._loki_stacks(groups), self._tempo_stacks(groups), self._korrel8r())
         await self._services()
-        chosen = await asyncio.gather(*(self._choose(self.found[signal]) for signal in SIGNALS))
+        chosen = await asyncio.gather(*(self._choose(signal) for signal in SIGNALS))
         for signal, endpoint in zip(SIGNALS, chosen, strict=True):
             if endpoint is not None:
                 self.result.endpoints[signal] = endpoint
+        self._prefer_traces_that_answer()
         self.result.facts.sort(key=lambda fact: fact.key)
         return self.result
 
@@ -301,16 +329,40 @@ class _Survey:
                     self._add(signal, url, "ingress", evidence)
             for candidate in rows:
                 if self.probe is not None or candidate.score > BY_PORT_ALONE:
-                    self._add(signal, candidate.proxy_url(self.server), "proxy", candidate.evidence)
+                    url = candidate.proxy_url(self.server)
+                    self._add(signal, url, "proxy", candidate.evidence)
+                    if candidate.score <= BY_PORT_ALONE:
+                        self.by_port.add(url)
 
     def _add(self, signal: Signal, url: str, via: Any, evidence: str) -> None:
         self.found[signal].append(Endpoint(signal, url, via=via, evidence=evidence, learned_at=self.now))
 
-    async def _choose(self, endpoints: list[Endpoint]) -> Endpoint | None:
-        for endpoint in endpoints[:_MOST_PROBES]:
-            if self.probe is None or await self.probe(endpoint):
+    async def _choose(self, signal: Signal) -> Endpoint | None:
+        """The first that answers. Else one that was learned and is still there, or the likeliest that is down."""
+        before = self.earlier.get(signal)
+        down: list[tuple[Endpoint, AiopsError]] = []
+        for endpoint in self.found[signal][:_MOST_PROBES]:
+            error = None if self.probe is None else await self.probe(endpoint)
+            if error is None:
                 return endpoint
-        return None
+            known = before is not None and before.url == endpoint.url
+            if error.code in _DOWN and (
+                known or (endpoint.via != "ingress" and endpoint.url not in self.by_port)
+            ):
+                down.insert(0 if known else len(down), (endpoint, error))
+        if not down:
+            return None
+        kept, why = down[0]
+        self.result.silent[signal] = why
+        return kept
+
+    def _prefer_traces_that_answer(self) -> None:
+        """Of Tempo and Jaeger one is asked. A Service that never answered does not stand before one that does."""
+        for signal, other in (("tempo", "jaeger"), ("jaeger", "tempo")):
+            there = other in self.result.endpoints and other not in self.result.silent
+            if signal in self.result.silent and there and signal not in self.earlier:
+                del self.result.silent[signal]
+                del self.result.endpoints[signal]
 
 
 def _ingress_urls(candidate: Candidate, ingresses: list[_Ingress]) -> list[tuple[str, str]]:

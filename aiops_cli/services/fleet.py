@@ -324,7 +324,7 @@ class LiveMember:
             found = await self.discover()
         except AiopsError:
             return False
-        return bool(self._stale & found.endpoints.keys())
+        return bool(self._stale & (found.endpoints.keys() - found.silent.keys()))
 
     def _may_discover(self) -> bool:
         own = self._settings.clusters.get(self.name)
@@ -333,21 +333,22 @@ class LiveMember:
     async def _discover(self) -> Discovery:
         from aiops_cli.services.discovery import discover
 
-        found = await discover(await self.kube(), self._cluster, probe=self._probe)
+        earlier = self._registry.endpoints(self.name, self._cluster.server)
+        found = await discover(await self.kube(), self._cluster, probe=self._probe, earlier=earlier)
         self._registry.learn(self.name, self._cluster.server, found)
         return found
 
-    async def _probe(self, endpoint: Endpoint) -> bool:
+    async def _probe(self, endpoint: Endpoint) -> AiopsError | None:
         from aiops_cli.services.probes import ready
 
         client = HttpClient(self._target(endpoint), timeout=min(self._timeout, 5.0))
         try:
             await ready(endpoint.signal, client)
-        except (ClusterError, UsageError):
-            return False
+        except (ClusterError, UsageError) as error:
+            return error
         finally:
             await client.aclose()
-        return True
+        return None
 
     def _kube_target(self, context: KubeContext, url: str) -> Target:
         if context.problem:

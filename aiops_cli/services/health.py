@@ -1,7 +1,7 @@
-"""Health of clusters: API server, then Prometheus, Tempo or Jaeger, Loki, only what a cluster has.
+"""Health of clusters: API server, then Prometheus, Alertmanager, Tempo or Jaeger, Loki, only what a cluster has.
 
-Score 100, less 50 API server, 20 Prometheus, 15 traces, 15 Loki, never below 0
-(specs/02-cluster-registry.md).
+Score 100, less 50 API server, 20 Prometheus, 15 traces, 15 Loki, never below 0; an Alertmanager that is
+down costs nothing there, and the cluster is degraded (specs/02-cluster-registry.md).
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.services.times import rfc3339
 
-_SIGNALS = {"prometheus": ("prometheus",), "tempo": ("tempo", "jaeger"), "loki": ("loki",)}
-_COST = {"apiServer": 50, "prometheus": 20, "tempo": 15, "loki": 15}
+_SIGNALS = {
+    "prometheus": ("prometheus",),
+    "alertmanager": ("alertmanager",),
+    "tempo": ("tempo", "jaeger"),
+    "loki": ("loki",),
+}
+_COST = {"apiServer": 50, "prometheus": 20, "alertmanager": 0, "tempo": 15, "loki": 15}
 
 
 async def check(members: Sequence[LiveMember], *, watch: Watcher | None = None) -> FleetResult[ClusterHealth]:
@@ -50,6 +55,7 @@ async def probe(member: LiveMember) -> ClusterHealth:
     probes: dict[str, Callable[[], Awaitable[None]]] = {
         "apiServer": lambda: _kube(member),
         "prometheus": lambda: _metrics(member),
+        "alertmanager": lambda: _alertmanagers(member),
         "tempo": lambda: _traces(member),
         "loki": lambda: _logs(member),
     }
@@ -115,6 +121,11 @@ async def _kube(member: LiveMember) -> None:
 
 async def _metrics(member: LiveMember) -> None:
     await (await member.metrics()).ready()
+
+
+async def _alertmanagers(member: LiveMember) -> None:
+    """Every one that is known: a gossiping pair that lost one is degraded too."""
+    await asyncio.gather(*(s.ready() for s in await member.alertmanagers()))
 
 
 async def _traces(member: LiveMember) -> None:

@@ -88,17 +88,21 @@ async def discover_all(
     async def ask(member: LiveMember) -> Answer[Discovered]:
         explicit = member.cluster.endpoints
         notes: list[str] = []
+        partial = False
         found: dict[str, Endpoint] = {}
         if member.context is not None:
             discovery = await member.discover()
             found = dict(discovery.endpoints)
+            silent = {s: e for s, e in discovery.silent.items() if s not in explicit}
             notes = [f"{e.message}" for e in discovery.errors]
+            notes += [f"{s} does not answer: {e.message}" for s, e in silent.items()]
+            partial = bool(silent)
         rows = [
             Discovered(member.name, s, e.url, e.via, e.evidence)
             for s in SIGNALS
             if (e := explicit.get(s) or found.get(s))
         ]
-        return Answer(rows, warnings=notes)
+        return Answer(rows, warnings=notes, partial=partial)
 
     result = await fan_out(members, ask, watch=watch)
     return result.with_rows([row for _, row in result.rows])
@@ -115,6 +119,7 @@ def recorded_health(bundle: Bundle, names: Sequence[str]) -> FleetResult[Cluster
         components = {
             "apiServer": _recorded(parts.kube is not None, "kubernetes" in failed),
             "prometheus": _recorded(bool(parts.queries), "prometheus" in failed),
+            "alertmanager": _recorded(any(a.source == "alertmanager" for a in parts.alerts), False),
             "tempo": _recorded(bool(parts.spans), "traces" in failed),
             "loki": _recorded(bool(parts.logs), "loki" in failed),
         }

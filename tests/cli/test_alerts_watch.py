@@ -98,6 +98,19 @@ def test_a_restart_is_no_end_of_an_alert(watching: Watching, pair: AlertPair) ->
     assert watching.of("Present") == ["PRESENT"]
 
 
+def test_what_alertmanager_tells_comes_without_prometheus(aiops: Aiops, pair: AlertPair, home: Path) -> None:
+    config = home / "half.toml"
+    config.write_text(
+        f'[clusters.west.endpoints]\nalertmanager = "{pair.apart.url}"\nprometheus = "http://127.0.0.1:9"\n'
+    )
+    watching = Watching(aiops.start("alerts", "watch", "--interval", "1s", env={"AIOPS_CONFIG": str(config)}))
+    assert "west: does not answer fully" in watching.told("pending alerts are not known")
+    post_alerts(pair.apart.url, {"alertname": "Unruled"})
+    assert watching.until(lambda e: e["name"] == "Unruled")["event"] in ("NEW", "PRESENT")
+    resolve_alert(pair.apart.url, {"alertname": "Unruled"})
+    assert watching.until(lambda e: e["name"] == "Unruled")["event"] == "RESOLVED"
+
+
 def test_an_answer_that_no_one_can_read_ends_no_watch(aiops: Aiops, stubs: Serve, home: Path) -> None:
     odd, well = stubs(), stubs()
     alert = {"labels": {"alertname": "Well"}, "startsAt": "2026-01-01T00:00:00Z"}

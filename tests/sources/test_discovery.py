@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from aiops_cli.errors import AuthError, ClusterError
+from aiops_cli.errors import AiopsError, AuthError, ClusterError, ErrorCode
 from aiops_cli.models import fleet
 from aiops_cli.models.fleet import Endpoint
 from aiops_cli.models.timerange import TimeRange
@@ -57,16 +57,16 @@ async def test_every_signal_is_found_and_answers_through_the_service_proxy(
     source = kube_connect(cluster)
     probed: list[str] = []
 
-    async def probe(endpoint: Endpoint) -> bool:
+    async def probe(endpoint: Endpoint) -> AiopsError | None:
         probed.append(endpoint.signal)
         client = _at(source, endpoint)
         try:
             await SOURCES[endpoint.signal](client).ready()  # type: ignore[attr-defined]
-        except ClusterError:
-            return False
+        except ClusterError as error:
+            return error
         finally:
             await client.aclose()
-        return True
+        return None
 
     found = await discover(source, _known(cluster), probe=probe)
     assert sorted(found.endpoints) == ["alertmanager", "jaeger", "loki", "prometheus"]
@@ -147,15 +147,53 @@ async def test_an_ingress_is_tried_first_and_never_without_a_probe(
     proxied = f"{cluster.apiserver.url}/api/v1/namespaces/monitoring/services/http:mimir-gateway:80/proxy/prometheus"
     tried: list[tuple[str, str]] = []
 
-    async def probe(endpoint: Endpoint) -> bool:
+    async def probe(endpoint: Endpoint) -> AiopsError | None:
         tried.append((endpoint.via, endpoint.url))
-        return endpoint.via == "proxy"
+        return None if endpoint.via == "proxy" else ClusterError("no such host")
 
     found = await discover(source, _known(cluster), probe=probe)
     assert tried == [("ingress", "https://mimir.example/m/prometheus"), ("proxy", proxied)]
     assert found.endpoints["prometheus"].url == proxied
     found = await discover(source, _known(cluster))
     assert found.endpoints["prometheus"].via == "proxy"
+
+
+async def test_a_server_that_is_down_is_kept_and_what_is_no_such_server_is_not(
+    clusters: Clusters, kube_connect: KubeConnect
+) -> None:
+    cluster = clusters("silent", {"apiserver"})
+    source = kube_connect(cluster)
+    _service(cluster.kube, "monitoring", "alertmanager", 9093)
+    _service(cluster.kube, "monitoring", "alertmanager-operated", 9093)
+    _service(cluster.kube, "logging", "loki", 3100)
+    _service(cluster.kube, "shop", "cart", 9090)  # the port of Prometheus, and nothing else of it
+    _service(cluster.kube, "tracing", "tempo", 3200)
+    _service(cluster.kube, "tracing", "jaeger-query", 16686)
+
+    async def probe(endpoint: Endpoint) -> AiopsError | None:
+        if endpoint.signal == "jaeger":
+            return None
+        code = ErrorCode.BAD_ANSWER if endpoint.signal == "loki" else ErrorCode.SERVER_ERROR
+        return ClusterError("away", code=code)
+
+    found = await discover(source, _known(cluster), probe=probe)
+    assert sorted(found.endpoints) == ["alertmanager", "jaeger"]
+    assert list(found.silent) == ["alertmanager"]
+    assert "/http:alertmanager:9093/" in found.endpoints["alertmanager"].url
+    # What was learned stands before what is likelier, also by its port alone or beside another of its kind.
+    base = f"{cluster.apiserver.url}/api/v1/namespaces"
+    earlier = {
+        signal: Endpoint(signal, f"{base}/{path}/proxy", "proxy")
+        for signal, path in {
+            "alertmanager": "monitoring/services/http:alertmanager-operated:9093",
+            "prometheus": "shop/services/http:cart:9090",
+            "tempo": "tracing/services/http:tempo:3200",
+            "loki": "gone/services/http:loki:3100",
+        }.items()
+    }
+    found = await discover(source, _known(cluster), probe=probe, earlier=earlier)
+    assert sorted(found.silent) == ["alertmanager", "prometheus", "tempo"]
+    assert {s: found.endpoints[s].url for s in found.silent} == {s: earlier[s].url for s in found.silent}
 
 
 def _crd(kube: Kube, group: str, version: str, kind: str, plural: str, *, scope: str = "Namespaced") -> str:
