@@ -184,7 +184,27 @@ def test_through_the_api_servers_service_proxy_which_passes_no_tail(
 
     assert output.ended() == 130
     assert output.out == [rf"{i} by the proxy \x1b[31m" for i in range(5)]
-    assert any("no live stream passes the service proxy" in told for told in output.err)
+    assert any(told.endswith("the service proxy: it is asked every 2 s") for told in output.err)
+
+
+def test_lines_wait_for_those_of_a_cluster_that_is_polled(
+    aiops: Aiops, home: Path, clusters: Clusters, service_proxy: str, lokis: dict[str, Loki],
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    labels = unique(request)
+    polled = clusters("tailed-by-proxy", {"apiserver", "loki"})
+    write_config(home, {"tail1": {"loki": lokis["tail1"].url}})
+    env = {"KUBECONFIG": str(polled.kubeconfig)}
+    writers = {"polled": Writer(polled.loki, labels), "tail1": Writer(lokis["tail1"], labels)}
+    output = Output(aiops.start("logs", "tail", selector(labels), "-o", "ndjson", "--limit", "0", env=env))
+    output.until_told("following 2 of 2 clusters")
+    with writing(*writers.values()):
+        output.until(lambda: all(len(numbers(output.items, n)) > 100 for n in ("tailed-by-proxy", "tail1")))
+    output.process.send_signal(signal.SIGINT)
+
+    assert output.ended() == 130
+    stamps = [str(i["timestamp"]) for i in output.items]
+    assert stamps == sorted(stamps)
 
 
 async def test_lines_that_a_loki_left_out_of_its_tail_are_read_again(aiops: Aiops, home: Path) -> None:
