@@ -17,8 +17,9 @@ import pytest
 from tests.cnf import objects
 from tests.cnf.telemetry import telemetry
 from tests.cnf.testpmd import Testpmd
-from tests.conftest import Aiops, Standalone
+from tests.conftest import Aiops
 from tests.gpu.kubelet_exec import ExecKubelet, Program, exec_kubelet_of
+from tests.servers.binaries import MissingServer, locate
 from tests.servers.cluster import Cluster
 
 Argv = tuple[str, ...]
@@ -148,21 +149,27 @@ def test_exporters_tell_cpus_throttling_huge_pages_and_ports(
     assert {"DPDK_THROTTLED", "DPDK_IMISSED", "DPDK_NUMA_SPLIT"} <= set(found)
 
 
-def test_a_real_testpmd_tells_its_port_by_exec(
-    aiops: Aiops,
-    env: dict[str, str],
-    pod: Callable[[str], None],
-    standalone: Standalone,
-    tmp_path: Path,
-) -> None:
-    testpmd = Testpmd(tmp_path)
-    standalone.start(testpmd)
+@pytest.fixture
+def testpmd(tmp_path: Path) -> Iterator[Testpmd]:
+    """Not of the shared servers, which are brought back after a test: it polls, and takes a CPU."""
     try:
-        pod("testpmd")
-        item, _ = _one(aiops, env, "run/testpmd", "--exec")
+        locate(Testpmd.program)
+    except MissingServer as error:
+        pytest.skip(str(error))
+    server = Testpmd(tmp_path)
+    try:
+        server.start()
+        yield server
     finally:
-        testpmd.stop()
-        testpmd.clear()
+        server.stop()
+        server.clear()
+
+
+def test_a_real_testpmd_tells_its_port_by_exec(
+    aiops: Aiops, env: dict[str, str], pod: Callable[[str], None], testpmd: Testpmd
+) -> None:
+    pod("testpmd")
+    item, _ = _one(aiops, env, "run/testpmd", "--exec")
     process = next(p for p in item["processes"] if Path(p["socket"]).parent.name == testpmd.prefix)
     assert process["version"].startswith("DPDK ")
     (port,) = process["ports"]
