@@ -13,6 +13,7 @@ from aiops_cli.models.result import Answer, ClusterStatus, ErrorInfo, FleetResul
 
 T = TypeVar("T")
 _TIMEOUTS = frozenset({ErrorCode.QUERY_TIMEOUT, ErrorCode.CONNECT_TIMEOUT})
+_INVALID = frozenset({ErrorCode.INVALID_PROMQL, ErrorCode.INVALID_LOGQL, ErrorCode.INVALID_TRACEQL})
 
 
 class Askable(Protocol):
@@ -47,7 +48,8 @@ async def fan_out(
 ) -> FleetResult[tuple[str, T]]:
     """Ask every cluster at once. Rows come as (cluster, row), in the order of `clusters`.
 
-    Raises UsageError only if every cluster refuses the query itself.
+    Raises UsageError only if every cluster refuses the query itself, those left out that can't be reached:
+    what they would say is not known, and the query is to be mended first.
     """
     waiting = {c.name: None for c in clusters}
 
@@ -78,9 +80,8 @@ async def fan_out(
         outcomes = await asyncio.gather(*(one(c) for c in clusters))
     finally:
         ticking.cancel()
-    refusals = [o for o, _ in outcomes if isinstance(o, UsageError)]
-    if refusals and len(refusals) == len(outcomes):
-        raise refusals[0]
+    if refusal := _refusal([o for o, _ in outcomes]):
+        raise refusal
     rows: list[tuple[str, T]] = []
     statuses = []
     for cluster, (outcome, elapsed) in zip(clusters, outcomes, strict=True):
@@ -88,6 +89,16 @@ async def fan_out(
         if isinstance(outcome, Answer):
             rows += [(cluster.name, row) for row in outcome.rows]
     return FleetResult(rows, statuses)
+
+
+def _refusal(outcomes: Sequence[Answer[T] | AiopsError]) -> UsageError | None:
+    """What is wrong with the query, where every cluster that answered says so."""
+    refusals = [o for o in outcomes if isinstance(o, UsageError)]
+    if not refusals or len(refusals) == len(outcomes):
+        return refusals[0] if refusals else None
+    judged = [o for o in outcomes if not isinstance(o, AiopsError) or o.code == ErrorCode.QUERY_FAILED]
+    invalid = [r for r in refusals if r.code in _INVALID]
+    return invalid[0] if len(invalid) == len(refusals) and not judged else None
 
 
 def failure_of(name: str, error: Exception) -> AiopsError:

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from aiops_cli.errors import ErrorCode, UsageError
 from aiops_cli.sources.prometheus import invalid_promql
 
-# What the parser is not sure of: newer servers know functions and syntax that it does not.
-_DOUBTFUL = re.compile(r"unknown function|invalid promql query|expected .* in call to")
+# What the parser is not sure of: newer servers know functions, their arguments and syntax that it does
+# not, and VictoriaMetrics takes `rate(up)`, of a range that it chooses itself.
+_DOUBTFUL = re.compile(
+    r"unknown function|invalid promql query|expected .* argument\(s\) in call to"
+    r"|expected type matrix in call to .*, got vector|expected type vector in call to .*, got scalar"
+)
 
 
 def check_promql(expr: str) -> None:
@@ -86,6 +90,12 @@ def _inside(opening: str) -> Callable[[str, str], int]:
     return lambda expr, what: _bare(expr).find(what, _bare(expr).rfind(opening) + 1)
 
 
+def _called(expr: str, name: str) -> int:
+    """The first call of a function."""
+    found = re.search(rf"\b{re.escape(name)}\s*\(", expr)
+    return found.start() if found else -1
+
+
 def _end(expr: str, _: str) -> int:
     return len(expr.rstrip())
 
@@ -105,5 +115,7 @@ _PLACES: tuple[tuple[str, Callable[[str, str], int]], ...] = (
     (r"illegal regex for (.+)", lambda expr, regex: expr.find(regex)),
     (r"(?:no arguments|wrong number of arguments) for aggregate expression(?: '(\w+)')?",
      lambda expr, name: expr.find(name) if name else -1),
+    (r"expected type \w+ in call to function '(\w+)'",
+     lambda expr, name: _called(_bare(expr), name)),
     (r"set operator '(\w+)' not allowed", lambda expr, name: _bare(expr).find(name)),
 )  # fmt: skip

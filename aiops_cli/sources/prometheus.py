@@ -19,7 +19,8 @@ from aiops_cli.models.metric_row import Described, ExemplarSeries, MetricRow
 from aiops_cli.models.result import Answer
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.sources.promql_bodies import Envelope, decode_instant, envelope
-from aiops_cli.sources.replies import pointed
+from aiops_cli.sources.promql_functions import meant
+from aiops_cli.sources.replies import failure, pointed
 from aiops_cli.transport.client import HttpClient, Params, Reply, not_json, status_error
 
 if TYPE_CHECKING:
@@ -176,6 +177,14 @@ class PrometheusSource:
         kind, text = said.error_type, said.error
         if "parse error" in text or (kind == "422" and "parse" in text):
             return invalid_promql(expr, text, self.endpoint)
+        if "invalid expression type" in text and "range query" in text:
+            problem = text.removeprefix('invalid parameter "query": ')
+            return UsageError(
+                f"invalid PromQL: {problem}",
+                hint=f"ask for one number at each step, such as avg_over_time({expr})",
+                code=ErrorCode.INVALID_PROMQL,
+                endpoint=self.endpoint,
+            )
         if kind in ("timeout", "canceled") or "context deadline exceeded" in text:
             return ClusterError(
                 f"the query timed out on the server: {text}",
@@ -183,6 +192,8 @@ class PrometheusSource:
                 code=ErrorCode.QUERY_TIMEOUT,
                 endpoint=self.endpoint,
             )
+        if not kind and reply.status >= 500:  # the API server's, which could not reach it for us
+            return failure(reply, "Prometheus", self.endpoint)
         if reply.status in (401, 403, 404, 429):
             return status_error(reply, "Prometheus", self.endpoint)
         return ClusterError(
@@ -195,6 +206,7 @@ class PrometheusSource:
 
 def invalid_promql(expr: str, text: str, endpoint: str | None = None) -> UsageError:
     """INVALID_PROMQL with the server's or parser's message, and a caret where it gives a position."""
+    text += meant(text)
     found = re.search(r"(\d{1,9}):(\d{1,9}): (?:parse error: )?(.*)", text, re.S)
     if not found:
         return UsageError(

@@ -9,8 +9,9 @@ import pytest
 from tests.conftest import Aiops
 from tests.faults.files import write_config
 from tests.faults.fixtures import Here
-from tests.faults.stub import Stub
+from tests.faults.stub import Stub, dead_address
 from tests.servers.fleet import Fleet
+from tests.servers.victoriametrics import VictoriaMetrics
 
 
 @pytest.fixture
@@ -39,6 +40,9 @@ LOCAL = {
     "1 and 1": ("set operator 'and'", "1 and 1", 2),
     "up + sum()": ("no arguments", "up + sum()", 5),
     "topk(up)": ("wrong number of arguments", None, None),
+    "sum(up[5m])": ("expected type vector in aggregation expression, got matrix", None, None),
+    "up + up[5m]": ("must contain only scalar and instant vector types", None, None),
+    "vector(up)": ("expected type scalar in call to function 'vector', got vector", "vector(up)", 0),
     "{}": ("at least one non-empty matcher", None, None),
 }
 
@@ -76,7 +80,7 @@ def test_a_mistake_in_the_second_line_points_there(aiops: Aiops, home: Path, wel
 @pytest.mark.parametrize(
     ("expr", "said", "column"),
     [
-        ("sum(ratee(up[5m]))", 'unknown function with name "ratee"', 5),
+        ("sum(ratee(up[5m]))", 'unknown function with name "ratee"; did you mean rate?', 5),
         ("rate(up)", "expected type range vector in call to function", 6),
         ("up ==", "unexpected end of input", 6),
     ],
@@ -108,6 +112,39 @@ def test_a_function_that_some_servers_know(
     assert done.json["clusters"][0]["error"]["code"] == "INVALID_PROMQL"
     (line,) = done.stderr.splitlines()
     assert line.startswith("old: INVALID_PROMQL: ")
+
+
+def test_a_mistake_that_all_who_answer_see_is_one_though_another_is_away(
+    aiops: Aiops, home: Path, metrics_fleet: Fleet
+) -> None:
+    there = metrics_fleet.clusters[0].prometheus.url
+    write_config(home, {"a": {"prometheus": dead_address()}, "b": {"prometheus": there}})
+
+    for expr in ("rate(up)", "foo bar", "histogram_quantil(0.9, up)"):
+        done = aiops("metrics", "query", expr)
+
+        assert done.returncode == 2
+        error, hint, caret = done.stderr.splitlines()
+        assert error.startswith("error: invalid PromQL: ")
+        assert hint == f"hint: {expr}"
+        assert caret.strip() == "^"
+
+
+def test_a_range_of_ranges_is_refused_as_a_mistake(aiops: Aiops, metrics_fleet: Fleet) -> None:
+    done = aiops("metrics", "range", "up[2m]", env=metrics_fleet.env)
+
+    assert done.returncode == 2
+    error, hint = done.stderr.splitlines()
+    assert error.startswith("error: invalid PromQL: invalid expression type")
+    assert hint == "hint: ask for one number at each step, such as avg_over_time(up[2m])"
+
+
+def test_what_victoriametrics_takes_is_left_to_it(
+    aiops: Aiops, home: Path, victoriametrics: VictoriaMetrics
+) -> None:
+    write_config(home, {"vm": {"prometheus": victoriametrics.url}})
+
+    assert aiops("metrics", "query", "rate(up)").returncode == 0
 
 
 def test_an_unknown_named_query(aiops: Aiops, home: Path, well: Stub) -> None:
