@@ -23,7 +23,7 @@ def alert_view(now: float) -> View[AlertItem]:
             Column("severity", lambda a: a.severity),
             Column("state", lambda a: a.state),
             _since(now),
-            Column("alert", lambda a: a.name),
+            Column("alert", lambda a: a.name, keep=True),
             Column("namespace", lambda a: a.labels.get("namespace")),
             Column("summary", _summary),
             Column("fingerprint", lambda a: a.fingerprint, wide=True),
@@ -65,7 +65,7 @@ def history_view(zone: tzinfo | None) -> View[AlertPeriod]:
         [
             Column("cluster", lambda p: p.cluster),
             Column("severity", lambda p: p.severity),
-            Column("alert", lambda p: p.name),
+            Column("alert", lambda p: p.name, keep=True),
             Column(
                 "started",
                 lambda p: ("≤ " if p.started_before else "") + when(p.starts_at, zone),
@@ -106,7 +106,7 @@ def detail_view(now: float) -> View[AlertDetail]:
             Column("severity", lambda a: a.severity),
             Column("state", lambda a: a.state),
             _since(now),
-            Column("alert", lambda a: a.name),
+            Column("alert", lambda a: a.name, keep=True),
             Column("expression", lambda a: a.rule.expr if a.rule else None),
             Column("runbook", lambda a: a.runbook),
             Column("fingerprint", lambda a: a.fingerprint, wide=True),

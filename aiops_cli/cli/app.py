@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from aiops_cli.cli.argv import hoist
 from aiops_cli.cli.options import FORMATS, Options
+from aiops_cli.cli.windows import told
 from aiops_cli.errors import AiopsError, ExitCode
 
 # Each command is the module of its name; the help of the group needs no import.
@@ -66,7 +67,8 @@ class LazyGroup(TyperGroup):
             command = typer.main.get_command(module.app)
             command.name = name
             for one in (command, *getattr(command, "commands", {}).values()):
-                one.epilog = one.epilog or SHARED
+                window = told(name if one is command else f"{name} {one.name}")
+                one.epilog = "\n\n".join(filter(None, (window, one.epilog or SHARED)))
         return name, command, rest
 
 
@@ -107,7 +109,7 @@ def root(
         str | None, typer.Option("--tz", help="Time zone of tables: local, UTC, Europe/Berlin.")
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option("--timeout", help="For each cluster, 1s to 300s. Default 30s.")
+        str | None, typer.Option("--timeout", help="For each cluster, 1ms to 300s. Default 30s.")
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache.")] = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask again, and write the cache.")] = False,

@@ -50,8 +50,8 @@ def search(
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.trace_views import trace_view
-        from aiops_cli.errors import UsageError
-        from aiops_cli.services import related_subjects, times, trace_recall, traces
+        from aiops_cli.errors import ErrorCode, UsageError
+        from aiops_cli.services import related_subjects, trace_recall, traces
         from aiops_cli.sources.base import TraceQuery
 
         tags: dict[str, str] = {}
@@ -62,12 +62,20 @@ def search(
             tags[key] = value
         if error and status not in (None, "error"):
             raise UsageError(f"--error and --status {status} exclude each other", hint="give one of them")
+        shortest = _milliseconds(min_duration, "--min-duration")
+        longest = _milliseconds(max_duration, "--max-duration")
+        if shortest is not None and longest is not None and shortest > longest:
+            raise UsageError(
+                f"--min-duration {min_duration} is longer than --max-duration {max_duration}",
+                hint="no span can be both; swap them or leave one out",
+                code=ErrorCode.INVALID_TIME,
+            )
         wanted = TraceQuery(
             traceql,
             service,
             operation,
-            times.parse_duration(min_duration, "--min-duration") * 1000 if min_duration else None,
-            times.parse_duration(max_duration, "--max-duration") * 1000 if max_duration else None,
+            shortest,
+            longest,
             error,
             tags,
             limit,
@@ -84,6 +92,20 @@ def search(
         return session.emit(trace_view(session.zone, dated=window.seconds > 86_400), found)
 
     execute(ctx, body)
+
+
+def _milliseconds(text: str | None, flag: str) -> float | None:
+    """How long a span takes. Raises UsageError for a bare number: it may be meant in milliseconds."""
+    from aiops_cli.errors import ErrorCode, UsageError
+    from aiops_cli.services import times
+
+    if not text:
+        return None
+    if text.strip().replace(".", "", 1).isdigit():
+        raise UsageError(
+            f"{flag} {text} has no unit", hint=f"{flag} {text}ms or {text}s", code=ErrorCode.INVALID_TIME
+        )
+    return times.parse_duration(text, flag) * 1000
 
 
 @app.command()
@@ -111,11 +133,14 @@ def show(
             return session.emit(span_view(), found, extra={"trace": shown.facts, "notes": shown.notes})
         import shutil
 
+        from aiops_cli.render.colour import wanted
         from aiops_cli.render.waterfall import span_tree, waterfall
 
         width = shutil.get_terminal_size((120, 40)).columns
         draw = span_tree if tree else waterfall
-        sys.stdout.write(headline(shown, session.zone) + draw(found.rows, width, events=events))
+        sys.stdout.write(
+            headline(shown, session.zone) + draw(found.rows, width, events=events, colour=wanted(sys.stdout))
+        )
         sys.stdout.flush()
         if not found.rows and not session.options.quiet:
             print(f"no cluster that answered has trace {given}", file=sys.stderr)

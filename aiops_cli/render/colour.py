@@ -6,6 +6,20 @@ import os
 from typing import TextIO
 
 _CODES = {"fatal": "1;31", "error": "31", "warn": "33", "debug": "2", "trace": "2"}
+_WORDS = {
+    "critical": "fatal",
+    "page": "fatal",
+    "offline": "fatal",
+    "high": "error",
+    "major": "error",
+    "fail": "error",
+    "failed": "error",
+    "unreachable": "error",
+    "auth_failed": "error",
+    "warning": "warn",
+    "degraded": "warn",
+    "minor": "warn",
+}
 
 
 def wanted(stream: TextIO) -> bool:
@@ -17,3 +31,9 @@ def paint(text: str, level: str | None) -> str:
     """Text in the colour of its level; most levels have none."""
     code = _CODES.get(level or "")
     return f"\033[{code}m{text}\033[0m" if code else text
+
+
+def level_of_word(word: str | None) -> str | None:
+    """The level of a severity or state: critical is fatal, DEGRADED a warning; of most words none."""
+    said = (word or "").lower()
+    return said if said in _CODES else _WORDS.get(said)

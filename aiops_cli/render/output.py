@@ -13,23 +13,33 @@ import msgspec
 
 from aiops_cli.errors import UsageError
 from aiops_cli.models.result import API_VERSION, FleetResult
+from aiops_cli.render.colour import level_of_word, paint
 from aiops_cli.render.text import OBEYED, cells, cut, escaped, one_line
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 _LEAST, _LEGIBLE = 4, 7  # cells of a column that was cut
+_NAME = 12  # cells of a name or an id that are shown as long as can be
+_WORD = 12  # cells of what is no free text: a state, an age
+_JUDGED = ("SEVERITY", "WORST", "STATE", "STATUS")  # columns whose words have colours
 FORMATS = ("table", "wide", "json", "ndjson", "yaml", "csv", "md", "name")
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    """A column of tables: `value` for people; `plain`, if given, for CSV and for sorting."""
+    """A column of tables: `value` for people; `plain`, if given, for CSV and for sorting, in the unit that
+    CSV's title then ends with.
+
+    `keep` is for what a row is known by (names, ids): it is cut after all else.
+    """
 
     title: str
     value: Callable[[T], str | None]
     right: bool = False
     wide: bool = False
     plain: Callable[[T], Any] | None = None
+    unit: str = ""
+    keep: bool = False
 
 
 @runtime_checkable
@@ -79,6 +89,7 @@ class Style:
     columns: tuple[str, ...] = ()
     sort: str | None = None
     fields: tuple[str, ...] = ()
+    colour: bool = False
 
 
 def render(
@@ -238,7 +249,8 @@ def _sorted(view: View[T], items: Sequence[T], style: Style) -> list[T]:
 
 
 def _csv(columns: list[Column[T]], items: list[T], style: Style) -> str:
-    head = [[one_line(c.title.lower()) for c in columns]] if style.headers else []
+    titles = [one_line("_".join(filter(None, (c.title.lower(), c.unit)))) for c in columns]
+    head = [titles] if style.headers else []
     return _lines([*head, *([_cell((c.plain or c.value)(i)) for c in columns] for i in items)])
 
 
@@ -285,44 +297,58 @@ def _table(columns: list[Column[T]], rows: list[list[str]], style: Style) -> str
     shown = ([titles] if style.headers else []) + rows
     widths = [max(cells(r[i]) for r in shown) for i in range(len(columns))]
     if style.width:
-        widths = _fit(widths, [c.right for c in columns], [len(t) for t in titles], style.width)
+        widths = _fit(widths, columns, [len(t) for t in titles], style.width)
     lines = []
-    for row in shown:
+    heads = len(shown) - len(rows)
+    for number, row in enumerate(shown):
         parts = []
         for i, (text, column) in enumerate(zip(row, columns, strict=True)):
             if not widths[i]:
                 continue
             text = cut(text, widths[i])
             pad = " " * (widths[i] - cells(text))
+            if style.colour and number >= heads and titles[i] in _JUDGED:
+                text = paint(text, level_of_word(row[i]))
             parts.append(pad + text if column.right else text + pad)
         lines.append("  ".join(parts).rstrip())
     return "\n".join(lines) + "\n"
 
 
-def _fit(widths: list[int], right: list[bool], least: list[int], total: int) -> list[int]:
-    """Shrink the widest text columns until the row fits, then numbers, then text below its titles.
+def _fit(widths: list[int], columns: Sequence[Column[Any]], least: list[int], total: int) -> list[int]:
+    """Shrink the widest free text until the row fits, to its title, then below it; then leave it out
+    (width 0), the last columns first. Names, ids and short words keep their cells so long.
 
-    Where that is not enough the last text columns are left out (width 0), for who a row is about stands
-    first and its number last; then numbers are cut.
+    Where that is not enough, all text shrinks in the same way, and numbers; the first column always stays,
+    for who a row is about stands there.
     """
-    widths = [min(w, total) for w in widths]
+    every = range(len(widths))
+    text = [i for i in every if not columns[i].right]
+    free = [i for i in text if widths[i] > _WORD and not columns[i].keep]
+    widths = [min(w, max(total // 2, _LEGIBLE) if columns[i].keep else total) for i, w in enumerate(widths)]
 
     def over() -> bool:
         shown = [w for w in widths if w]
         return sum(shown) + 2 * (len(shown) - 1) > total
 
-    def shrink(columns: list[int], bound: Callable[[int], int]) -> None:
-        while over() and (candidates := [i for i in columns if widths[i] > bound(i)]):
+    def shrink(some: list[int], bound: Callable[[int], int]) -> None:
+        while over() and (candidates := [i for i in some if widths[i] > bound(i)]):
             widths[max(candidates, key=lambda i: widths[i])] -= 1
 
-    every = range(len(widths))
-    text = [i for i in every if not right[i]]
+    def leave_out(some: list[int]) -> None:
+        for i in reversed(some):
+            if over() and i:
+                widths[i] = 0
+
+    shrink(free, lambda i: max(least[i], _LEAST))
+    shrink(free, lambda i: _LEGIBLE)
+    leave_out(free)
+    if kept := [i for i in text if columns[i].keep]:
+        shrink(kept, lambda i: max(least[i], _NAME))
+        leave_out([i for i in text if not columns[i].keep])
     shrink(text, lambda i: max(least[i], _LEAST))
-    shrink(list(every), lambda i: max(least[i], _LEAST))
     shrink(text, lambda i: _LEGIBLE)
-    for i in reversed(text[1:]):
-        if over():
-            widths[i] = 0
+    shrink([i for i in every if not (columns[i].right and columns[i].keep)], lambda i: max(least[i], _LEAST))
+    leave_out(text)
     shrink(text, lambda i: _LEAST)
     shrink(list(every), lambda i: 1)
     return widths

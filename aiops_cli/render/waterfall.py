@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from aiops_cli.render.colour import paint
 from aiops_cli.render.text import cells, cut, duration, one_line
 
 _NUMBERS = 22  # cells right of the bars: duration, self time, mark
@@ -68,10 +69,11 @@ class Bar(Protocol):
     def links(self) -> Sequence[Pointer]: ...
 
 
-def waterfall(rows: Sequence[Bar], width: int, *, events: bool = False) -> str:
+def waterfall(rows: Sequence[Bar], width: int, *, events: bool = False, colour: bool = False) -> str:
     """One line a span: its place in the tree, its bar, duration and self time. `━` is the critical path,
     `─` the rest, `✗` a failed span, `?` one whose parent is missing. What went wrong stands below its span,
-    with `events` everything that happened in it; last comes what the critical path is made of."""
+    with `events` everything that happened in it; last comes what the critical path is made of. In colour, what
+    failed is red."""
     if not rows:
         return ""
     total = max(r.start_ms + r.duration_ms for r in rows) or 1.0
@@ -82,15 +84,16 @@ def waterfall(rows: Sequence[Bar], width: int, *, events: bool = False) -> str:
     lines = [f"{_padded('SPAN', left)}  0{ends:>{bar - 1}}  {'DURATION':>9} {'SELF':>8}".rstrip()]
     for row, name in zip(rows, names, strict=True):
         mark = " ✗" if row.status == "error" else ""
-        lines.append(
+        line = (
             f"{_padded(name, left)}  {_bar(row, total, bar)}  "
             f"{duration(row.duration_ms):>9} {duration(row.self_ms):>8}{mark}"
         )
+        lines.append(paint(line, row.status) if colour else line)
         lines += [cut(line, width) for line in _below(row, "  " * (min(row.depth, _INDENT) + 1), events)]
     return "\n".join(lines) + "\n" + _contributors(rows, width)
 
 
-def span_tree(rows: Sequence[Bar], width: int, *, events: bool = False) -> str:
+def span_tree(rows: Sequence[Bar], width: int, *, events: bool = False, colour: bool = False) -> str:
     """The tree with guides, and start, duration, self time and critical time of each span as numbers."""
     if not rows:
         return ""
@@ -101,10 +104,11 @@ def span_tree(rows: Sequence[Bar], width: int, *, events: bool = False) -> str:
     for row, name, guide in zip(rows, names, guides, strict=True):
         mark = " ✗" if row.status == "error" else ""
         critical = duration(row.critical_ms) if row.critical else "-"
-        lines.append(
+        line = (
             f"{_padded(name, left)} {duration(row.start_ms):>9} {duration(row.duration_ms):>9} "
             f"{duration(row.self_ms):>8} {critical:>9}{mark}"
         )
+        lines.append(paint(line, row.status) if colour else line)
         below = guide.replace("├─ ", "│  ").replace("└─ ", "   ")
         lines += [cut(line, width) for line in _below(row, below + "   ", events)]
     return "\n".join(lines) + "\n" + _contributors(rows, width)

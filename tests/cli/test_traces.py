@@ -274,6 +274,8 @@ def test_filters(aiops: Aiops, two: Fleet) -> None:
         (("search", "--limit", "0"), "at least 1"),
         (("search", "--tag", "x"), "no key=value"),
         (("search", "--min-duration", "long"), "is no duration"),
+        (("search", "--min-duration", "100"), "--min-duration 100ms or 100s"),
+        (("search", "--min-duration", "2s", "--max-duration", "1s"), "is longer than --max-duration 1s"),
         (("search", "{ name = }"), "TraceQL at column 10"),
         (("search", "{ } | rate()"), "metrics query, not a search"),
         (("graph", "--using", "magic"), "auto, spans, metrics"),

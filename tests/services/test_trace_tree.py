@@ -255,3 +255,13 @@ def test_drawn_to_scale_with_what_happened() -> None:
         "✗",
     ]
     assert waterfall([], 80) == span_tree([], 80) == ""
+
+
+def test_what_failed_is_red_where_colour_is_wanted() -> None:
+    rows = tree(KNOWN)
+    for draw in (waterfall, span_tree):
+        plain, coloured = draw(rows, 100), draw(rows, 100, colour=True)
+        assert "\033" not in plain
+        red = [line for line in coloured.splitlines() if line.startswith("\033[31m")]
+        assert len(red) == 1 and "svc-d" in red[0] and red[0].endswith("✗\033[0m")
+        assert coloured.replace("\033[31m", "").replace("\033[0m", "") == plain

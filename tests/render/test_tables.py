@@ -1,0 +1,50 @@
+"""What a narrow terminal still shows, and what a table colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from aiops_cli.models.result import FleetResult
+from aiops_cli.render.output import Column, Style, View, render
+
+
+@dataclass
+class Row:
+    name: str
+    state: str
+    at: str
+    text: str
+
+
+VIEW: View[Row] = View(
+    "RowList",
+    [
+        Column("name", lambda r: r.name, keep=True),
+        Column("state", lambda r: r.state),
+        Column("at", lambda r: r.at, right=True, keep=True),
+        Column("text", lambda r: r.text),
+    ],
+    lambda r: r.name,
+)
+ROWS = FleetResult([Row("FrontendErr", "critical", "02:00:00", "a long text " * 9)], [])
+
+
+@pytest.mark.parametrize("width", [200, 80, 60, 45, 40, 38])
+def test_names_times_and_short_words_are_cut_last(width: int) -> None:
+    lines = render(VIEW, ROWS, Style(width=width)).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert lines[1].split()[:3] == ["FrontendErr", "critical", "02:00:00"]
+
+
+@pytest.mark.parametrize("width", [30, 22, 16])
+def test_however_narrow_it_fits(width: int) -> None:
+    assert all(len(line) <= width for line in render(VIEW, ROWS, Style(width=width)).splitlines())
+
+
+def test_states_are_coloured_where_colour_is_wanted() -> None:
+    plain, coloured = (render(VIEW, ROWS, Style(width=80, colour=c)) for c in (False, True))
+    assert "\033" not in plain
+    assert "\033[1;31mcritical\033[0m" in coloured
+    assert coloured.replace("\033[1;31m", "").replace("\033[0m", "") == plain
