@@ -9,6 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from aiops_cli.cli.windows import told
+
 SUBCOMMANDS: dict[str, str] = {
     "summary": "Each cluster in one row: functions, clocks, VFs, findings.",
     "ptp": "PTP clocks: state, offset, clock class, and a verdict against a budget.",
@@ -35,7 +37,9 @@ class _LazyGroup(TyperGroup):
             module = importlib.import_module(f"aiops_cli.cli.cnf_{name}")
             command = typer.main.get_command(module.app)
             command.name = name
-            command.epilog = command.epilog or getattr(self, "epilog", None)
+            command.epilog = "\n\n".join(
+                filter(None, (told(f"cnf {name}"), command.epilog or getattr(self, "epilog", None)))
+            )
         return name, command, rest
 
 
