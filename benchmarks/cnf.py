@@ -66,7 +66,7 @@ class Prometheus(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         expr = parse_qs(urlsplit(self.path).query).get("query", [""])[0]
-        rows = []
+        rows: list[tuple[dict[str, str], float]] = []
         for n in range(NODES):
             for p in range(PFS):
                 place = {"node": f"worker-{n:03}", "pf": f"ens{p}f0", "instance": f"worker-{n:03}:9110"}

@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-Answers = dict[str, Callable[[], object]]
+Answers = Mapping[str, Callable[[], object]]
 
 
 @contextmanager

@@ -48,8 +48,8 @@ def test_views_of_a_bundle(aiops: Aiops, env: dict[str, str], bundle: str) -> No
 
     live = aiops("cnf", "dpdk", "ran/vdu-0", "-o", "json", env=env).json["items"][0]
     pod = aiops("cnf", "dpdk", "ran/vdu-0", "-o", "json", "--bundle", bundle).json["items"][0]
-    same = ("hugepages", "qosClass", "profile", "isolatedCpus", "realTimeKernel")
-    assert _kept(pod, *same) == _kept(live, *same)
+    alike = ("hugepages", "qosClass", "profile", "isolatedCpus", "realTimeKernel")
+    assert _kept(pod, *alike) == _kept(live, *alike)
     assert pod["missing"]["throttledPeriodsPerSecond"] == "not recorded in this bundle"
 
     rows = {r["name"]: r for r in aiops("cnf", "workloads", "-o", "json", "--bundle", bundle).json["items"]}
