@@ -14,7 +14,6 @@ from typer.core import TyperCommand, TyperGroup
 
 from aiops_cli.cli.argv import hoist
 from aiops_cli.cli.options import FORMATS, Options
-from aiops_cli.cli.windows import told
 from aiops_cli.errors import AiopsError, ExitCode
 
 # Each command is the module of its name; the help of the group needs no import.
@@ -63,6 +62,8 @@ class LazyGroup(TyperGroup):
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
         name, command, rest = super().resolve_command(ctx, args)
         if name in COMMANDS:
+            from aiops_cli.cli.windows import told
+
             module = importlib.import_module(f"aiops_cli.cli.{name}")
             command = typer.main.get_command(module.app)
             command.name = name

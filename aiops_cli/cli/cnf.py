@@ -9,7 +9,6 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from aiops_cli.cli.windows import told
 
 SUBCOMMANDS: dict[str, str] = {
     "summary": "Each cluster in one row: functions, clocks, VFs, findings.",
@@ -34,6 +33,8 @@ class _LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
         if name in SUBCOMMANDS:
+            from aiops_cli.cli.windows import told
+
             module = importlib.import_module(f"aiops_cli.cli.cnf_{name}")
             command = typer.main.get_command(module.app)
             command.name = name
