@@ -25,7 +25,7 @@ from aiops_cli.models.alerts import (
     SilenceResult,
 )
 from aiops_cli.models.analysis import Anomaly, Cause
-from aiops_cli.models.cnf import CnfWorkload, DpdkPod, SriovPf, SriovVf
+from aiops_cli.models.cnf import CnfSummary, CnfWorkload, DpdkPod, SriovPf, SriovVf
 from aiops_cli.models.events import EventItem
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.fleet import ClusterHealth
@@ -62,6 +62,7 @@ KINDS: dict[str, tuple[str, type[msgspec.Struct] | None]] = {
     "CheckList": ("check", CheckItem),
     "ClusterHealthList": ("clusters health", ClusterHealth),
     "ClusterList": ("clusters list, clusters show", ClusterEntry),
+    "CnfSummaryList": ("cnf summary", CnfSummary),
     "CnfWorkloadList": ("cnf workloads", CnfWorkload),
     "DpdkPodList": ("cnf dpdk", DpdkPod),
     "EndpointList": ("clusters discover", Discovered),
@@ -89,7 +90,7 @@ KINDS: dict[str, tuple[str, type[msgspec.Struct] | None]] = {
     "SilenceResultList": ("alerts silence add, alerts silence import, alerts silence expire", SilenceResult),
     "SpanList": ("traces show", SpanItem),
     "SriovPfList": ("cnf sriov", SriovPf),
-    "SriovVfList": ("cnf sriov --vfs", SriovVf),
+    "SriovVfList": ("cnf sriov", SriovVf),
     "SqlResult": ("sql", None),
     "TraceGraph": ("traces graph", EdgeItem),
     "TraceList": ("traces search", TraceItem),
