@@ -9,7 +9,6 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-
 SUBCOMMANDS: dict[str, str] = {
     "summary": "Each cluster in one row: functions, clocks, VFs, findings.",
     "ptp": "PTP clocks: state, offset, clock class, and a verdict against a budget.",
