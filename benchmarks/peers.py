@@ -323,6 +323,7 @@ def main() -> None:
     prometheus = Prometheus(root / "prometheus", cluster="one", scrape_interval="15s")
     loki, jaeger = Loki(root / "loki"), Jaeger(root / "jaeger")
     alertmanager = Alertmanager(root / "alertmanager")
+    alertmanager.get_concurrency = 2 * CLUSTERS  # it stands for 20 of them
     servers: dict[str, Server] = {
         "prometheus": prometheus,
         "loki": loki,

@@ -20,6 +20,7 @@ receivers:
 class Alertmanager(Server):
     name = "alertmanager"
     program = "alertmanager"
+    get_concurrency = 0  # requests answered at once; 0 is its own default
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
@@ -42,6 +43,7 @@ class Alertmanager(Server):
             f"--web.listen-address={self.host}:{self.port}",
             "--cluster.listen-address=",
             "--log.level=warn",
+            f"--web.get-concurrency={self.get_concurrency}",
         ]
 
     def is_ready(self) -> bool:
