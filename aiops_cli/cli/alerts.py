@@ -64,6 +64,8 @@ def list_(
         chosen = _filter(matchers, state, severity, namespace, name)
         wanted = (chosen.state or "").upper()
         past = all_ or wanted == "RESOLVED"
+        if not past and not related:
+            session.unused_window("these are the alerts of now; --all adds what was resolved in a window")
         found = await alerts.active(session.members, pending=wanted == "PENDING", watch=session.watcher())
         _remember(session, found)
         everything = await _with_resolved(session, found) if past else found

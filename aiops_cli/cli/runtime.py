@@ -68,6 +68,12 @@ class Session:
         window = times.parse_window(o.since, o.start, o.end, self.now, default=default, zone=self.zone)
         return window if self.bundle is None else self.bundle.within(window)
 
+    def unused_window(self, advice: str) -> None:
+        """Tell that --since and --from change nothing of what is asked now; `advice` says what would."""
+        o = self.options
+        if not o.quiet and (flag := "--since" if o.since else "--from" if o.start else None):
+            print(f"note: {flag} changes nothing here: {advice}", file=sys.stderr)
+
     def step(self, window: TimeRange) -> float:
         if self.options.step:
             step = times.parse_duration(self.options.step, "--step")
