@@ -149,6 +149,27 @@ def test_quiet_drops_warnings_and_keeps_errors(aiops: Aiops, home: Path, well: S
     assert line.startswith("ill: CLUSTER_UNREACHABLE: ")
 
 
+def test_a_warning_of_several_clusters_is_one_line(aiops: Aiops, home: Path, well: Stub) -> None:
+    well.on("/", answer(vector(({"__name__": "up"}, 1)) | {"warnings": ["store gone"]}))
+    write_config(home, {f"c{i}": {"prometheus": f"{well.url}/{i}"} for i in range(7)})
+
+    few = aiops("metrics", "query", "up", "-c", "c1", "-c", "c2")
+    all_ = aiops("metrics", "query", "up")
+
+    assert few.stderr == "c1, c2: warning: store gone\n"
+    assert all_.stderr == "c0, c1, c2, c3, c4 and 2 more: warning: store gone\n"
+
+
+@pytest.mark.parametrize("args", ["metrics query up", "alerts list"])
+def test_a_window_that_changes_nothing_is_told(aiops: Aiops, args: str) -> None:
+    for flag in (["--since", "2m"], ["--from", "now-2m"]):
+        done = aiops(*args.split(), *flag, "--bundle", "demo")
+
+        assert done.returncode == 0
+        assert f"note: {flag[0]} changes nothing here: " in done.stderr
+        assert "changes nothing" not in aiops(*args.split(), "--bundle", "demo").stderr
+
+
 def test_a_reader_that_has_enough_ends_it_quietly(aiops: Aiops, home: Path, stub: Stub) -> None:
     many = [({"__name__": "up", "instance": f"node-{i:06d}"}, i) for i in range(20_000)]
     stub.on("/", answer(vector(*many)))
