@@ -13,31 +13,40 @@ from msgspec import Struct
 from aiops_cli.cli.views import selector, when
 from aiops_cli.models.metric_row import MetricRow, plain
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.text import si, sparkline
-from aiops_cli.render.units import quantity
+from aiops_cli.render.text import clock, si, sparkline
+from aiops_cli.render.units import exactly, quantity
 from aiops_cli.services.listings import ExemplarItem, MetadataItem
 
 # Labels that say who a series is about, when none tells it from others.
 _WHO = ("namespace", "job", "pod", "node", "instance")
+# Columns that are no labels.
+_OWN = ("metric", "time", "value", "trend", "min", "max", "last", "count", "sum", "avg")
 _TREND = 24  # cells of a sparkline
 
 Value = Callable[[float | None], str]
 
 
-def metric_view(items: Sequence[MetricRow], unit: str = "") -> View[MetricRow]:
-    """`metrics query`: the labels that differ, and the value; native histograms by their quantiles."""
+def metric_view(
+    items: Sequence[MetricRow], unit: str = "", *, exact: bool = False, zone: tzinfo | None = None
+) -> View[MetricRow]:
+    """`metrics query`: the labels that differ, and the value, `exact` or as people say it; native histograms
+    by their quantiles."""
     if any(len(i.values) + len(i.histograms) > 1 for i in items):
-        return range_view(items, unit)  # what `up[5m]` gives
-    shown = partial(quantity, unit=unit)
+        return range_view(items, unit, exact=exact)  # what `up[5m]` gives
+    shown = _value(unit, exact)
+    if items and all(i.labels.keys() == {"value"} and i.last is None for i in items):  # a string
+        text: Column[MetricRow] = Column("value", _label("value"))
+        return View("MetricList", [Column("cluster", cluster_of), text], _name)
     columns = _who(items, 8)
+    columns.append(Column("time", lambda i: _moment(i, zone), right=True, wide=True, plain=lambda i: _at(i)))
     if not items or any(len(i.values) for i in items):
         columns.append(Column("value", lambda i: shown(i.last), right=True, plain=lambda i: i.last))
     return View("MetricList", columns + _histogram_columns(items, shown), _name)
 
 
-def range_view(items: Sequence[MetricRow], unit: str = "") -> View[MetricRow]:
+def range_view(items: Sequence[MetricRow], unit: str = "", *, exact: bool = False) -> View[MetricRow]:
     """`metrics range`: the labels that differ, a sparkline, and min, max and last."""
-    shown = partial(quantity, unit=unit)
+    shown = _value(unit, exact)
     columns = _who(items, 5)
     if not items or any(len(i.values) for i in items):
         columns += [
@@ -47,6 +56,25 @@ def range_view(items: Sequence[MetricRow], unit: str = "") -> View[MetricRow]:
             Column("last", lambda i: shown(i.last), right=True, plain=lambda i: i.last),
         ]
     return View("MetricList", columns + _histogram_columns(items, shown), _name, _Samples())
+
+
+def _value(unit: str, exact: bool) -> Value:
+    return partial(exactly if exact else quantity, unit=unit)
+
+
+def _newest(item: MetricRow) -> float | None:
+    times = item.times if len(item.times) else [at for at, _ in item.histograms]
+    return float(times[-1]) if len(times) else None
+
+
+def _moment(item: MetricRow, zone: tzinfo | None) -> str | None:
+    at = _newest(item)
+    return None if at is None else clock(at, zone)
+
+
+def _at(item: MetricRow) -> str | None:
+    at = _newest(item)
+    return None if at is None else _rfc3339(at)
 
 
 def _name(item: MetricRow) -> str:
@@ -73,10 +101,13 @@ def _who(items: Sequence[MetricRow], limit: int) -> list[Column[MetricRow]]:
     telling = [n for n in names if len(values[n]) > 1 or n == "__name__"][:limit]
     if not any(n != "__name__" for n in telling):
         telling += [n for n in _WHO if n in values][:3] or names[:3]
-    labels: list[Column[MetricRow]] = [
-        Column("metric" if n == "__name__" else n, _label(n), wide=n not in telling) for n in names
-    ]
+    labels: list[Column[MetricRow]] = [Column(_title(n), _label(n), wide=n not in telling) for n in names]
     return [Column("cluster", cluster_of), *labels]
+
+
+def _title(label: str) -> str:
+    """A label's column. One that is called as another column is gets a prefix, as servers do."""
+    return "metric" if label == "__name__" else f"exported_{label}" if label in _OWN else label
 
 
 def _label(name: str) -> Callable[[MetricRow], str | None]:
@@ -182,7 +213,7 @@ class _Samples:
     """CSV with a row for each sample: cluster, labels, time (RFC 3339, UTC), value."""
 
     def titles(self, items: Sequence[MetricRow]) -> list[str]:
-        return ["cluster", *self._labels(items), "time", "value", *self._more(items)]
+        return ["cluster", *map(_title, self._labels(items)), "time", "value", *self._more(items)]
 
     def blocks(self, items: Sequence[MetricRow]) -> Iterable[Sequence[Any]]:
         labels, more = self._labels(items), self._more(items)

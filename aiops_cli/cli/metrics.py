@@ -13,6 +13,7 @@ from aiops_cli.cli.runtime import Session, execute
 if TYPE_CHECKING:
     from aiops_cli.models.metric_row import MetricRow
     from aiops_cli.models.result import FleetResult
+    from aiops_cli.models.timerange import TimeRange
     from aiops_cli.services.fleet import Member
     from aiops_cli.services.queries import NamedQuery
 
@@ -26,7 +27,11 @@ app = typer.Typer(
 Expr = Annotated[str, typer.Argument(help="PromQL, or @NAME of a named query.", metavar="PROMQL")]
 Aggregate = Annotated[
     str,
-    typer.Option("--aggregate", help="Across clusters, by labels: merge (all series), sum, avg, max, min."),
+    typer.Option(
+        "--aggregate",
+        help="Join series of equal labels across clusters: merge (none), sum, avg, max, min. "
+        "For one number ask for sum(…) first.",
+    ),
 ]
 Dedup = Annotated[
     bool, typer.Option("--dedup/--no-dedup", help="Show series that differ in replica labels alone once.")
@@ -56,6 +61,10 @@ def query(
         checked(aggregate)
         asked = queries.named(expr, session.settings)
         at = times.parse_time(time or session.options.end or "now", session.now, session.zone)
+        if session.bundle is not None:
+            session.bundle.holds(at)
+        if not related:
+            session.unused_window("an instant query is of one time, --time or now; metrics range has a window")
         members, same = _members(session, aggregate)
         found = await metrics.query(
             members,
@@ -68,7 +77,8 @@ def query(
         if related:
             subjects = related_subjects.of_metrics(rows.rows, horizon(session))
             return await emit_related(session, subjects, rows)
-        return session.emit(metric_view(rows.rows, asked.unit), rows)
+        view = metric_view(rows.rows, asked.unit, exact=session.format == "wide", zone=session.zone)
+        return session.emit(view, rows)
 
     execute(ctx, body)
 
@@ -90,6 +100,8 @@ def range_(
         from aiops_cli.services.aggregate import checked
 
         checked(aggregate)
+        if plot:
+            check_plot(session)
         asked = queries.named(expr, session.settings)
         window = session.window()
         members, same = _members(session, aggregate)
@@ -107,9 +119,9 @@ def range_(
         if related:
             subjects = related_subjects.of_metrics(rows.rows, horizon(session))
             return await emit_related(session, subjects, rows)
-        if plot and session.format in ("table", "wide"):
-            return _plotted(session, rows, asked)
-        return session.emit(range_view(rows.rows, asked.unit), rows)
+        if plot:
+            return _plotted(session, rows, asked, window)
+        return session.emit(range_view(rows.rows, asked.unit, exact=session.format == "wide"), rows)
 
     execute(ctx, body)
 
@@ -139,7 +151,18 @@ def _aggregated(
     return FleetResult(rows.rows, [*rows.clusters, *notes])
 
 
-def _plotted(session: Session, found: FleetResult[MetricRow], asked: NamedQuery) -> int:
+def check_plot(session: Session) -> None:
+    """Raises UsageError where --plot is given with a format for machines."""
+    from aiops_cli.errors import UsageError
+
+    if session.options.output not in (None, "table", "wide"):
+        raise UsageError(
+            f"--plot draws in a terminal, -o {session.options.output} does not",
+            hint="leave one of them out",
+        )
+
+
+def _plotted(session: Session, found: FleetResult[MetricRow], asked: NamedQuery, window: TimeRange) -> int:
     """A chart in place of the table."""
     import shutil
     import sys
@@ -163,6 +186,7 @@ def _plotted(session: Session, found: FleetResult[MetricRow], asked: NamedQuery)
         height=min(20, size.lines - 4),
         zone=session.zone,
         unit=asked.unit,
+        span=(window.start, window.end),
         colour=wanted(sys.stdout),
     )
     sys.stdout.write(text)

@@ -254,14 +254,17 @@ def metrics(
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.metric_views import range_view
+        from aiops_cli.cli.metrics import check_plot
         from aiops_cli.services import metrics as series
         from aiops_cli.services import trace_metrics
 
+        if plot:
+            check_plot(session)
         window = session.window()
         found = await trace_metrics.query_range(
             session.members, traceql, window, session.step(window), watch=session.watcher()
         )
-        if plot and session.format in ("table", "wide"):
+        if plot:
             import shutil
 
             from aiops_cli.render.plot import plot as draw
@@ -269,7 +272,14 @@ def metrics(
             size = shutil.get_terminal_size((100, 30))
             height = min(20, size.lines - 4)
             sys.stdout.write(
-                draw(found.rows, title=traceql, width=size.columns, height=height, zone=session.zone)
+                draw(
+                    found.rows,
+                    title=traceql,
+                    width=size.columns,
+                    height=height,
+                    zone=session.zone,
+                    span=(window.start, window.end),
+                )
             )
             session.explain(found)
             return int(session.exit_code(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from string import ascii_lowercase
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _MARGIN = 9
 _MAX_SERIES = 12
+_TICKS = 5  # steps of the value axis, about
+_FLAT = 0.005  # of the values: a smaller change is not drawn as a large one
 _LARGEST = 8e307  # twice that is still a float
 _COLOURS = ("36", "33", "35", "32", "34", "31", "96", "93", "95", "92", "94", "91")
 Grid = list[list[int]]
@@ -30,37 +33,42 @@ def plot(
     height: int,
     zone: tzinfo | None,
     unit: str = "",
+    span: tuple[float, float] | None = None,
     colour: bool = False,
 ) -> str:
-    """The chart as text, `width` cells wide; series beyond twelve are counted, not drawn. Empty where
-    there is no number to draw."""
+    """The chart as text, `width` cells wide, of the window `span` (unix seconds). Of more than twelve series
+    those with the greatest values are drawn and the others counted. Empty where there is no number."""
     import numpy as np
 
     drawn = [(c, s) for c, s in rows if np.isfinite(s.values).any()]
     if not drawn:
         return ""
-    shown = drawn[:_MAX_SERIES]
+    shown = _loudest(drawn)
     known = [np.isfinite(s.values) for _, s in shown]
     drawable = [_drawable(s) for _, s in shown]
     times = np.concatenate([s.timestamps[k] for s, k in zip(drawable, known, strict=True)])
     values = np.concatenate([s.values[k] for s, k in zip(drawable, known, strict=True)])
     start, end, low, high = (float(n) for n in (times.min(), times.max(), values.min(), values.max()))
-    if low == high:
-        low, high = (low - 1, high + 1) if low == 0 else (min(0.0, low * 2), max(0.0, high * 2))
+    if span is not None:
+        start, end = min(span[0], start), max(span[1], end)
+    low, high, step = _bounds(low, high)
     columns, rows_high = max(width - _MARGIN - 1, 10), max(height, 4)
     several = len(shown) > 1
     dots: Grid = [[0] * columns for _ in range(rows_high)]
     owner: Grid = [[0] * columns for _ in range(rows_high)]
     letters: dict[tuple[int, int], int] = {}
+    tracks = []
     for number, series in enumerate(drawable):
         track = _track(series, (start, end), (low, high), columns * 2, rows_high * 4)
         _draw(track, number, dots, owner)
-        if several:
-            _mark(track, number, len(shown), columns, letters)
+        tracks.append(track)
+    if several:
+        for number in sorted(range(len(tracks)), key=lambda n: len(set(tracks[n]))):  # dots before lines
+            _mark(tracks[number], number, len(shown), columns, letters)
     lines = [cut(one_line(title + (f" [{unit}]" if unit else "")), width)]
+    labels = _ticks(low, high, step, rows_high, unit)
     for i in range(rows_high):
-        value = high - (high - low) * (i / (rows_high - 1))
-        label = quantity(value, unit) if i % 4 == 0 or i == rows_high - 1 else ""
+        label = labels.get(i, "")
         lines.append(f"{cut(label, _MARGIN - 1):>{_MARGIN - 1}} ┤" + _row(i, dots, owner, letters, colour))
     lines.append(" " * (_MARGIN - 1) + " └" + "─" * (columns - 1))
     lines.append(" " * _MARGIN + _ends(clock(start, zone), clock(end, zone), columns))
@@ -73,6 +81,47 @@ def plot(
     if len(drawn) > _MAX_SERIES:
         lines.append(f"  … and {len(drawn) - _MAX_SERIES} more series, not drawn")
     return "\n".join(lines) + "\n"
+
+
+def _loudest(rows: list[tuple[str, Series]]) -> list[tuple[str, Series]]:
+    """As many as can be told apart, in their order."""
+    import numpy as np
+
+    def greatest(i: int) -> float:
+        values = rows[i][1].values
+        return float(values[np.isfinite(values)].max())
+
+    if len(rows) <= _MAX_SERIES:
+        return rows
+    return [rows[i] for i in sorted(sorted(range(len(rows)), key=greatest, reverse=True)[:_MAX_SERIES])]
+
+
+def _bounds(low: float, high: float) -> tuple[float, float, float]:
+    """The ends of the value axis around these values, and the step of its ticks: 1, 2 or 5 of a power of ten.
+
+    What hardly changes gets an axis on which it looks so.
+    """
+    if low == high:
+        low, high = (low - 1, high + 1) if low == 0 else (min(0.0, low * 2), max(0.0, high * 2))
+    size = max(abs(low), abs(high))
+    if high - low < size * _FLAT:
+        low, high = low - size * _FLAT, high + size * _FLAT
+    rough = (high - low) / _TICKS
+    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 0.0
+    if not power or not math.isfinite(power):
+        return low, high, rough
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= rough * (1 - 1e-9))
+    begin, end = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+    return (begin, end, step) if end - begin < _LARGEST * 2 else (low, high, rough)
+
+
+def _ticks(low: float, high: float, step: float, rows: int, unit: str) -> dict[int, str]:
+    """The label of each row that has one."""
+    count = round((high - low) / step) if step else 0
+    return {
+        round((count - i) / count * (rows - 1)): quantity(0.0 if i * step == -low else low + i * step, unit)
+        for i in range(count + 1)
+    }
 
 
 def _drawable(series: Series) -> Series:

@@ -165,13 +165,21 @@ class Bundle:
         """The part of a window that was recorded. Raises UsageError (INVALID_TIME) if there is none."""
         start, end = max(window.start, self.manifest.start), min(window.end, self.manifest.end)
         if start >= end:
-            recorded = f"{rfc3339(self.manifest.start)} to {rfc3339(self.manifest.end)}"
-            raise UsageError(
-                f"the window lies outside of what bundle {self.path} recorded",
-                hint=f"it holds {recorded}; leave out --from, --to and --since for all of it",
-                code=ErrorCode.INVALID_TIME,
-            )
+            raise self._outside("the window", "leave out --from, --to and --since for all of it")
         return TimeRange(start, end)
+
+    def holds(self, at: float) -> None:
+        """Raises UsageError (INVALID_TIME) for a time that was not recorded."""
+        if not self.manifest.start <= at <= self.manifest.end:
+            raise self._outside("the time", "leave out --time for its end")
+
+    def _outside(self, what: str, advice: str) -> UsageError:
+        recorded = f"{rfc3339(self.manifest.start)} to {rfc3339(self.manifest.end)}"
+        return UsageError(
+            f"{what} lies outside of what bundle {self.path} recorded",
+            hint=f"it holds {recorded}; {advice}",
+            code=ErrorCode.INVALID_TIME,
+        )
 
     def close(self) -> None:
         self.archive.close()

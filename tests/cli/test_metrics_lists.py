@@ -77,10 +77,56 @@ def test_a_unit_is_shown_to_people_and_not_to_machines(
     write_config(home, {"a": {"prometheus": metrics_fleet.clusters[0].prometheus.url}}, own)
 
     assert aiops("metrics", "query", "@quarter").stdout.splitlines()[1].split() == ["a", "25%"]
-    assert aiops("metrics", "query", "@quarter", "-o", "csv").stdout == "cluster,value\na,0.25\n"
+    at = ("--time", "2026-01-02T03:04:05Z", "-o", "csv")
+    assert aiops("metrics", "query", "@quarter", *at).stdout == (
+        "cluster,time,value\na,2026-01-02T03:04:05Z,0.25\n"
+    )
     chart = aiops("metrics", "range", "@quarter", "--plot", "--since", "5m").stdout.splitlines()
     assert chart[0] == "a quarter [ratio]"
     assert chart[-1].split() == ["a", "a", "quarter", "last", "25%"]
+
+
+def test_wide_has_all_digits_and_the_time(aiops: Aiops, home: Path, stub: Stub) -> None:
+    stub.on("/", answer(vector(({"job": "a"}, 123456789), ({"job": "b"}, 1.23e-7))))
+    write_config(home, {"edge": {"prometheus": stub.url}})
+
+    head, *rows = aiops("metrics", "query", "x", "-o", "wide", "--tz", "UTC").stdout.splitlines()
+
+    assert head.split() == ["CLUSTER", "JOB", "TIME", "VALUE"]
+    assert [row.split()[-1] for row in rows] == ["123456789", "1.23e-07"]
+
+
+def test_a_label_called_as_a_column_has_another_title(aiops: Aiops, home: Path, stub: Stub) -> None:
+    stub.on("/", answer(vector(({"value": "x", "job": "a"}, 1), ({"value": "y", "job": "a"}, 2))))
+    write_config(home, {"edge": {"prometheus": stub.url}})
+
+    head = aiops("metrics", "query", "x").stdout.splitlines()[0]
+
+    assert head.split() == ["CLUSTER", "EXPORTED_VALUE", "VALUE"]
+
+
+def test_a_string_is_one_value(aiops: Aiops, metrics_fleet: Fleet) -> None:
+    lines = aiops("metrics", "query", '"hi"', env=metrics_fleet.env).stdout.splitlines()
+
+    assert [line.split() for line in lines] == [["CLUSTER", "VALUE"], ["lab1", "hi"], ["lab2", "hi"]]
+
+
+def test_a_plot_is_for_terminals(aiops: Aiops, home: Path, stub: Stub) -> None:
+    write_config(home, {"edge": {"prometheus": stub.url}})
+
+    done = aiops("metrics", "range", "up", "--plot", "-o", "md")
+
+    assert done.returncode == 2
+    assert "--plot draws in a terminal, -o md does not" in done.stderr
+    assert stub.asked == []
+
+
+def test_a_time_outside_of_a_recording_is_refused(aiops: Aiops) -> None:
+    done = aiops("metrics", "query", "up", "--time", "2026-11-20T00:00:00Z", "--bundle", "demo")
+
+    assert done.returncode == 2
+    assert "error: the time lies outside of what bundle" in done.stderr
+    assert "leave out --time" in done.stderr
 
 
 def test_metadata_of_a_metric(aiops: Aiops, metrics_fleet: Fleet) -> None:
@@ -147,7 +193,7 @@ def test_csv_of_a_range_has_its_samples(aiops: Aiops) -> None:
 
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert len(rows) == 61
-    assert rows[0] == {"cluster": "edge", "__name__": "up", "time": "2026-01-02T03:00:00Z", "value": "2.5"}
+    assert rows[0] == {"cluster": "edge", "metric": "up", "time": "2026-01-02T03:00:00Z", "value": "2.5"}
     assert rows[-1]["time"] == "2026-01-02T04:00:00Z"
     some = aiops("metrics", "range", "up", *HOUR, "-o", "csv", "--columns", "time,value", "--no-headers")
     assert some.stdout.splitlines()[0] == "2026-01-02T03:00:00Z,2.5"
