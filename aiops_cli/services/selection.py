@@ -79,6 +79,8 @@ def _by_glob(clusters: Sequence[Cluster], globs: Sequence[str]) -> list[Cluster]
         if not any(fnmatchcase(c.name, glob) for c in clusters):
             near = difflib.get_close_matches(glob, named, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "aiops clusters list shows what there is"
+            if "," in glob:
+                hint = "repeat -c for each: " + " ".join(f"-c {part.strip()}" for part in glob.split(","))
             raise UsageError(
                 f"no context or cluster matches {glob!r}", hint=hint, code=ErrorCode.CONTEXT_UNKNOWN
             )
