@@ -11,7 +11,7 @@ from aiops_cli.cli.views import selector, when
 from aiops_cli.models.alerts import AlertDetail, AlertEvent, AlertGroup, AlertPeriod
 from aiops_cli.models.signals import AlertItem
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.text import age, one_line, si
+from aiops_cli.render.text import age, cut, one_line, si
 from aiops_cli.services.times import unix
 
 
@@ -156,22 +156,23 @@ def event_view() -> View[AlertEvent]:
     return View("AlertEvent", [Column("event", lambda e: e.event)], lambda e: e.fingerprint)
 
 
-def event_line(e: AlertEvent, zone: tzinfo | None) -> str:
-    """A change, for a terminal."""
+def event_line(e: AlertEvent, zone: tzinfo | None, names: int, width: int | None) -> str:
+    """A change, for a terminal of `width` cells: what tells alerts apart first, in columns; `names` is the
+    width of clusters' names."""
     state = e.state if e.was in (None, e.state) or e.event == "RESOLVED" else f"{e.was}→{e.state}"
     place = e.labels.get("namespace")
     words = [
         when(e.at, zone)[11:],
         f"{e.event:<8}",
-        e.cluster,
-        e.severity or "-",
-        state if e.event != "RESOLVED" else "",
-        e.name,
-        f"({place})" if place else "",
+        f"{e.cluster:<{names}}",
+        f"{e.severity or '-':<8}",
+        f"{state if e.event != 'RESOLVED' else '':<10}",
+        f"{e.fingerprint:<16}",
+        f"{e.name} ({place})" if place else e.name,
         e.annotations.get("summary") or e.annotations.get("description") or "",
-        f"[{e.fingerprint}]",
     ]
-    return one_line("  ".join(w for w in words if w))
+    line = one_line("  ".join(words)).rstrip()
+    return line if width is None else cut(line, width)
 
 
 def _section(title: str, rows: Sequence[str]) -> list[str]:

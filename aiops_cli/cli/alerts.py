@@ -86,9 +86,9 @@ def list_(
 @app.command()
 def show(
     ctx: typer.Context,
-    fingerprints: Annotated[
+    alerts: Annotated[
         list[str],
-        typer.Argument(metavar="FINGERPRINT...", help="Fingerprints, or the starts of them."),
+        typer.Argument(metavar="ALERT...", help="Fingerprints, or the starts of them, or names."),
     ],
     related: RelatedFlag = False,
 ) -> None:
@@ -96,16 +96,16 @@ def show(
 
     async def body(session: Session) -> int:
         from aiops_cli.cli.alert_views import detail_text, detail_view
-        from aiops_cli.services.alert_detail import details
+        from aiops_cli.services.alert_detail import details, is_one_of
         from aiops_cli.services.alerts import active
 
         if related:
             there = await active(session.members)
-            rows = [a for a in there.rows if a.fingerprint.startswith(tuple(fingerprints))]
-            _ensure_found(fingerprints, there.with_rows(rows))
+            rows = [a for a in there.rows if is_one_of(a, alerts)]
+            _ensure_found(alerts, there.with_rows(rows))
             return await _related(session, there.with_rows(rows))
-        found = await details(session.members, fingerprints, watch=session.watcher())
-        _ensure_found(fingerprints, found)
+        found = await details(session.members, alerts, watch=session.watcher())
+        _ensure_found(alerts, found)
         if session.format != "table":
             return session.emit(detail_view(session.now), found)
         print("\n".join(detail_text(a, session.now, session.zone) for a in found.rows), end="")
@@ -175,6 +175,7 @@ def watch(
         chosen = _filter(matchers, None, severity, namespace, None)
         lines = session.options.output == "table" or (session.options.output is None and sys.stdout.isatty())
 
+        names, width = max(len(m.name) for m in members), session.style().width
         machine = Style("ndjson", fields=session.style().fields)
 
         def report(cluster: str, trouble: AiopsError | str | None) -> None:
@@ -187,7 +188,7 @@ def watch(
         async with aclosing(watch_alerts(members, chosen, seconds, report)) as events:
             async for event in events:
                 if lines:
-                    print(event_line(event, session.zone), flush=True)
+                    print(event_line(event, session.zone, names, width), flush=True)
                 else:
                     text = render(event_view(), FleetResult([event], []), machine)
                     print(text, end="", flush=True)
@@ -196,14 +197,15 @@ def watch(
     execute(ctx, body)
 
 
-def _ensure_found(fingerprints: list[str], found: FleetResult[Any]) -> None:
-    """Raises UsageError where every cluster answered and none has such an alert."""
-    from aiops_cli.errors import UsageError
+def _ensure_found(words: list[str], found: FleetResult[Any]) -> None:
+    """Raises ClusterError (NOT_FOUND) where every cluster answered and none has such an alert."""
+    from aiops_cli.errors import ClusterError, ErrorCode
 
     if not found.rows and not found.failed:
-        raise UsageError(
-            f"no active alert has fingerprint {' or '.join(map(repr, fingerprints))}",
+        raise ClusterError(
+            f"no chosen cluster has an active alert of name or fingerprint {' or '.join(map(repr, words))}",
             hint="aiops alerts list -o wide shows them",
+            code=ErrorCode.NOT_FOUND,
         )
 
 
@@ -258,4 +260,7 @@ def _tell_severities(severity: str, found: FleetResult[AlertItem]) -> None:
 
     there = sorted({a.severity for a in found.rows if a.severity})
     if there and severity.lower() not in (s.lower() for s in there):
-        print(one_line(f"no alert has severity {severity!r}; there are: {', '.join(there)}"), file=sys.stderr)
+        print(
+            one_line(f"no alert has severity {severity!r}; there are: {', '.join(map(repr, there))}"),
+            file=sys.stderr,
+        )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aiops_cli.cli.related import RelatedFlag, emit_related, horizon
 from aiops_cli.cli.runtime import Session, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiops_cli.models.events import EventItem
+    from aiops_cli.services.events import Filter
 
 app = typer.Typer(add_completion=False, help="What happened: Kubernetes events, rollouts, scalings, edits.")
 
@@ -62,7 +68,27 @@ def events(
             return await emit_related(
                 session, related_subjects.of_events(found.rows, horizon(session)), found
             )
+        if not found.rows and (kind or namespace) and not session.options.quiet:
+            anything = events.filter_of(None, None, None, type_ or [], alerts=alerts)
+            broad = await events.list_events(session.members, session.window(), anything)
+            _tell_what_there_is(wanted, broad.rows)
         view = event_view(found.rows, session.zone, brief=session.format == "table")
         return session.emit(view, found)
 
     execute(ctx, body)
+
+
+def _tell_what_there_is(wanted: Filter, rows: Sequence[EventItem]) -> None:
+    """Where nothing at all is of that kind or namespace: those that something is of."""
+    import sys
+
+    from aiops_cli.render.text import one_line
+
+    asked = (
+        ("kind", wanted.kind, {r.kind for r in rows}),
+        ("namespace", wanted.namespace, {r.namespace for r in rows if r.namespace}),
+    )
+    for what, one, there in asked:
+        if one and there and one.lower() not in {t.lower() for t in there}:
+            listed = ", ".join(map(repr, sorted(there)))
+            print(one_line(f"nothing is of {what} {one!r}; there are: {listed}"), file=sys.stderr)

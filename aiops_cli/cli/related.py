@@ -69,7 +69,9 @@ async def emit_related(session: Session, subjects: Sequence[Subject], asked: Fle
         window = TimeRange(min(s.start for s in chosen), max(s.end for s in chosen))
         scene = Scene(session.step(window), session.now, _given(session), session.cache_policy())
         looked = await look(session.members, chosen, scene, watch=session.watcher())
-        found = FleetResult(looked.rows, joined(asked.clusters, looked.clusters))
+        order = {(s.cluster, s.title): i for i, s in enumerate(chosen)}
+        rows = sorted(looked.rows, key=lambda r: order.get((r.cluster, r.origin), len(order)))
+        found = FleetResult(rows, joined(asked.clusters, looked.clusters))
     o, quiet = session.options, session.options.quiet
     if there > len(chosen) and not quiet:
         print(

@@ -141,9 +141,12 @@ def expire(
                 members, ids, dry_run=dry_run, done=done, watch=session.watcher()
             )
         code = session.emit(result_view(), found) if found.rows else _told(session, found)
+        who = "no cluster that answered" if found.failed else "no chosen cluster"
         for one in missing:
-            _say(f"no chosen cluster has silence {one}" + (" that answered" if found.failed else ""))
-        return code or (int(ExitCode.USAGE) if missing else 0)
+            _say(f"error: {who} has silence {one}")
+        if missing:
+            _say("hint: aiops alerts silence list -o name prints ids")
+        return code or (int(ExitCode.UNREACHABLE) if missing else 0)
 
     execute(ctx, body)
 

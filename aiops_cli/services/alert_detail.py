@@ -28,13 +28,18 @@ _SERIES = 10
 """So many series of one selector are shown."""
 
 
+def is_one_of(alert: AlertItem, words: Sequence[str]) -> bool:
+    """Whether one of these is its name, or its fingerprint starts so."""
+    return alert.name in words or alert.fingerprint.startswith(tuple(words))
+
+
 async def details(
-    members: Sequence[Member], fingerprints: Sequence[str], *, watch: Watcher | None = None
+    members: Sequence[Member], words: Sequence[str], *, watch: Watcher | None = None
 ) -> FleetResult[AlertDetail]:
-    """Every active alert whose fingerprint starts as one of these, with all that is known of it. What can't be read
-    of it is said in `missing`."""
+    """Every active alert that `is_one_of` these, with all that is known of it. What can't be read of it is said
+    in `missing`."""
     found = await active(members, watch=watch)
-    chosen = [a for a in found.rows if a.fingerprint.startswith(tuple(fingerprints))]
+    chosen = [a for a in found.rows if is_one_of(a, words)]
     by_name = {m.name: m for m in members}
 
     async def ask(member: Member) -> Answer[AlertDetail]:

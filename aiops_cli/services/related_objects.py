@@ -69,7 +69,7 @@ async def find(
     watch: Watcher | None = None,
 ) -> FleetResult[Subject]:
     """A subject for each cluster and namespace that has the object. Where the Kubernetes API can't be
-    asked it is taken to be there. Raises UsageError if no cluster has it, with what is like it."""
+    asked it is taken to be there. Raises ClusterError (NOT_FOUND) if no cluster has it, with what is like it."""
     near: set[str] = set()
     space = None if kind in _CLUSTER_WIDE else namespace
 
@@ -102,9 +102,10 @@ async def find(
         hint = (
             f"did you mean {kind.lower()}/{like[0]}?" if like else f"there is: {', '.join(sorted(near)[:5])}"
         )
-        raise UsageError(
+        raise ClusterError(
             f"no chosen cluster has {kind} {name}{where}",
             hint=hint if near else "widen -c or -n",
+            code=ErrorCode.NOT_FOUND,
         )
     return result.with_rows(rows)
 

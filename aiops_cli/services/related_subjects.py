@@ -166,14 +166,17 @@ def of_events(rows: Iterable[EventItem], horizon: Horizon) -> list[Subject]:
 def distinct(subjects: Iterable[Subject], most: int) -> tuple[list[Subject], int]:
     """The first `most` that are about different things, and how many things there were in all.
 
-    Of rows about one thing the first is kept; a trace that only a later one names is taken over.
+    Of rows about one thing the first is kept; a trace that only a later one names is taken over, and the
+    names of alerts all are.
     """
     kept: dict[tuple[str | None, ...], Subject] = {}
     for subject in subjects:
         key = likeness(subject)
         known = kept.setdefault(key, subject)
         if known.trace_id is None and subject.trace_id is not None:
-            kept[key] = msgspec.structs.replace(known, trace_id=subject.trace_id)
+            known = kept[key] = msgspec.structs.replace(known, trace_id=subject.trace_id)
+        if subject.origin == "alert" and subject.title not in known.title.split(", "):
+            kept[key] = msgspec.structs.replace(known, title=f"{known.title}, {subject.title}")
     return list(kept.values())[:most], len(kept)
 
 

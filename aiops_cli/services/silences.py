@@ -26,6 +26,7 @@ from aiops_cli.services.times import rfc3339, unix
 from aiops_cli.sources.alertmanager import AlertmanagerSource
 
 T = TypeVar("T")
+_LAST = 253_402_300_799.0  # unix seconds: the last that an Alertmanager can write
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Draft:
             raise UsageError("a silence needs a comment", hint="--comment 'why, and until when'")
         if self.ends <= self.starts:
             raise UsageError("the silence ends before it starts", hint="check --start, --end and --duration")
+        if self.ends > _LAST:
+            raise UsageError("the silence ends after the year 9999", hint="-d 30d, or --end now+30d")
         if self.ends <= now:
             raise UsageError("the silence would be over already", hint="check --start, --end and --duration")
 

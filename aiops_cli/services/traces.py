@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from aiops_cli.analysis import trace_tree
-from aiops_cli.errors import UsageError
+from aiops_cli.errors import ClusterError, ErrorCode, UsageError
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.signals import Span, TraceItem
 from aiops_cli.models.timerange import TimeRange
@@ -167,7 +167,7 @@ def valid_id(text: str) -> str:
 async def show(members: Sequence[Member], trace_id: str, *, watch: Watcher | None = None) -> Shown:
     """A trace as a tree, joined over the clusters its spans lie in.
 
-    Raises UsageError for what is no id, and for an id that no cluster has though all answered.
+    Raises UsageError for what is no id, ClusterError (NOT_FOUND) for an id that no cluster has though all answered.
     """
     wanted = valid_id(trace_id)
 
@@ -182,11 +182,12 @@ async def show(members: Sequence[Member], trace_id: str, *, watch: Watcher | Non
         )
     if not ids and not result.failed:
         whole = len(wanted) in (16, 32)
-        raise UsageError(
+        raise ClusterError(
             f"no chosen cluster has trace {wanted}",
             hint="widen -c, or search for it: aiops traces search"
             if whole
             else f"a whole id has 32 hex digits (16 in old tracers), this has {len(wanted)}: aiops traces search -o name",
+            code=ErrorCode.NOT_FOUND,
         )
     tree = trace_tree.build(result.rows)
     return Shown(result.with_rows(spans(tree)), _facts(tree), _notes(tree))

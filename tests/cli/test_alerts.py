@@ -70,7 +70,7 @@ def test_states_severities_and_matchers_choose(aiops: Aiops, env: dict[str, str]
 def test_an_unknown_severity_is_told_with_those_that_there_are(aiops: Aiops, env: dict[str, str]) -> None:
     found = aiops("alerts", "list", "--severity", "sev1", env=env)
     assert found.returncode == 0 and not found.stdout
-    assert "no alert has severity 'sev1'; there are: Critical, page, warning" in found.stderr
+    assert "no alert has severity 'sev1'; there are: 'Critical', 'page', 'warning'" in found.stderr
 
 
 @pytest.mark.parametrize(

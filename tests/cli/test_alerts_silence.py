@@ -105,8 +105,8 @@ def test_an_id_may_be_cut_and_an_unknown_one_is_told(
     made = aiops("alerts", "silence", "add", "Cut", "--comment", "x", "-c", "west", "-o", "name", env=env)
     silence_id = made.stdout.strip()
     done = aiops("alerts", "silence", "expire", silence_id[:9] + "…", "no-such-id", env=env)
-    assert done.returncode == 2
-    assert silence_id in done.stdout and "no chosen cluster has silence no-such-id" in done.stderr
+    assert done.returncode == 4
+    assert silence_id in done.stdout and "error: no chosen cluster has silence no-such-id" in done.stderr
     assert not _live(pair.apart.url)
 
 
@@ -310,6 +310,7 @@ def test_an_export_comes_back_into_its_clusters(
         (["add", 'a=~".*"', "--comment", "x"], "fit every alert"),
         (["add", "a!=b", "--comment", "x"], "fit every alert"),
         (["add", "Down", "--comment", "x", "--end", "now-1h"], "ends before it starts"),
+        (["add", "Down", "--comment", "x", "-d", "99999999d"], "ends after the year 9999"),
         (["add", "Down", "--comment", "x", "-d", "soon"], "no duration"),
         (["expire"], "no silence is named"),
         (["add", "Down", "--comment", "x", "--columns", "nope"], "unknown column"),

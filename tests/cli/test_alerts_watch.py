@@ -8,11 +8,14 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aiops_cli.cli.alert_views import event_line
+from aiops_cli.models.alerts import AlertEvent
 from tests.cli.alert_servers import AlertPair, post_alerts, resolve_alert
 from tests.conftest import Aiops
 from tests.faults.fixtures import Serve
@@ -141,7 +144,29 @@ def test_lines_are_for_people(aiops: Aiops, pair: AlertPair, home: Path) -> None
     process = aiops.start("alerts", "watch", "Lined", "-o", "table", "-c", "west", env=env)
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert "PRESENT   west  info  FIRING  Lined  (shop)  about Lined" in line
+    (lined,) = aiops("alerts", "list", "Lined", "-o", "name", env=env).stdout.split()
+    assert f"PRESENT   west  info      FIRING      {lined}  Lined (shop)  about Lined" in line
+
+
+def test_what_differs_in_length_lines_up_and_fits() -> None:
+    def line(severity: str, name: str) -> str:
+        event = AlertEvent(
+            "2026-01-02T03:04:05Z",
+            "NEW",
+            "west",
+            "f" * 16,
+            name,
+            "FIRING",
+            severity,
+            {},
+            {"summary": "x" * 99},
+            "",
+        )
+        return event_line(event, UTC, 5, 100)
+
+    short, long = line("info", "A"), line("critical", "Longer")
+    assert short.index("f" * 16) == long.index("f" * 16)
+    assert len(short) == len(long) == 100
 
 
 @pytest.mark.parametrize(

@@ -158,10 +158,10 @@ def test_the_window_that_was_asked_for_is_looked_at(here: Here) -> None:
 @pytest.mark.parametrize(
     ("thing", "code", "said"),
     [
-        ("deploy/chekout", 2, "did you mean deployment/checkout?"),
+        ("deploy/chekout", 4, "did you mean deployment/checkout?"),
         ("deployment", 2, "is no KIND/NAME"),
         ("deploymnt/checkout", 2, "did you mean deployment/checkout?"),
-        ("pod/none-1", 2, "no chosen cluster has Pod none-1"),
+        ("pod/none-1", 4, "no chosen cluster has Pod none-1"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(here: Here, thing: str, code: int, said: str) -> None:

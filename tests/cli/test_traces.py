@@ -163,7 +163,7 @@ def test_the_start_of_an_id_that_was_shown_is_enough(aiops: Aiops, two: Fleet) -
         origin=now,
     )
     unknown = aiops("traces", "show", first[:8], env=two.env)
-    assert unknown.returncode == 2
+    assert unknown.returncode == 4
     assert "a whole id has 32 hex digits" in unknown.stderr
     assert aiops("traces", "search", "--service", service, env=two.env).returncode == 0
     for given in (first[:8], first[:9].upper(), f"{first[:10]}…"):

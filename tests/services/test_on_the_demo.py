@@ -14,12 +14,41 @@ def test_an_alert_is_shown_by_the_start_of_its_fingerprint(aiops: Aiops) -> None
     assert chosen["annotations"]["summary"] in shown.stdout
 
 
-def test_an_alert_that_is_not_there_is_wrong_usage(aiops: Aiops) -> None:
+def test_an_alert_is_shown_by_its_name(aiops: Aiops) -> None:
+    shown = aiops("alerts", "show", "CatalogErrors", "--bundle", "demo", "-o", "json")
+    assert shown.returncode == 0
+    assert {(a["name"], a["cluster"]) for a in shown.json["items"]} == {
+        ("CatalogErrors", cluster) for cluster in ("east", "north", "west")
+    }
+
+
+def test_what_is_related_to_alerts_comes_in_their_order_and_names_all_of_them(aiops: Aiops) -> None:
+    found = aiops("alerts", "list", "--related", "--bundle", "demo", "-o", "json").json["items"]
+    origins = list(dict.fromkeys((i["cluster"], i["origin"]) for i in found))
+    assert origins == [
+        ("west", "alert CheckoutErrors"),
+        ("west", "alert FrontendLatency, alert FrontendErrors"),
+        *(("east", "alert CatalogErrors"), ("west", "alert CatalogErrors"), ("north", "alert CatalogErrors")),
+    ]
+
+
+def test_kinds_and_namespaces_that_nothing_is_of_are_told_with_those_there_are(aiops: Aiops) -> None:
+    kind = aiops("events", "--kind", "Bogus", "--bundle", "demo")
+    assert kind.returncode == 0
+    assert "nothing is of kind 'Bogus'; there are: " in kind.stderr and "'Pod'" in kind.stderr
+    namespace = aiops("events", "-n", "nosuch", "--bundle", "demo")
+    assert (
+        "nothing is of namespace 'nosuch'; there are: " in namespace.stderr and "'shop'" in namespace.stderr
+    )
+    assert "there are" not in aiops("events", "--kind", "Bogus", "--bundle", "demo", "-q").stderr
+
+
+def test_an_alert_that_is_not_there_is_not_found(aiops: Aiops) -> None:
     shown = aiops("alerts", "show", "ffffffffffff", "--bundle", "demo")
-    assert shown.returncode == 2
-    assert "no active alert" in shown.stderr and "alerts list" in shown.stderr
+    assert shown.returncode == 4
+    assert "no chosen cluster has an active alert" in shown.stderr and "alerts list" in shown.stderr
     related = aiops("alerts", "show", "ffffffffffff", "--related", "--bundle", "demo")
-    assert (related.returncode, related.stderr) == (2, shown.stderr)
+    assert (related.returncode, related.stderr) == (4, shown.stderr)
 
 
 def test_a_slow_trace_is_found_and_shown_as_a_waterfall(aiops: Aiops) -> None:
@@ -32,16 +61,27 @@ def test_a_slow_trace_is_found_and_shown_as_a_waterfall(aiops: Aiops) -> None:
     assert "ledger POST /entries" in shown.stdout and "━" in shown.stdout and "✗" in shown.stdout
 
 
+def test_a_search_for_a_part_of_traces_says_so(aiops: Aiops) -> None:
+    search = ("traces", "search", "--bundle", "demo")
+    note = "note: parts of a trace in clusters where nothing matched are not counted"
+    assert note in aiops(*search, "--service", "checkout").stderr
+    assert note not in aiops(*search, "--service", "checkout", "-q").stderr
+    assert note not in aiops(*search, "--service", "checkout", "-c", "west").stderr
+    assert note not in aiops(*search).stderr
+
+
 def test_a_trace_that_is_not_there_is_said(aiops: Aiops) -> None:
     shown = aiops("traces", "show", "00000000000000000000000000000001", "--bundle", "demo")
-    assert shown.returncode == 2
+    assert shown.returncode == 4
     assert "no chosen cluster has trace" in shown.stderr
 
 
 def test_a_query_that_was_not_recorded_is_refused_with_what_was(aiops: Aiops) -> None:
     asked = aiops("metrics", "query", "sum(rate(never_recorded_total[5m]))", "--bundle", "demo")
     assert asked.returncode == 4
-    assert "NOT_RECORDED" in asked.stderr and "recorded:" in asked.stderr
+    assert "this bundle does not hold the query 'sum(rate(never_recorded_total[5m]))'" in asked.stderr
+    assert "recorded: @" in asked.stderr and "@service-errors" in asked.stderr
+    assert "raw series" in asked.stderr and "__name__=~" not in asked.stderr
     assert "Traceback" not in asked.stderr
 
 
