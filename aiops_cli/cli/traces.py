@@ -89,7 +89,16 @@ def search(
             return await emit_related(
                 session, related_subjects.of_traces(found.rows, horizon(session)), found
             )
-        return session.emit(trace_view(session.zone, dated=window.seconds > 86_400), found)
+        code = session.emit(trace_view(session.zone, dated=window.seconds > 86_400), found)
+        narrowed = traceql or service or operation or status or error or tag
+        apart = any(len(t.clusters) < len(session.members) for t in found.rows)
+        if narrowed and apart and session.format in ("table", "wide") and not session.options.quiet:
+            print(
+                "note: parts of a trace in clusters where nothing matched are not counted: "
+                "aiops traces show ID joins them all",
+                file=sys.stderr,
+            )
+        return code
 
     execute(ctx, body)
 

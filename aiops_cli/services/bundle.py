@@ -347,7 +347,7 @@ def not_recorded(what: str, there: list[str]) -> NotAvailableError:
     """What a bundle can't answer, and what it could."""
     listed = "; ".join(there[:8]) + (f"; … {len(there) - 8} more" if len(there) > 8 else "")
     return NotAvailableError(
-        f"{what} was not recorded in this bundle",
+        f"this bundle does not hold {what}",
         hint=f"recorded: {listed}" if there else "nothing of that kind was recorded",
         code=ErrorCode.NOT_RECORDED,
     )

@@ -12,6 +12,7 @@ from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.bundle import RecordedQuery, arrays, not_recorded
+from aiops_cli.services.queries import CATALOGUE
 from aiops_cli.services.recorded_query import check_syntax, normal, selector
 
 _LOOKBACK = 300.0
@@ -42,7 +43,16 @@ class RecordedMetrics:
                 unique = {tuple(sorted(labels.items())): (labels, t, v) for labels, t, v in rows}
                 return [unique[k] for k in sorted(unique)]
         check_syntax(expr)
-        raise not_recorded(f"the query {expr!r}", [q.expr for q in self._queries.values()])
+        raise not_recorded(f"the query {expr!r}", self._there())
+
+    def _there(self) -> list[str]:
+        """The recorded queries, named ones by their names."""
+        names = {normal(q.expr): f"@{name}" for name, q in CATALOGUE.items()}
+        named = [names[expr] for expr in self._queries if expr in names]
+        others = [q.expr for expr, q in self._queries.items() if expr not in names]
+        raw = ["raw series, whose names aiops metrics values __name__ lists"]
+        asked = [expr for expr in others if selector(expr) is None]
+        return [*filter(None, [", ".join(sorted(named))]), *asked, *(raw if len(asked) < len(others) else [])]
 
     async def query(self, expr: str, at: float | None = None) -> Answer[Series]:
         moment = self._end if at is None else at

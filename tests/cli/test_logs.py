@@ -616,5 +616,5 @@ def test_a_bundle_answers_lines_fields_levels_and_neighbours(here: Here) -> None
     assert set(levels.stdout.split()) == {"warn"}
     assert len(beside.stdout.splitlines()) > 3
     assert (numbers.returncode, numbers.stdout) == (4, "")
-    assert numbers.stderr.startswith("error: a metric query over logs was not recorded")
+    assert numbers.stderr.startswith("error: this bundle does not hold a metric query over logs")
     assert {i["method"] for i in stats.json["items"]} == {"recorded"}

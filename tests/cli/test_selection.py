@@ -84,7 +84,11 @@ def test_the_configured_default(aiops: Aiops, home: Path) -> None:
     ("flags", "error", "hint"),
     [
         ("-c edge-8", "no context or cluster matches 'edge-8'", "did you mean 'edge-7'?"),
-        ("-c prod-eu,edge-7", "no context or cluster matches", "repeat -c for each: -c prod-eu -c edge-7"),
+        (
+            "-c prod-eu,edge-7",
+            "no context or cluster matches 'prod-eu,edge-7'",
+            "repeat -c for each: -c prod-eu -c edge-7",
+        ),
         ("-c zzz", "no context or cluster matches 'zzz'", "aiops clusters list shows what there is"),
         ("-c prod-eu -c zz*", "no context or cluster matches 'zz*'", "aiops clusters list"),
         ("-g europa", "unknown group 'europa'", "did you mean 'europe'?"),

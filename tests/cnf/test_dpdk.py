@@ -247,4 +247,4 @@ def test_one_pod_is_shown_in_full(aiops: Aiops, env: dict[str, str]) -> None:
 
 def test_a_bundle_of_a_plain_cluster_has_none(aiops: Aiops) -> None:
     done = aiops("cnf", "dpdk", "--bundle", "demo")
-    assert "NOT_RECORDED: any SR-IOV or data plane was not recorded in this bundle" in done.stderr
+    assert "NOT_RECORDED: this bundle does not hold any SR-IOV or data plane" in done.stderr

@@ -173,7 +173,7 @@ def test_an_api_server_without_telecom_apis_is_no_failure(
 
 def test_a_bundle_has_no_sriov(aiops: Aiops) -> None:
     done = aiops("cnf", "sriov", "--bundle", "demo")
-    assert "NOT_RECORDED: any SR-IOV or data plane was not recorded in this bundle" in done.stderr
+    assert "NOT_RECORDED: this bundle does not hold any SR-IOV or data plane" in done.stderr
     assert done.returncode == 4 and "Traceback" not in done.stderr
 
 

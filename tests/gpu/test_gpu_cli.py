@@ -377,7 +377,7 @@ def test_a_bundle_without_gpus_says_what_is_missing_in_a_line(aiops: Aiops) -> N
     done = aiops("gpu", "nodes", "--bundle", "demo", "-c", "east")
     assert done.returncode == 4
     (line,) = done.stderr.splitlines()
-    assert line.startswith("east: NOT_RECORDED: any metric of a GPU was not recorded in this bundle")
+    assert line.startswith("east: NOT_RECORDED: this bundle does not hold any metric of a GPU")
 
 
 VLLM = """# written by hand after docs.vllm.ai "Production metrics": no capture
