@@ -42,6 +42,11 @@ def rfc3339(seconds: float | None) -> str | None:
     return text.replace("+00:00", "Z")
 
 
+def sortable(entity: Entity) -> tuple[str, str, str, str]:
+    """What entities are sorted by: they don't compare where one has a namespace and the other has none."""
+    return entity.kind, entity.name, entity.namespace or "", entity.cluster or ""
+
+
 def number(value: float) -> str:
     """A number as a person reads it: three significant digits."""
     if 1000 <= abs(value) < 1e6:

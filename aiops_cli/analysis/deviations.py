@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aiops_cli.analysis.changepoint import joint_onset, level_shift, run_onset
-from aiops_cli.analysis.clues import Clue, number, rfc3339
+from aiops_cli.analysis.clues import Clue, number, rfc3339, sortable
 from aiops_cli.analysis.indicators import IndicatorKind, classify
 from aiops_cli.analysis.robust import finite, level, quantile, strength
 from aiops_cli.models.analysis import Evidence
@@ -202,7 +202,7 @@ def deviations(obs: Observations, onset: float) -> list[Deviation]:
         began = run_onset(times, everywhere > min(ODD, max(sigmas, 2.0)), onset)
         value = float(now[int(np.argmax(odd))])
         found.append(Deviation(indicator, kind, topic, sigmas, value, usual.center, began))
-    return sorted(found, key=lambda d: (-d.sigmas, d.indicator.entity, d.indicator.name))
+    return sorted(found, key=lambda d: (-d.sigmas, sortable(d.indicator.entity), d.indicator.name))
 
 
 def clues(found: list[Deviation], directory: Directory) -> list[Clue]:

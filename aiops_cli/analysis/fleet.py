@@ -6,7 +6,7 @@ import ipaddress
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from aiops_cli.analysis.clues import Clue
+from aiops_cli.analysis.clues import Clue, sortable
 from aiops_cli.analysis.graph import CallGraph
 from aiops_cli.models.analysis import Entity
 
@@ -64,7 +64,7 @@ def shared_causes(clues: list[Clue], graph: CallGraph) -> tuple[list[Clue], Call
         for clue in clues
     ]
     renamed = CallGraph()
-    for caller in sorted(graph.entities()):
+    for caller in sorted(graph.entities(), key=sortable):
         for callee in graph.callees(caller):
             renamed.add(merged.get(caller, caller), merged.get(callee, callee))
     return joined, renamed

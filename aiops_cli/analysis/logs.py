@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aiops_cli.analysis.clues import sortable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence, Set
 
@@ -265,7 +267,7 @@ def changes(mined: Mined, *, least: float = 3.0) -> list[LogChange]:
                     seen.line[:_LONGEST] if seen else "",
                 )
             )
-    return sorted(found, key=lambda c: (not c.error, -abs(c.sigmas), c.template, c.entity))
+    return sorted(found, key=lambda c: (not c.error, -abs(c.sigmas), c.template, sortable(c.entity)))
 
 
 def broken_paths(mined: Mined, *, least_runs: int = 3, follows: float = 0.9) -> list[LogChange]:
@@ -303,7 +305,7 @@ def broken_paths(mined: Mined, *, least_runs: int = 3, follows: float = 0.9) -> 
                 clearest[then] = (sigmas, kept, expected)
         for then, (sigmas, kept, expected) in clearest.items():
             found.append(LogChange(entity, mined.text(then), kept, expected, -sigmas, False, 0))
-    return sorted(found, key=lambda c: (c.sigmas, c.template, c.entity))
+    return sorted(found, key=lambda c: (c.sigmas, c.template, sortable(c.entity)))
 
 
 def _pairs(paths: list[set[int]]) -> tuple[Counter[int], Counter[tuple[int, int]]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from aiops_cli.models.analysis import Entity
+    from aiops_cli.models.findings import Finding
     from aiops_cli.models.signals import AlertItem, Change, KubeEvent, LogEntry, Series, Span, Workload
     from aiops_cli.models.timerange import TimeRange
 
@@ -41,7 +42,8 @@ class Observations:
     `at` is the trigger's time (the alert), unix seconds. `baseline` is the fault-free reference inside
     the indicators' own series or, with the `reference*` lists, the stretch those were read from; when it
     is None and `reference` is empty, the time before the onset is the reference. Pairs carry the cluster
-    first. `edges` are (caller, callee), for a call graph known beforehand.
+    first. `findings` are what is wrong with devices (GPUs, clocks, VFs). `edges` are (caller, callee), or (who
+    depends, on what), for a graph known beforehand.
     """
 
     window: TimeRange
@@ -57,4 +59,5 @@ class Observations:
     events: list[tuple[str, KubeEvent]] = field(default_factory=list)
     changes: list[tuple[str, Change]] = field(default_factory=list)
     workloads: list[tuple[str, Workload]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     edges: list[tuple[Entity, Entity]] = field(default_factory=list)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aiops_cli.analysis import deviations, kube_clues, trace_clues, traffic
-from aiops_cli.analysis.clues import rfc3339
+from aiops_cli.analysis import deviations, device_clues, kube_clues, trace_clues, traffic
+from aiops_cli.analysis.clues import rfc3339, sortable
 from aiops_cli.analysis.entities import Directory
 from aiops_cli.analysis.fleet import shared_causes
 from aiops_cli.analysis.graph import CallGraph
@@ -48,6 +48,7 @@ def analyze(obs: Observations, *, limit: int = 10) -> list[Cause]:
         graph.add(caller, callee)
     clues += events + kube_clues.change_clues(obs, directory, onset)
     clues += kube_clues.alert_clues(obs, directory)
+    clues += device_clues.clues(obs, directory, onset)
     node_load: dict[Entity, list[Entity]] = {}
     for service, nodes in directory.node_of.items():
         for node in sorted(set(nodes.values())):
@@ -133,8 +134,13 @@ def _causes(
                 evidence=_evidence(standing, best),
                 against=_against(standing, standings, obs),
                 chain=graph.path(standing.entity, goal) if goal else [standing.entity],
-                next_steps=steps(best.topic, standing.entity, owner=_owner_label(obs, standing.entity)),
-                blast_radius=sorted(standing.upstream),
+                next_steps=steps(
+                    best.topic,
+                    standing.entity,
+                    indicator=best.indicator,
+                    owner=_owner_label(obs, standing.entity),
+                ),
+                blast_radius=sorted(standing.upstream, key=sortable),
             )
         )
     return causes

@@ -37,8 +37,15 @@ _STEPS: dict[str, tuple[str, ...]] = {
     ),
     "throttling": ("Raise the CPU limit of {name} or spread its load over more replicas.",),
     "descriptors": ("Count open files and sockets of {name} (process_open_fds) against their limit.",),
-    "gpu": ("Look at Xid messages in the kernel log of the node, and drain it if they repeat.",),
-    "clock": ("Check the clock source and the link to the grandmaster of {name}.",),
+    "gpu": (
+        "Look at the GPU and what else is found of it: aiops {cluster}gpu nodes --findings",
+        "Look at Xid messages in the kernel log of the node, and drain it if they repeat.",
+    ),
+    "clock": (
+        "Look at the node's clocks: aiops {cluster}cnf ptp --node {node}",
+        "Check the clock source and the link to the grandmaster of {name}.",
+        "Read ptp4l's log: kubectl {context}-n openshift-ptp logs ds/linuxptp-daemon -c linuxptp-daemon-container",
+    ),
     "loss": ("Check the interface counters and the path between {name} and its callers.",),
     "latency": (
         "Look at the slowest traces: aiops {cluster}traces search --service {name}",
@@ -84,23 +91,56 @@ _STEPS: dict[str, tuple[str, ...]] = {
     "traffic": ("Find who sends the load: rate of requests by caller, ingress logs.",),
     "other": ("Read the series around the onset and compare with the same hour of earlier days.",),
 }
+# By indicator, where more than its topic is known.
+_EXACT: dict[str, tuple[str, ...]] = {
+    "GPU_XID": (
+        "Look at the GPU and what else is found of it: aiops {cluster}gpu nodes --node {node}",
+        "Read the kernel log: kubectl {context}debug node/{node} -it --image=busybox -- dmesg | grep -i xid",
+        "Move its pods: kubectl {context}cordon {node}; then reset the GPU or reboot; replace it if it comes back.",
+    ),
+    "GPU_GONE": (
+        "Look whether its exporter still runs: kubectl {context}get pods -A --field-selector spec.nodeName={node}",
+        "Look for the GPU on the bus: kubectl {context}debug node/{node} -it --image=busybox -- dmesg | grep -i nvrm",
+    ),
+    "GPU_THROTTLED_THERMAL": (
+        "Compare temperatures with its neighbours: aiops {cluster}gpu nodes --node {node} -o wide",
+        "Check fans, airflow and the inlet temperature of the node.",
+    ),
+    "PTP_PROCESS_DOWN": (
+        "Read why it ended: kubectl {context}-n openshift-ptp logs ds/linuxptp-daemon -c linuxptp-daemon-container",
+        "Compare the PtpConfig of {node} with one that works: kubectl {context}-n openshift-ptp get ptpconfigs -o yaml",
+    ),
+    "rx_dropped_packets": (
+        "Look at the VFs of the node: aiops {cluster}cnf sriov --node {node} -o wide",
+        "Check that its program polls fast enough (busy cores, ring sizes): aiops {cluster}cnf dpdk",
+    ),
+    "tx_dropped_packets": (
+        "Look at the VFs of the node: aiops {cluster}cnf sriov --node {node} -o wide",
+        "Check the rate limit of the VF, the link of its PF, and the switch port.",
+    ),
+    "SRIOV_PF_DOWN": (
+        "Look at the PF: aiops {cluster}cnf sriov --node {node}",
+        "Check cable, transceiver and switch port; move its pods to another node meanwhile.",
+    ),
+}
 
 
-def steps(topic: str, entity: Entity, *, owner: str = "app") -> list[str]:
-    """The steps for a topic with the entity's names filled in, quoted for a shell: they come from clusters.
+def steps(topic: str, entity: Entity, *, indicator: str = "", owner: str = "app") -> list[str]:
+    """The steps for an indicator, else its topic, with the entity's names filled in, quoted for a shell: they come from clusters.
 
     `owner` is the stream label that names who wrote a log line.
     """
     names = {
         "owner": owner,
         "name": quote(entity.name),
+        "node": quote(entity.name.partition("/")[0]),
         "namespace": f"-n {quote(entity.namespace)} " if entity.namespace else "",
         "context": f"--context {quote(entity.cluster)} " if entity.cluster else "",
         "cluster": f"-c {quote(entity.cluster)} " if entity.cluster else "",
     }
     if topic == "change" and entity.kind == "configmap":
         topic = "config"
-    found = list(_STEPS.get(topic, _STEPS["other"]))
+    found = list(_EXACT.get(indicator) or _STEPS.get(topic, _STEPS["other"]))
     if entity.kind == "node" and topic != "node":
         found += _STEPS["node"]
     return [step.format(**names) for step in found]

@@ -64,6 +64,7 @@ async def investigate(
         alert=fingerprint,
         limit=limit,
         policy=session.cache_policy(),
+        settings=session.settings,
         watch=session.watcher(),
     )
 

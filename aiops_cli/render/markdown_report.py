@@ -24,6 +24,7 @@ def markdown(report: Report, zone: tzinfo | None) -> str:
         writer.causes(report),
         writer.alerts(report),
         writer.anomalies(report),
+        *writer.findings(report),
         _clusters(report),
         writer.timeline(report),
         _gaps(report),
@@ -151,6 +152,27 @@ class _Writer:
         titles = ("severity", "cluster", "query", "series", "type", "from", "to", "usual", "seen", "reason")
         shown = table(titles, rows, right=("usual", "seen"))
         return "## Anomalies\n\n" + shown + _left(len(report.anomalies))
+
+    def findings(self, report: Report) -> list[str]:
+        """Nothing where there is none: most fleets have no such devices."""
+        if not report.findings:
+            return []
+        rows = [
+            (
+                f.severity,
+                text(f.cluster),
+                text(f.code),
+                text(entity_text(f.entity)),
+                self.time(f.since),
+                self.time(f.until),
+                text(f.text),
+                text(f.action),
+            )
+            for f in report.findings[:_ROWS]
+        ]
+        titles = ("severity", "cluster", "finding", "what", "from", "to", "observation", "what to do")
+        shown = table(titles, rows) + _left(len(report.findings))
+        return ["## GPUs, clocks and network devices\n\n" + shown]
 
     def timeline(self, report: Report) -> str:
         rows = [

@@ -1,5 +1,5 @@
 """What analysis asks of one cluster, live or recorded: golden signals, spans, suspicious log lines,
-alerts, events, changes. A source that fails leaves a gap that is told; the others are still read.
+alerts, events, changes, and what is wrong with GPUs, clocks and VFs. A source that fails leaves a gap that is told; the others are still read.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from aiops_cli.config.settings import Settings
 from aiops_cli.errors import AiopsError, NotAvailableError
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.result import Answer, ErrorInfo
 from aiops_cli.models.signals import AlertItem, Change, KubeEvent, LogEntry, Series, Span, Workload
 from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.device_evidence import Asking, Devices, devices, kinds
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.metrics import CachePolicy, range_answer
 from aiops_cli.services.queries import CATALOGUE, NamedQuery
@@ -62,6 +64,7 @@ class Evidence:
     events: list[KubeEvent] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     workloads: list[Workload] = field(default_factory=list)
+    devices: Devices = field(default_factory=Devices)
     gaps: list[tuple[str, ErrorInfo]] = field(default_factory=list)
     asked: list[AskedQuery] = field(default_factory=list)
     answered: int = 0
@@ -70,12 +73,18 @@ class Evidence:
 
 
 async def collect(
-    member: Member, window: TimeRange, step: float, now: float, policy: CachePolicy | None = None
+    member: Member,
+    window: TimeRange,
+    step: float,
+    now: float,
+    policy: CachePolicy | None = None,
+    settings: Settings | None = None,
 ) -> Evidence:
     """Read all signals of one cluster side by side. Raises only if nothing at all could be read."""
     found = Evidence(member.name)
     errors: list[AiopsError] = []
-    await asyncio.gather(
+    there, *_ = await asyncio.gather(
+        kinds(member, window),
         _guard(
             found, errors, "prometheus", _metrics(member, found, window, step, now, policy or CachePolicy())
         ),
@@ -86,6 +95,14 @@ async def collect(
     )
     if errors and not found.answered:
         raise next((e for e in errors if not e.code.endswith("NOT_AVAILABLE")), errors[0])
+    if there:
+        asking = Asking(
+            member, window.aligned(step), step, now, policy or CachePolicy(), settings or Settings()
+        )
+        found.devices = await devices(asking, there, found.workloads)
+        found.gaps += found.devices.gaps
+        found.missing = found.missing or bool(found.devices.gaps)
+        found.asked += [AskedQuery(member.name, "prometheus", e, asking.window) for e in found.devices.asked]
     return found
 
 

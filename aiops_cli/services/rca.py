@@ -11,6 +11,7 @@ import numpy as np
 
 from aiops_cli.analysis.observations import BadDirection, Indicator, Observations
 from aiops_cli.analysis.rca import analyze
+from aiops_cli.config.settings import Settings
 from aiops_cli.models.analysis import Cause, Entity
 from aiops_cli.models.result import Answer, ErrorInfo, FleetResult
 from aiops_cli.models.signals import AlertItem, Series
@@ -56,16 +57,17 @@ async def investigate(
     alert: str | None = None,
     limit: int = 10,
     policy: CachePolicy | None = None,
+    settings: Settings | None = None,
     watch: Watcher | None = None,
 ) -> Investigation:
     """Read all signals of the chosen clusters in `window` and rank what explains the trouble at `at`.
 
     `namespace` keeps only what belongs to it (and what belongs to no namespace); `alert` is a fingerprint:
-    the analysis is then about that alert alone. A cluster that fails leaves a gap, not a failure.
+    the analysis is then about that alert alone. `settings` has the thresholds of findings about devices. A cluster that fails leaves a gap, not a failure.
     """
 
     async def ask(member: Member) -> Answer[Evidence]:
-        found = await collect(member, window, step, now, policy)
+        found = await collect(member, window, step, now, policy, settings)
         origin = "bundle" if member.origin == "bundle" else "live"
         notes = [
             f"{source}: {info.message}"
@@ -129,7 +131,10 @@ def observations(
         found.events += [(part.cluster, e) for e in part.events if _kept(e.namespace, namespace)]
         found.changes += [(part.cluster, c) for c in part.changes if _kept(c.namespace, namespace)]
         # All pods: they say which namespace a service is in.
-        found.workloads += [(part.cluster, w) for w in part.workloads]
+        found.workloads += [(part.cluster, w) for w in (*part.workloads, *part.devices.pods)]
+        found.findings += [f for f in part.devices.findings if _kept(f.entity.namespace, namespace)]
+        found.indicators += [i for i in part.devices.indicators if _kept(i.entity.namespace, namespace)]
+        found.edges += part.devices.uses
     return found
 
 

@@ -17,7 +17,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aiops_cli import __version__
+from aiops_cli.analysis.clues import sortable
 from aiops_cli.models.analysis import WEAK_CONFIDENCE, Anomaly, Cause, Entity, Evidence
+from aiops_cli.models.findings import Finding
 from aiops_cli.models.fleet import ClusterHealth
 from aiops_cli.models.result import ClusterStatus, ErrorInfo, FleetResult, Origin, Status
 from aiops_cli.models.signals import AlertItem
@@ -62,7 +64,7 @@ class TimelineEntry(Struct, frozen=True, rename="camel"):
 
     at: str
     cluster: str
-    kind: Literal["trigger", "onset", "alert", "change", "event", "anomaly"]
+    kind: Literal["trigger", "onset", "alert", "change", "event", "anomaly", "finding"]
     subject: str
     text: str
 
@@ -81,7 +83,8 @@ class ReportQuery(Struct, frozen=True, rename="camel"):
 
 class Report(Struct, frozen=True, rename="camel"):
     """A report. Times are RFC 3339 in UTC; `at` is the moment that was explained. `timelineOmitted`
-    counts entries that are left out of a long timeline, farthest from that moment first."""
+    counts entries that are left out of a long timeline, farthest from that moment first. `findings` are about
+    GPUs, PTP clocks and SR-IOV, worst first."""
 
     id: str
     type: Literal["incident"]
@@ -100,6 +103,7 @@ class Report(Struct, frozen=True, rename="camel"):
     missing: list[Missing]
     queries: list[ReportQuery]
     timeline_omitted: int = 0
+    findings: list[Finding] = []
     bundle: str | None = None
 
 
@@ -147,6 +151,7 @@ def incident(found: Findings) -> Report:
         missing=missing,
         queries=_queries(found),
         timeline_omitted=omitted,
+        findings=_findings(investigation),
         bundle=found.bundle,
     )
 
@@ -255,6 +260,11 @@ def _timeline(found: Findings, causes: Sequence[Cause], alerts: Sequence[AlertIt
         for a in found.anomalies.rows[:_ANOMALIES]
         if a.severity == "HIGH"
     ]
+    entries += [
+        TimelineEntry(f.since, f.cluster, "finding", entity_text(f.entity), f"{f.code}: {f.text}")
+        for f in _findings(investigation)
+        if (began := _unix(f.since)) is not None and f.since and _inside(began, investigation.window)
+    ]
     for part in investigation.evidence:
         entries += [
             TimelineEntry(
@@ -309,6 +319,13 @@ def _queries(found: Findings) -> list[ReportQuery]:
         )
         for (source, query, start, end), clusters in grouped.items()
     ]
+
+
+def _findings(investigation: Investigation) -> list[Finding]:
+    found = [replace(f, text=scrub(f.text)) for part in investigation.evidence for f in part.devices.findings]
+    return sorted(
+        found, key=lambda f: (_LEVELS[f.severity], f.since or "~", f.cluster, sortable(f.entity), f.code)
+    )
 
 
 def _clean_cause(cause: Cause) -> Cause:

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.analysis import Anomaly, Cause, Entity, Evidence
+from aiops_cli.models.findings import Finding
 from aiops_cli.models.fleet import ClusterHealth
 from aiops_cli.models.result import ClusterStatus, ErrorInfo, FleetResult
 from aiops_cli.models.signals import AlertItem, Change, KubeEvent
@@ -22,7 +23,7 @@ from aiops_cli.services.queries import CATALOGUE
 from aiops_cli.services.rca import Investigation
 from aiops_cli.services.report import Findings, Report, incident
 from aiops_cli.services.report_files import ReportDocument, find, folder, kept, save
-from aiops_cli.services.times import parse_zone
+from aiops_cli.services.times import parse_zone, rfc3339
 
 AT = 1_764_000_000.0
 WINDOW = TimeRange(AT - 1800, AT + 600)
@@ -142,6 +143,19 @@ def test_the_summary_comes_first_and_names_cause_and_gaps() -> None:
     assert "Most likely cause: service shop/ledger in west, pool_in_use" in summary
     assert "2 firing alerts and 1 anomaly (1 of high severity) in 3 clusters" in summary
     assert "Nothing could be read from north" in summary
+
+
+def test_findings_about_devices_have_a_section_and_stand_in_the_timeline() -> None:
+    made = findings()
+    gpu = Entity("gpu", "n1/0", "ml", "west")
+    late = Finding("west", "GPU_XID", "critical", gpu, "XID 79: | off the bus", "drain", rfc3339(AT - 30))
+    state = Finding("west", "PTP_FLAPPING", "warning", Entity("clock", "n2/ptp4l/x", None, "west"), "4 times")
+    made.investigation.evidence[0].devices.findings = [state, late]
+    report = incident(made)
+    assert report.findings == [late, state]
+    shown = section(rendered(report), "GPUs, clocks and network devices")
+    assert "off the bus" in shown and shown.index("n1/0") < shown.index("n2/ptp4l")
+    assert [e.subject for e in report.timeline if e.kind == "finding"] == ["gpu ml/n1/0 in west"]
 
 
 def test_a_weak_cause_is_called_a_hint() -> None:

@@ -1,0 +1,77 @@
+"""What analysis asks of a cluster's devices, and how little where it has none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aiops_cli.errors import ClusterError, ErrorCode, NotAvailableError
+from aiops_cli.models.result import Answer
+from aiops_cli.models.signals import Series
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.device_evidence import CHECK
+from aiops_cli.services.evidence import Evidence, collect
+from aiops_cli.services.fleet import LiveMember
+from aiops_cli.services.queries import CATALOGUE
+
+WINDOW = TimeRange(1_700_000_000.0, 1_700_003_600.0)
+
+
+class Asked(LiveMember):
+    """A cluster that has a Prometheus alone, which answers the check with these metrics."""
+
+    def __init__(self, *metrics: str, fails: bool = False) -> None:
+        self.metrics_there, self.fails = metrics, fails
+        self.instants: list[str] = []
+        self.ranges: list[str] = []
+
+    name = "east"
+    context = None
+
+    async def metrics(self) -> Asked:  # type: ignore[override]
+        return self
+
+    async def nothing(self) -> LiveMember:
+        raise NotAvailableError("there is none", code=ErrorCode.PROMETHEUS_NOT_AVAILABLE)
+
+    logs = traces = alerts = kube = nothing  # type: ignore[assignment]
+
+    async def instant(self, expr: str, at: float | None = None) -> Answer[Series]:
+        self.instants.append(expr)
+        if expr != CHECK and self.fails:
+            raise ClusterError("too busy", code=ErrorCode.QUERY_TIMEOUT)
+        names = self.metrics_there if expr == CHECK else ()
+        return Answer([Series({"__name__": n}, np.array([at or 0.0]), np.array([3.0])) for n in names])
+
+    async def query_range(self, expr: str, window: TimeRange, step: float) -> Answer[Series]:
+        self.ranges.append(expr)
+        return Answer([])
+
+    def exporters(self, what: str) -> list[object]:  # type: ignore[override]
+        return []
+
+
+async def read(member: Asked) -> Evidence:
+    return await collect(member, WINDOW, 60.0, WINDOW.end)
+
+
+async def test_a_cluster_without_devices_is_asked_one_query_more() -> None:
+    member = Asked()
+    found = await read(member)
+    assert member.instants == [CHECK]
+    assert sorted(member.ranges) == sorted(q.expr for q in CATALOGUE.values())
+    assert not found.devices.findings and CHECK not in {a.query for a in found.asked}
+
+
+async def test_only_what_it_has_is_read() -> None:
+    member = Asked("sriov_vf_rx_packets")
+    await read(member)
+    more = set(member.instants) - {CHECK}
+    assert more and all("sriov_" in expr for expr in more)
+
+
+async def test_what_can_t_be_read_is_a_gap_and_the_rest_is_there() -> None:
+    found = await read(Asked("DCGM_FI_DEV_GPU_TEMP", fails=True))
+    assert [(source, info.code) for source, info in found.gaps if source == "gpu"] == [
+        ("gpu", "QUERY_TIMEOUT")
+    ]
+    assert found.missing and found.answered
