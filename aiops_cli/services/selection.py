@@ -44,7 +44,9 @@ def select(
             hint = (
                 f"did you mean {near[0]!r}?"
                 if near
-                else f"groups in the config: {', '.join(settings.groups) or 'none'}"
+                else f"there are: {', '.join(map(repr, settings.groups))}"
+                if settings.groups
+                else "the config has no group: [groups.NAME] makes one"
             )
             raise UsageError(f"unknown group {group!r}", hint=hint, code=ErrorCode.CONTEXT_UNKNOWN)
         globs += settings.groups[group].contexts

@@ -92,7 +92,7 @@ def test_the_configured_default(aiops: Aiops, home: Path) -> None:
         ("-c zzz", "no context or cluster matches 'zzz'", "aiops clusters list shows what there is"),
         ("-c prod-eu -c zz*", "no context or cluster matches 'zz*'", "aiops clusters list"),
         ("-g europa", "unknown group 'europa'", "did you mean 'europe'?"),
-        ("-g zzz", "unknown group 'zzz'", "groups in the config: europe, live, live-europe"),
+        ("-g zzz", "unknown group 'zzz'", "there are: 'europe', 'live', 'live-europe'"),
         ("-l environment=moon", "no cluster matches the selection", "aiops clusters list"),
         ("-c edge-7 -c !edge-*", "no cluster matches the selection", "aiops clusters list"),
         ("-l environment", "selector 'environment' is no key=value", "environment=lab,region!=eu"),
@@ -148,3 +148,10 @@ def test_a_list_asks_nobody(aiops: Aiops, home: Path) -> None:
 
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def test_a_config_without_groups_is_told_how_to_make_one(aiops: Aiops, home: Path) -> None:
+    write_config(home, {}, "[clusters.edge-7]\n")
+    done = aiops("clusters", "list", "-g", "zzz")
+    assert done.returncode == 2
+    assert "hint: the config has no group: [groups.NAME] makes one" in done.stderr
