@@ -45,7 +45,7 @@ def health_view() -> View[ClusterHealth]:
         "ClusterHealthList",
         [
             Column("cluster", lambda h: h.cluster),
-            Column("state", lambda h: h.state),
+            Column("state", lambda h: h.state, keep=True),
             Column(
                 "score",
                 lambda h: None if h.score is None else str(h.score),

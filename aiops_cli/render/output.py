@@ -19,7 +19,7 @@ from aiops_cli.render.text import OBEYED, cells, cut, escaped, one_line
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 _LEAST, _LEGIBLE = 4, 7  # cells of a column that was cut
-_NAME = 12  # cells of a name or an id that are shown as long as can be
+_NAME = 10  # cells of a name or an id that are shown as long as can be
 _WORD = 12  # cells of what is no free text: a state, an age
 _JUDGED = ("SEVERITY", "WORST", "STATE", "STATUS")  # columns whose words have colours
 FORMATS = ("table", "wide", "json", "ndjson", "yaml", "csv", "md", "name")
@@ -297,7 +297,8 @@ def _table(columns: list[Column[T]], rows: list[list[str]], style: Style) -> str
     shown = ([titles] if style.headers else []) + rows
     widths = [max(cells(r[i]) for r in shown) for i in range(len(columns))]
     if style.width:
-        widths = _fit(widths, columns, [len(t) for t in titles], style.width)
+        content = [max(cells(r[i]) for r in rows) for i in range(len(columns))]
+        widths = _fit(widths, columns, [len(t) for t in titles], content, style.width)
     lines = []
     heads = len(shown) - len(rows)
     for number, row in enumerate(shown):
@@ -314,7 +315,9 @@ def _table(columns: list[Column[T]], rows: list[list[str]], style: Style) -> str
     return "\n".join(lines) + "\n"
 
 
-def _fit(widths: list[int], columns: Sequence[Column[Any]], least: list[int], total: int) -> list[int]:
+def _fit(
+    widths: list[int], columns: Sequence[Column[Any]], least: list[int], content: list[int], total: int
+) -> list[int]:
     """Shrink the widest free text until the row fits, to its title, then below it; then leave it out
     (width 0), the last columns first. Names, ids and short words keep their cells so long.
 
@@ -342,8 +345,10 @@ def _fit(widths: list[int], columns: Sequence[Column[Any]], least: list[int], to
     shrink(free, lambda i: max(least[i], _LEAST))
     shrink(free, lambda i: _LEGIBLE)
     leave_out(free)
-    if kept := [i for i in text if columns[i].keep]:
-        shrink(kept, lambda i: max(least[i], _NAME))
+    kept = [i for i in text if columns[i].keep]
+    shrink(kept, lambda i: max(least[i], _NAME))
+    shrink(text, lambda i: max(content[i], _LEAST))  # titles before what stands below them
+    if kept:
         leave_out([i for i in text if not columns[i].keep])
     shrink(text, lambda i: max(least[i], _LEAST))
     shrink(text, lambda i: _LEGIBLE)
