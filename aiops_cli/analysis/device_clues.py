@@ -52,7 +52,7 @@ def clues(obs: Observations, directory: Directory, onset: float) -> list[Clue]:
             entity,
             round(loud, 4),
         )
-        found.append(Clue(entity, kind, "finding", finding.code, topic, loud, _unix(finding.since), evidence))
+        found.append(Clue(entity, kind, "metric", finding.code, topic, loud, _unix(finding.since), evidence))
     return found
 
 

@@ -114,6 +114,7 @@ def test_a_gpu_that_fell_off_the_bus_explains_its_model_server() -> None:
     assert first(found).entity == GPU and first(found).indicator == "GPU_XID"
     assert "XID 79: GPU has fallen off the bus, since" in first(found).evidence[0].text
     assert [e.name for e in first(found).chain] == ["gpu-node-1/3", "llm", "chat"]
+    assert not [e.text for e in first(found).against if e.signal == "metric"]
     assert {e.name for e in first(found).blast_radius} == {"llm", "chat"}
     assert first(found).onset == rfc3339(ONSET + 15)
 
