@@ -64,7 +64,9 @@ def query(
         if session.bundle is not None:
             session.bundle.holds(at)
         if not related:
-            session.unused_window("an instant query is of one time, --time or now; metrics range has a window")
+            session.unused_window(
+                "an instant query is of one time, --time or now; metrics range has a window"
+            )
         members, same = _members(session, aggregate)
         found = await metrics.query(
             members,

@@ -133,7 +133,11 @@ def test_name(aiops: Aiops, three: Stub) -> None:
     ("flags", "error", "hint"),
     [
         ("-o xml", "unknown output format 'xml'", "table, wide, json, ndjson, yaml, csv, md, name"),
-        ("--columns zone", "unknown column 'zone'", "columns here: cluster, metric, instance, job, time, value"),
+        (
+            "--columns zone",
+            "unknown column 'zone'",
+            "columns here: cluster, metric, instance, job, time, value",
+        ),
         ("--sort zone", "can't sort by 'zone'", "columns here: cluster, metric, instance, job, time, value"),
         ("-o json --fields zone", "unknown field 'zone'", "fields here: cluster, labels, samples"),
     ],
