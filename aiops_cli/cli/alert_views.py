@@ -60,6 +60,16 @@ def group_view(by: Sequence[str], now: float) -> View[AlertGroup]:
 
 
 def history_view(zone: tzinfo | None) -> View[AlertPeriod]:
+    def started(p: AlertPeriod) -> str:
+        return ("≤ " if p.started_before else "") + when(p.starts_at, zone)[5:]
+
+    def ended(p: AlertPeriod) -> str:
+        """Without the day where it is that of the start: a table has no room for it twice."""
+        if p.ends_at is None:
+            return "firing"
+        end = when(p.ends_at, zone)
+        return end[11:] if end[:10] == when(p.starts_at, zone)[:10] else end[5:]
+
     return View(
         "AlertHistory",
         [
@@ -68,13 +78,13 @@ def history_view(zone: tzinfo | None) -> View[AlertPeriod]:
             Column("alert", lambda p: p.name, keep=True),
             Column(
                 "started",
-                lambda p: ("≤ " if p.started_before else "") + when(p.starts_at, zone),
+                started,
                 right=True,
                 plain=lambda p: p.starts_at,
             ),
             Column(
                 "ended",
-                lambda p: "firing" if p.ends_at is None else when(p.ends_at, zone),
+                ended,
                 right=True,
                 plain=lambda p: p.ends_at,
             ),

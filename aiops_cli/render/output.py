@@ -328,6 +328,7 @@ def _fit(
     text = [i for i in every if not columns[i].right]
     free = [i for i in text if widths[i] > _WORD and not columns[i].keep]
     widths = [min(w, max(total // 2, _LEGIBLE) if columns[i].keep else total) for i, w in enumerate(widths)]
+    wanted = list(widths)
 
     def over() -> bool:
         shown = [w for w in widths if w]
@@ -356,4 +357,8 @@ def _fit(
     leave_out(text)
     shrink(text, lambda i: _LEAST)
     shrink(list(every), lambda i: 1)
+    # What was left out may have taken more than was needed: names get it back first.
+    for i in sorted((i for i in every if 0 < widths[i] < wanted[i]), key=lambda i: not columns[i].keep):
+        room = total - sum(w + 2 for w in widths if w) + 2
+        widths[i] += min(max(room, 0), wanted[i] - widths[i])
     return widths

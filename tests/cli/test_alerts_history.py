@@ -86,7 +86,7 @@ def test_what_fires_through_the_window_is_said_to(aiops: Aiops, env: dict[str, s
     (watchdog,) = found
     assert watchdog["endsAt"] is None and watchdog["startedBefore"] and watchdog["pendingSeconds"] is None
     table = aiops("alerts", "history", "Watchdog", *WINDOW, env=env).stdout
-    assert "≤ 2026-01-02 02:50" in table and "firing" in table
+    assert "≤ 01-02 02:50" in table and "firing" in table
 
 
 def test_matchers_choose_by_external_labels_too(aiops: Aiops, env: dict[str, str]) -> None:

@@ -43,6 +43,13 @@ def test_however_narrow_it_fits(width: int) -> None:
     assert all(len(line) <= width for line in render(VIEW, ROWS, Style(width=width)).splitlines())
 
 
+def test_names_get_the_room_of_what_was_left_out() -> None:
+    """Shortening the name is not enough here: the state goes too, and the name takes of its room."""
+    row = Row("a-name-that-is-longer", "critical", "02:00:00", "a long text " * 9)
+    lines = render(VIEW, FleetResult([row], []), Style(width=28)).splitlines()
+    assert lines[1] == "a-name-that-i…  02:00:00"
+
+
 def test_states_are_coloured_where_colour_is_wanted() -> None:
     plain, coloured = (render(VIEW, ROWS, Style(width=80, colour=c)) for c in (False, True))
     assert "\033" not in plain
