@@ -268,9 +268,10 @@ def standalone() -> Iterator[Standalone]:
 
 @pytest.fixture(scope="session")
 def prometheus3(standalone: Standalone) -> Prometheus3:
-    """Prometheus 3.9, with external label `cluster="new"`."""
+    """Prometheus 3.9, with external label `cluster="new"`; it has scraped itself once."""
     server = Prometheus3(standalone.home / "prometheus3", cluster="new")
     standalone.start(server)
+    server.wait_for("up")
     return server
 
 
