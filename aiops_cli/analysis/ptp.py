@@ -100,7 +100,7 @@ class Board:
         known = [t for t in (state, offset) if t is not None]
         silent = not any(t.last_at >= self.readings.at for t in known)
         died = running.since if running.up is False else None
-        stuck = None if died or silent else self._stuck(node, process, offset_key, offset)
+        stuck = None if died or silent else self._stuck(node, process, offset_key, offset, state)
         ended = died if died is not None else stuck
         tells = self._tells_holdover(node)
         state = self._with_dpll_holdover(node, process, interface, state, tells)
@@ -268,8 +268,14 @@ class Board:
             return Track(state.times, np.where((state.values == 0) & held, 2.0, state.values))
         return state
 
-    def _stuck(self, node: str, process: str, key: Key | None, offset: Track | None) -> float | None:
-        """Since when a servo's gauges stand still: real offsets and frequencies never do for long."""
+    def _stuck(
+        self, node: str, process: str, key: Key | None, offset: Track | None, state: Track | None
+    ) -> float | None:
+        """Since when a servo's gauges stand still: real offsets and frequencies never do for long.
+
+        Of a clock that lost its master they do: cloud-event-proxy then moves the state alone. So only a
+        locked one is stuck, and only since its state last changed.
+        """
         if key is None or offset is None or process not in ("ptp4l", "phc2sys") or len(offset.values) < 5:
             return None
         if not abs(offset.last) < codes.UNUSABLE_NS:
@@ -280,6 +286,10 @@ class Board:
             since = max(since, frequency.constant_since())
         elif offset.last == 0:
             return None
+        if state is not None:
+            if codes.STATES.get(int(state.last)) != "LOCKED":
+                return None
+            since = max(since, state.constant_since())
         return since if offset.last_at - since >= self.rules.stuck_after else None
 
     # -- the window
