@@ -39,7 +39,7 @@ LEVELS = ("info", "info", "info", "info", "warn", "info", "info", "error")
 
 def settled() -> int:
     """A moment half an hour ago on a whole step: the end of what is made here, seconds since 1970."""
-    return int(time.time() - 1800) // 300 * 300
+    return int(time.time() - 1800) // 600 * 600  # the longest step asked
 
 
 def openmetrics(at: int) -> Iterator[str]:

@@ -224,3 +224,16 @@ def test_a_scaling_in_the_middle_of_a_rollout_grows_the_old_replica_set_too() ->
         (1999, "Scaled up replica set cart-a from 1 to 3"),
         (2060, "Scaled up replica set cart-a from 2 to 4"),
     ]
+
+
+def test_a_scaling_between_two_hasty_rollouts_is_one() -> None:
+    """All within seconds, and the second rollout's ReplicaSet comes late, as from a busy controller."""
+    first, second = (Change(at, "Deployment", "cart", "shop", "rollout", "") for at in (1000.0, 1002.0))
+    events = [
+        _scaled(1000, "Scaled up replica set cart-a from 0 to 1"),
+        _scaled(1001, "Scaled up replica set cart-a from 1 to 3"),
+        _scaled(1002, "Scaled up replica set cart-a from 3 to 4"),
+        _scaled(1005, "Scaled up replica set cart-b from 0 to 1"),
+        _scaled(1005, "Scaled down replica set cart-a from 4 to 3"),
+    ]
+    assert [c.at for c in scalings(events, [first, second])] == [1001, 1002]
