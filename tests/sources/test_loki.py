@@ -1,4 +1,4 @@
-"""Log queries on a real Loki 1.6.1; what only newer servers and gateways send comes from a stub."""
+"""Log queries on a real Loki 2.2.1; what only newer servers and gateways send comes from a stub."""
 
 from __future__ import annotations
 
