@@ -58,7 +58,7 @@ def list_(
     """Alerts of every chosen cluster, worst first."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.alert_views import alert_view, group_view
+        from aiops_cli.render.alert_views import alert_view, group_view
         from aiops_cli.services import alerts
 
         chosen = _filter(matchers, state, severity, namespace, name)
@@ -95,7 +95,7 @@ def show(
     """One alert in full: its rule, runbook and series, and what keeps it quiet."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.alert_views import detail_text, detail_view
+        from aiops_cli.render.alert_views import detail_text, detail_view
         from aiops_cli.services.alert_detail import details, is_one_of
         from aiops_cli.services.alerts import active
 
@@ -120,7 +120,7 @@ def history(ctx: typer.Context, matchers: Matchers = None) -> None:
     """When alerts fired within --since (1d): since when, how long, and how long pending before."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.alert_views import history_view
+        from aiops_cli.render.alert_views import history_view
         from aiops_cli.services.alert_history import history as ask
         from aiops_cli.services.alert_memory import seen
         from aiops_cli.services.alerts import active
@@ -158,9 +158,9 @@ def watch(
         import sys
         from contextlib import aclosing
 
-        from aiops_cli.cli.alert_views import event_line, event_view
         from aiops_cli.errors import AiopsError, UsageError
         from aiops_cli.models.result import FleetResult
+        from aiops_cli.render.alert_views import event_line, event_view
         from aiops_cli.render.output import Style, render
         from aiops_cli.render.text import one_line
         from aiops_cli.services import times

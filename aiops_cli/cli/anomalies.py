@@ -39,9 +39,9 @@ def detect(
     """Detect anomalies in range answers of every chosen cluster. Look-back is 24 h unless said."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.analysis_views import anomaly_view
         from aiops_cli.errors import UsageError
         from aiops_cli.models.timerange import TimeRange
+        from aiops_cli.render.analysis_views import anomaly_view
         from aiops_cli.services import anomalies, queries, times
 
         if not expr and not all_golden:

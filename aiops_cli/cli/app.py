@@ -13,8 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from aiops_cli.cli.argv import hoist
-from aiops_cli.cli.options import FORMATS, Options
 from aiops_cli.errors import AiopsError, ExitCode
+from aiops_cli.models.options import FORMATS, Options
 
 # Each command is the module of its name; the help of the group needs no import.
 COMMANDS: dict[str, str] = {

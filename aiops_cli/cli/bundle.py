@@ -94,7 +94,7 @@ def info(ctx: typer.Context, file: Annotated[str, typer.Argument(help="A bundle 
     """What a bundle holds, from where and when, and what is missing in it."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.bundle_view import info_text
+        from aiops_cli.render.bundle_view import info_text
         from aiops_cli.services.bundle import open_bundle
 
         bundle = open_bundle(file)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiops_cli.cli.options import FORMATS, Options
 from aiops_cli.cli.runtime import Session, execute
 from aiops_cli.errors import UsageError
+from aiops_cli.models.options import FORMATS, Options
 
 if TYPE_CHECKING:
     from aiops_cli.services.assertions import Check
@@ -62,8 +62,8 @@ def check(
     async def body(session: Session) -> int:
         import sys
 
-        from aiops_cli.cli.check_view import CHECKS
         from aiops_cli.cli.output_file import ensure_writable, write_text
+        from aiops_cli.render.check_view import CHECKS
         from aiops_cli.render.junit import junit as to_xml
         from aiops_cli.services import check as service
         from aiops_cli.services import times

@@ -20,7 +20,7 @@ def list_(ctx: typer.Context) -> None:
     """The chosen clusters, their labels and known endpoints. Asks no cluster."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.cluster_views import CLUSTERS
+        from aiops_cli.render.cluster_views import CLUSTERS
         from aiops_cli.services.inventory import entries
 
         found = entries(session.members, session.registry)
@@ -37,7 +37,7 @@ def show(
     ctx.obj.contexts = [name]
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.cluster_views import CLUSTERS, cluster_text
+        from aiops_cli.render.cluster_views import CLUSTERS, cluster_text
         from aiops_cli.services.inventory import entries
 
         found = entries(session.members, session.registry)
@@ -54,7 +54,7 @@ def discover(ctx: typer.Context) -> None:
     """Look for Prometheus, Alertmanager, Loki, Tempo and Jaeger by the Kubernetes API, and remember them."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.cluster_views import DISCOVERED
+        from aiops_cli.render.cluster_views import DISCOVERED
         from aiops_cli.services.inventory import discover_all
 
         found = await discover_all(session.live, watch=session.watcher())
@@ -73,8 +73,8 @@ def health(
     """Probe every component and score each cluster."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.cluster_views import health_view
         from aiops_cli.models.result import ClusterStatus, FleetResult
+        from aiops_cli.render.cluster_views import health_view
         from aiops_cli.services import health as service
 
         if history:

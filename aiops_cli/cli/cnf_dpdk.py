@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aiops_cli.cli.finding_views import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(add_completion=False)
@@ -41,9 +41,9 @@ def dpdk(
     """
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.dpdk_views import DPDK, detail
         from aiops_cli.errors import UsageError
         from aiops_cli.models.cnf import DpdkLimits
+        from aiops_cli.render.dpdk_views import DPDK, detail
         from aiops_cli.services.dpdk import Wanted, list_pods
 
         check_fail_on(fail_on)

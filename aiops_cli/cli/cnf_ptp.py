@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiops_cli.cli.finding_views import FailOn, FindingsFlag, check_fail_on, emit_findings, narrow
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings, narrow
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def ptp(
     """
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.ptp_views import ptp_view
+        from aiops_cli.render.ptp_views import ptp_view
         from aiops_cli.services import ptp as service
 
         check_fail_on(fail_on)
@@ -74,8 +74,8 @@ def _plot(session: Session, found: Clocks) -> None:
     import shutil
     import sys
 
-    from aiops_cli.cli.ptp_views import plotted
     from aiops_cli.render.plot import plot
+    from aiops_cli.render.ptp_views import plotted
 
     size = shutil.get_terminal_size()
     text = plot(

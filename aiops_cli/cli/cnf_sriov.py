@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiops_cli.cli.finding_views import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def sriov(
     """
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.sriov_views import PFS
         from aiops_cli.models.cnf import SriovLimits
+        from aiops_cli.render.sriov_views import PFS
         from aiops_cli.services.sriov import list_pfs
 
         check_fail_on(fail_on)
@@ -55,8 +55,8 @@ def sriov(
 
 def _vfs(session: Session, result: FleetResult[SriovPf]) -> None:
     """The table of VFs below the PFs, whose flags --columns, --fields and --sort are the PFs'."""
-    from aiops_cli.cli.sriov_views import VFS
     from aiops_cli.render.output import render
+    from aiops_cli.render.sriov_views import VFS
 
     style = replace(session.style(), columns=(), fields=(), sort=None)
     pairs = [(pf, vf) for pf in result.rows for vf in pf.vfs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from aiops_cli.cli.finding_views import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(add_completion=False)
@@ -18,7 +18,7 @@ def summary(ctx: typer.Context, findings: FindingsFlag = False, fail_on: FailOn 
     """
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.workload_views import SUMMARY
+        from aiops_cli.render.workload_views import SUMMARY
         from aiops_cli.services.cnf_summary import summarise
 
         check_fail_on(fail_on)

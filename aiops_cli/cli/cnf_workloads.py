@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aiops_cli.cli.finding_views import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(add_completion=False)
@@ -31,7 +31,7 @@ def workloads(
     """
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.workload_views import WORKLOADS
+        from aiops_cli.render.workload_views import WORKLOADS
         from aiops_cli.services.cnf_workloads import Wanted, list_workloads
 
         check_fail_on(fail_on)

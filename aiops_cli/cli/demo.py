@@ -20,18 +20,18 @@ def demo(ctx: typer.Context) -> None:
         from dataclasses import replace
         from datetime import UTC
 
-        from aiops_cli.cli.alert_views import alert_view
-        from aiops_cli.cli.analysis_views import anomaly_view
-        from aiops_cli.cli.cluster_views import health_view
-        from aiops_cli.cli.incident import document
-        from aiops_cli.cli.investigation import investigate
         from aiops_cli.cli.output_file import write_text
+        from aiops_cli.render.alert_views import alert_view
+        from aiops_cli.render.analysis_views import anomaly_view
         from aiops_cli.render.causes import causes_text, entity_text
+        from aiops_cli.render.cluster_views import health_view
         from aiops_cli.render.markdown_report import markdown
         from aiops_cli.render.output import render
         from aiops_cli.render.plot import plot
         from aiops_cli.services import alerts, anomalies, metrics
+        from aiops_cli.services.incident import document
         from aiops_cli.services.inventory import recorded_health
+        from aiops_cli.services.investigation import investigate
         from aiops_cli.services.queries import CATALOGUE
         from aiops_cli.services.report_files import save
 

@@ -53,7 +53,7 @@ def events(
     """
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.event_views import event_view
+        from aiops_cli.render.event_views import event_view
         from aiops_cli.services import events, related_subjects
 
         wanted = events.filter_of(name, namespace, kind, type_ or [], alerts=alerts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from aiops_cli.cli.finding_views import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def nodes(
     """
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.gpu_views import GPUS
+        from aiops_cli.render.gpu_views import GPUS
         from aiops_cli.services import gpu
 
         check_fail_on(fail_on)
@@ -77,7 +77,7 @@ def summary(
     hours that were held and not used over --since (1h)."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.gpu_views import SUMMARY
+        from aiops_cli.render.gpu_views import SUMMARY
         from aiops_cli.services import gpu
 
         check_fail_on(fail_on)
@@ -128,7 +128,7 @@ def inference(ctx: typer.Context) -> None:
     the GPUs of their pods."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.gpu_views import INFERENCE
+        from aiops_cli.render.gpu_views import INFERENCE
         from aiops_cli.services.gpu_inference import inference as ask
 
         found = await ask(session.members, _ask(session, False, past=False), watch=session.watcher())
@@ -142,8 +142,8 @@ def processes(ctx: typer.Context, exec_: Exec = False) -> None:
     """The processes on each GPU, and their pods, by nvidia-smi in a pod of the GPU operator: with --exec."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.gpu_views import PROCESSES
         from aiops_cli.errors import UsageError
+        from aiops_cli.render.gpu_views import PROCESSES
         from aiops_cli.services.gpu_exec import processes as ask
 
         if session.bundle is not None:

@@ -8,10 +8,10 @@ import sys
 import time
 from dataclasses import replace
 
-from aiops_cli.cli.gpu_views import GPUS
 from aiops_cli.cli.runtime import Session
 from aiops_cli.models.gpu import Gpu
 from aiops_cli.models.result import FleetResult
+from aiops_cli.render.gpu_views import GPUS
 from aiops_cli.render.output import render
 from aiops_cli.render.text import clock, cut, one_line
 from aiops_cli.services.gpu import GpuAsk, gpus

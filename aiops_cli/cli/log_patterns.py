@@ -38,7 +38,7 @@ def patterns(
     """
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.pattern_view import pattern_view
+        from aiops_cli.render.pattern_view import pattern_view
         from aiops_cli.services import patterns
 
         window = session.window()

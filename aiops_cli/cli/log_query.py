@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aiops_cli.cli.options import FORMATS
 from aiops_cli.cli.related import RelatedFlag, emit_related, horizon
 from aiops_cli.cli.runtime import Session, execute
 from aiops_cli.errors import UsageError
+from aiops_cli.models.options import FORMATS
 from aiops_cli.models.result import FleetResult
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ async def _neighbours(session: Session, asked: _Asked) -> int:
 
 
 async def _numbers(session: Session, asked: _Asked) -> int:
-    from aiops_cli.cli.metric_views import metric_view, range_view
+    from aiops_cli.render.metric_views import metric_view, range_view
     from aiops_cli.services import logs, metrics, times
 
     if session.format == "raw":
@@ -297,7 +297,7 @@ def _emit(session: Session, rows: Block, marks: list[bool] | None, result: Fleet
     """All rows at once, sorted as --sort says; `marks`, if any, says of each whether it matched."""
     from dataclasses import replace
 
-    from aiops_cli.cli.log_views import field_view, log_view
+    from aiops_cli.render.log_views import field_view, log_view
     from aiops_cli.render.output import render
     from aiops_cli.services import logs
     from aiops_cli.services.log_fields import FieldReader

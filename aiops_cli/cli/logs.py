@@ -30,7 +30,7 @@ def labels(
     """Stream label names, or one label's values."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.views import LABELS, VALUES, Word
+        from aiops_cli.render.views import LABELS, VALUES, Word
         from aiops_cli.services import logs
 
         window = session.window()
@@ -54,7 +54,7 @@ def series(ctx: typer.Context, selector: Selector) -> None:
     """The streams that match, by their labels."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.views import SERIES, LabelSet
+        from aiops_cli.render.views import SERIES, LabelSet
         from aiops_cli.services import logs
 
         found = await logs.series(session.members, selector, session.window())
@@ -69,7 +69,7 @@ def stats(ctx: typer.Context, selector: Selector) -> None:
     """How many streams, chunks, lines and bytes a selector has in the window, before you ask for them."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.log_views import STATS
+        from aiops_cli.render.log_views import STATS
         from aiops_cli.services import log_stats
 
         found = await log_stats.stats(session.members, selector, session.window(), watch=session.watcher())

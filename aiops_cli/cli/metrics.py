@@ -54,7 +54,7 @@ def query(
     """An instant query on every chosen cluster."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.metric_views import metric_view
+        from aiops_cli.render.metric_views import metric_view
         from aiops_cli.services import metrics, queries, related_subjects, times
         from aiops_cli.services.aggregate import checked
 
@@ -97,7 +97,7 @@ def range_(
     """A range query on every chosen cluster; settled steps come from the local cache."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.metric_views import range_view
+        from aiops_cli.render.metric_views import range_view
         from aiops_cli.services import metrics, queries, related_subjects
         from aiops_cli.services.aggregate import checked
 
@@ -171,9 +171,9 @@ def _plotted(session: Session, found: FleetResult[MetricRow], asked: NamedQuery,
 
     import numpy as np
 
-    from aiops_cli.cli.metric_views import cluster_of
     from aiops_cli.models.signals import Series
     from aiops_cli.render.colour import wanted
+    from aiops_cli.render.metric_views import cluster_of
     from aiops_cli.render.plot import plot
 
     size = shutil.get_terminal_size((100, 30))
@@ -213,7 +213,7 @@ def series(
     """The series that match, by their labels."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.views import SERIES, LabelSet
+        from aiops_cli.render.views import SERIES, LabelSet
         from aiops_cli.services import listings, metrics, related_subjects
         from aiops_cli.services.promql import check_promql
 
@@ -237,7 +237,7 @@ def labels(ctx: typer.Context, match: Match = None, limit: Limit = None) -> None
     """Label names."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.views import LABELS, Word
+        from aiops_cli.render.views import LABELS, Word
         from aiops_cli.services import listings
 
         found = await listings.labels(
@@ -258,7 +258,7 @@ def values(
     """Values of a label."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.views import VALUES, Word
+        from aiops_cli.render.views import VALUES, Word
         from aiops_cli.services import listings
 
         found = await listings.label_values(
@@ -278,7 +278,7 @@ def metadata(
     """Type, help and unit of metrics, and where clusters say other things of one."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.metric_views import METADATA
+        from aiops_cli.render.metric_views import METADATA
         from aiops_cli.services import listings
 
         return session.emit(METADATA, await listings.metadata(session.members, metric, limit))
@@ -291,7 +291,7 @@ def exemplars(ctx: typer.Context, expr: Expr, limit: Limit = None) -> None:
     """Single observations that left a trace, of the series that PROMQL selects."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.metric_views import exemplar_view
+        from aiops_cli.render.metric_views import exemplar_view
         from aiops_cli.services import listings, queries
 
         asked = queries.named(expr, session.settings)
@@ -306,8 +306,8 @@ def queries_(ctx: typer.Context) -> None:
     """The named queries: the golden signals, and one's own of the config."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.metric_views import QUERIES, QueryItem
         from aiops_cli.models.result import FleetResult
+        from aiops_cli.render.metric_views import QUERIES, QueryItem
         from aiops_cli.services.queries import every
 
         items = [QueryItem(n, q.kind, q.unit, q.meaning, q.expr) for n, q in every(session.settings).items()]

@@ -35,9 +35,9 @@ def analyze(
     async def body(session: Session) -> int:
         import sys
 
-        from aiops_cli.cli.analysis_views import cause_view
-        from aiops_cli.cli.investigation import investigate, keep
+        from aiops_cli.render.analysis_views import cause_view
         from aiops_cli.render.causes import causes_text
+        from aiops_cli.services.investigation import investigate, keep
 
         found = await investigate(session, alert=alert, at=at, namespace=namespace, limit=limit)
         kept = keep(session, found)
@@ -70,8 +70,8 @@ def list_(ctx: typer.Context) -> None:
     """Earlier analyses, newest first."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.rca_views import ANALYSES
         from aiops_cli.models.result import FleetResult
+        from aiops_cli.render.rca_views import ANALYSES
 
         rows = sorted(session.state.analyses(), key=lambda a: a.at, reverse=True)
         return session.emit(ANALYSES, FleetResult(rows, []))
@@ -88,9 +88,9 @@ def show(
     async def body(session: Session) -> int:
         import sys
 
-        from aiops_cli.cli.analysis_views import cause_view
         from aiops_cli.errors import UsageError
         from aiops_cli.models.result import ClusterStatus, FleetResult
+        from aiops_cli.render.analysis_views import cause_view
         from aiops_cli.render.causes import causes_text
 
         found = [a for a in session.state.analyses() if a.id.startswith(id)]

@@ -56,9 +56,9 @@ def related(
 async def emit_related(session: Session, subjects: Sequence[Subject], asked: FleetResult[Any]) -> int:
     """Print what the other signals know of these subjects, and return the exit code. `asked` is the
     answer that they come from: what failed there is told too."""
-    from aiops_cli.cli.related_view import related_text, related_view
     from aiops_cli.models.result import FleetResult
     from aiops_cli.models.timerange import TimeRange
+    from aiops_cli.render.related_view import related_text, related_view
     from aiops_cli.services.related import Scene, joined
     from aiops_cli.services.related import related as look
     from aiops_cli.services.related_subjects import distinct

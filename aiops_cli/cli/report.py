@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiops_cli.cli.options import FORMATS, Options
 from aiops_cli.cli.runtime import Session, execute
 from aiops_cli.errors import UsageError
+from aiops_cli.models.options import FORMATS, Options
 
 if TYPE_CHECKING:
     from aiops_cli.services.report import Report
@@ -45,8 +45,8 @@ def generate(
     async def body(session: Session) -> int:
         import sys
 
-        from aiops_cli.cli.incident import make
         from aiops_cli.cli.output_file import ensure_writable, write_text
+        from aiops_cli.services.incident import make
         from aiops_cli.services.report_files import save
 
         if type_ not in _TYPES:
@@ -78,8 +78,8 @@ def list_(ctx: typer.Context) -> None:
     async def body(session: Session) -> int:
         import sys
 
-        from aiops_cli.cli.report_view import REPORTS, row
         from aiops_cli.models.result import FleetResult
+        from aiops_cli.render.report_view import REPORTS, row
         from aiops_cli.render.text import sanitize
         from aiops_cli.services.report_files import kept
 
@@ -127,10 +127,10 @@ def _document_format(options: Options, out: Path | None) -> None:
 def _text(session: Session, document: ReportDocument) -> str:
     from datetime import UTC
 
-    from aiops_cli.cli.report_view import REPORT
     from aiops_cli.models.result import FleetResult
     from aiops_cli.render.markdown_report import markdown
     from aiops_cli.render.output import render
+    from aiops_cli.render.report_view import REPORT
 
     if session.format == "md":
         return markdown(document.items[0], session.zone if session.options.tz else UTC)

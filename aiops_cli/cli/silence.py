@@ -70,7 +70,7 @@ def add(
         if not dry_run:
             return await _write(session, [draft])
 
-        from aiops_cli.cli.alert_views import alert_view
+        from aiops_cli.render.alert_views import alert_view
 
         found = await silences.covered(members, parsed)
         code = session.emit(alert_view(session.now), found)
@@ -100,7 +100,7 @@ def list_(
     """Silences that are not over, soonest end first. `-o name` prints ids, for `expire`."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.silence_views import silence_view
+        from aiops_cli.render.silence_views import silence_view
         from aiops_cli.services import silences, times
         from aiops_cli.services.matchers import parse_matchers
 
@@ -128,8 +128,8 @@ def expire(
     """End silences now, in whichever of the chosen clusters they are."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.silence_views import result_view
         from aiops_cli.errors import ExitCode, UsageError
+        from aiops_cli.render.silence_views import result_view
         from aiops_cli.services import silence_writes
 
         members = session.live
@@ -222,7 +222,7 @@ async def _write(
     session: Session, drafts: Sequence[Draft], *, update: bool = False, dry_run: bool = False
 ) -> int:
     """Make silences and print them."""
-    from aiops_cli.cli.silence_views import result_view
+    from aiops_cli.render.silence_views import result_view
     from aiops_cli.services import silence_writes
 
     _ensure_printable(session)
@@ -235,10 +235,10 @@ async def _write(
 
 def _ensure_printable(session: Session) -> None:
     """Raises UsageError for columns and fields that there are not, before anything is written."""
-    from aiops_cli.cli.silence_views import result_view
     from aiops_cli.models.alerts import SilenceResult
     from aiops_cli.models.result import FleetResult
     from aiops_cli.render.output import render
+    from aiops_cli.render.silence_views import result_view
 
     render(result_view(), FleetResult([SilenceResult("", "", "")], []), session.style())
 

@@ -49,8 +49,8 @@ def search(
     """Find traces on every chosen cluster; a trace that crosses clusters is shown once."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.trace_views import trace_view
         from aiops_cli.errors import ErrorCode, UsageError
+        from aiops_cli.render.trace_views import trace_view
         from aiops_cli.services import related_subjects, trace_recall, traces
         from aiops_cli.sources.base import TraceQuery
 
@@ -128,8 +128,8 @@ def show(
     """One trace as a waterfall with self time and critical path, joined over the clusters it crosses."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.trace_views import headline, span_view
         from aiops_cli.render.text import one_line
+        from aiops_cli.render.trace_views import headline, span_view
         from aiops_cli.services import related_subjects, trace_recall, traces
 
         given = traces.valid_id(trace_id)
@@ -167,7 +167,7 @@ def services(ctx: typer.Context) -> None:
     """The services that send spans, each with its clusters."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.trace_views import service_view
+        from aiops_cli.render.trace_views import service_view
         from aiops_cli.services import trace_names
 
         found = await trace_names.services(session.members, session.window(), watch=session.watcher())
@@ -184,7 +184,7 @@ def operations(
     """The span names of a service."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.trace_views import operation_view
+        from aiops_cli.render.trace_views import operation_view
         from aiops_cli.services import trace_names
 
         found = await trace_names.operations(
@@ -213,8 +213,8 @@ def graph(
     """The service map: who calls whom, how often, how many fail, how long it takes. -o md draws it (Mermaid)."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.trace_views import edge_view
         from aiops_cli.render.service_map import call_tree, mermaid
+        from aiops_cli.render.trace_views import edge_view
         from aiops_cli.services import service_graph
 
         found = await service_graph.graph(
@@ -262,8 +262,8 @@ def metrics(
     """A TraceQL metrics query: series made of spans, such as rates and quantiles of durations."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.cli.metric_views import range_view
         from aiops_cli.cli.metrics import check_plot
+        from aiops_cli.render.metric_views import range_view
         from aiops_cli.services import metrics as series
         from aiops_cli.services import trace_metrics
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from aiops_cli import __version__
-from aiops_cli.cli.options import Options
+from aiops_cli.models.options import Options
 
 app = typer.Typer(add_completion=False)
 

@@ -13,9 +13,6 @@ from typing import Any
 
 import msgspec
 
-from aiops_cli.cli.metric_views import QueryItem
-from aiops_cli.cli.report_view import ReportEntry
-from aiops_cli.cli.views import LabelSet, Word
 from aiops_cli.models.alerts import (
     AlertDetail,
     AlertEvent,
@@ -36,6 +33,9 @@ from aiops_cli.models.ptp import PtpClock
 from aiops_cli.models.related import RelatedItem
 from aiops_cli.models.result import API_VERSION, ClusterStatus
 from aiops_cli.models.signals import AlertItem, LogItem, MetricItem, TraceItem
+from aiops_cli.render.metric_views import QueryItem
+from aiops_cli.render.report_view import ReportEntry
+from aiops_cli.render.views import LabelSet, Word
 from aiops_cli.services.assertions import CheckFile
 from aiops_cli.services.check import CheckItem
 from aiops_cli.services.inventory import ClusterEntry, Discovered

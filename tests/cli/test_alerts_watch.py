@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from aiops_cli.cli.alert_views import event_line
 from aiops_cli.models.alerts import AlertEvent
+from aiops_cli.render.alert_views import event_line
 from tests.cli.alert_servers import AlertPair, post_alerts, resolve_alert
 from tests.conftest import Aiops
 from tests.faults.fixtures import Serve

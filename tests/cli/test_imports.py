@@ -73,8 +73,9 @@ def test_help_loads_no_command(home: Path) -> None:
         "aiops_cli.cli",
         "aiops_cli.cli.app",
         "aiops_cli.cli.argv",
-        "aiops_cli.cli.options",
         "aiops_cli.errors",
+        "aiops_cli.models",
+        "aiops_cli.models.options",
     ]
 
 

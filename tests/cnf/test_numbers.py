@@ -204,7 +204,7 @@ def test_what_is_no_telemetry_is_said(text: str) -> None:
 
 
 def test_a_row_fits_80_columns() -> None:
-    from aiops_cli.cli.sriov_views import PFS
+    from aiops_cli.render.sriov_views import PFS
 
     empty: dict[str, Any] = dict.fromkeys(SriovPf.__struct_fields__)
     row = SriovPf(

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from aiops_cli.cli.alert_views import alert_view
-from aiops_cli.cli.views import when
 from aiops_cli.models.result import FleetResult
 from aiops_cli.models.signals import AlertItem
+from aiops_cli.render.alert_views import alert_view
 from aiops_cli.render.output import Column, Style, View, render
 from aiops_cli.render.text import clock, duration, sanitize, sparkline
+from aiops_cli.render.views import when
 from aiops_cli.services.rca import alert_time
 from aiops_cli.services.times import rfc3339, rfc3339_ns
 

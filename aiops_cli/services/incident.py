@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiops_cli.cli.investigation import investigate
 from aiops_cli.models.result import ErrorInfo
 from aiops_cli.services import anomalies, health, report
 from aiops_cli.services.inventory import recorded_health
+from aiops_cli.services.investigation import investigate
 from aiops_cli.services.queries import CATALOGUE
 from aiops_cli.services.report_files import ReportDocument
 
 if TYPE_CHECKING:
-    from aiops_cli.cli.runtime import Session
     from aiops_cli.models.analysis import Anomaly, Cause
     from aiops_cli.models.result import FleetResult
     from aiops_cli.services.rca import Investigation
+    from aiops_cli.services.session import Session
 
 
 async def make(

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from aiops_cli.cli.views import when
 from aiops_cli.models.log_items import LogStatsItem
 from aiops_cli.models.signals import LogItem
 from aiops_cli.render.log_lines import source_of
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import si
+from aiops_cli.render.views import when
 from aiops_cli.services.log_fields import as_text
 
 

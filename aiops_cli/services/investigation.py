@@ -12,7 +12,7 @@ from aiops_cli.services import rca, times
 from aiops_cli.store.state import Analysis
 
 if TYPE_CHECKING:
-    from aiops_cli.cli.runtime import Session
+    from aiops_cli.services.session import Session
 
 
 async def investigate(

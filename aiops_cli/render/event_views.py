@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from aiops_cli.cli.views import when
 from aiops_cli.models.events import EventItem
 from aiops_cli.render.output import Column, View
+from aiops_cli.render.views import when
 
 
 def event_view(rows: Sequence[EventItem], zone: tzinfo | None, *, brief: bool = False) -> View[EventItem]:

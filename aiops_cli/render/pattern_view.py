@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from aiops_cli.cli.views import ago
 from aiops_cli.models.patterns import PatternItem
 from aiops_cli.render.output import Column, View
+from aiops_cli.render.views import ago
 from aiops_cli.services.times import unix
 
 

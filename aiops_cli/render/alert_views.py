@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from aiops_cli.cli.silence_views import distance, matchers_text
-from aiops_cli.cli.views import selector, when
 from aiops_cli.models.alerts import AlertDetail, AlertEvent, AlertGroup, AlertPeriod
 from aiops_cli.models.signals import AlertItem
 from aiops_cli.render.output import Column, View
+from aiops_cli.render.silence_views import distance, matchers_text
 from aiops_cli.render.text import age, cut, one_line, si
+from aiops_cli.render.views import selector, when
 from aiops_cli.services.times import unix
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import tzinfo
 
-from aiops_cli.cli.views import when
 from aiops_cli.models.analysis import Anomaly, Cause
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import si
+from aiops_cli.render.views import when
 
 
 def _series_name(names: dict[str, str], a: Anomaly) -> str:

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from aiops_cli.cli.views import when
 from aiops_cli.models.related import RelatedItem, Subject
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import clock, one_line
+from aiops_cli.render.views import when
 
 _NAMED = 8  # cells of the longest signal and its place
 _INDENT = _NAMED + 12  # where summaries and commands begin

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Any
 
-from aiops_cli.cli.views import when
 from aiops_cli.models.signals import TraceItem
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.service_map import per_second, percent
 from aiops_cli.render.text import duration, one_line, si
+from aiops_cli.render.views import when
 from aiops_cli.services.service_graph import EdgeItem
 from aiops_cli.services.trace_names import OperationItem, ServiceItem
 from aiops_cli.services.traces import Shown, SpanItem

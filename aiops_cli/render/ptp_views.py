@@ -7,10 +7,10 @@ from datetime import tzinfo
 
 from aiops_cli.analysis.ptp import Clock, ns
 from aiops_cli.analysis.ptp_codes import OS_CLOCK, class_word
-from aiops_cli.cli.views import when
 from aiops_cli.models.ptp import PtpClock, TimeInState
 from aiops_cli.models.signals import Series
 from aiops_cli.render.output import Column, View
+from aiops_cli.render.views import when
 
 
 def ptp_view(rows: Sequence[PtpClock], zone: tzinfo | None, *, narrow: bool = False) -> View[PtpClock]:

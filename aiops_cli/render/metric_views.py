@@ -10,11 +10,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from aiops_cli.cli.views import selector, when
 from aiops_cli.models.metric_row import MetricRow, plain
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import clock, si, sparkline
 from aiops_cli.render.units import exactly, quantity
+from aiops_cli.render.views import selector, when
 from aiops_cli.services.listings import ExemplarItem, MetadataItem
 
 # Labels that say who a series is about, when none tells it from others.
