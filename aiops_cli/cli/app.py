@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "sql": "SQL over the local store.",
     "cache": "The local cache: info, prune, clear.",
     "config": "aiops' own settings: view, path, validate.",
+    "tui": "The dashboard: fleet, metrics, logs, traces, alerts, GPU, CNF, root causes.",
     "demo": "The main job on a bundled incident that was really recorded.",
     "version": "Print the version.",
 }

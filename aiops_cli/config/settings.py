@@ -203,7 +203,8 @@ class CnfSettings(_Strict):
 
 
 class Settings(_Strict):
-    """The whole config file. `path` is where it was read from, or None."""
+    """The whole config file. `path` is where it was read from, or None; `keys` rebinds the dashboard's
+    actions, by id, to keys as Textual names them, several by commas."""
 
     defaults: DefaultSettings = DefaultSettings()
     cache: CacheSettings = CacheSettings()
@@ -215,6 +216,7 @@ class Settings(_Strict):
     sriov: SriovSettings = SriovSettings()
     dpdk: DpdkSettings = DpdkSettings()
     cnf: CnfSettings = CnfSettings()
+    keys: dict[str, str] = {}
     path: Path | None = Field(default=None, exclude=True)
 
     @field_validator("queries", mode="before")

@@ -298,7 +298,7 @@ def _table(columns: list[Column[T]], rows: list[list[str]], style: Style) -> str
     widths = [max(cells(r[i]) for r in shown) for i in range(len(columns))]
     if style.width:
         content = [max(cells(r[i]) for r in rows) for i in range(len(columns))]
-        widths = _fit(widths, columns, [len(t) for t in titles], content, style.width)
+        widths = fit(widths, columns, [len(t) for t in titles], content, style.width)
     lines = []
     heads = len(shown) - len(rows)
     for number, row in enumerate(shown):
@@ -315,7 +315,7 @@ def _table(columns: list[Column[T]], rows: list[list[str]], style: Style) -> str
     return "\n".join(lines) + "\n"
 
 
-def _fit(
+def fit(
     widths: list[int], columns: Sequence[Column[Any]], least: list[int], content: list[int], total: int
 ) -> list[int]:
     """Shrink the widest free text until the row fits, to its title, then below it; then leave it out

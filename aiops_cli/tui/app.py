@@ -1,0 +1,459 @@
+"""The dashboard's app: the session behind it, where one is and was, the range, the clusters, the theme."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from aiops_cli.errors import AiopsError
+from aiops_cli.models.options import Options
+from aiops_cli.services.session import Session, open_session
+from aiops_cli.store.answers import AnswerCache
+from aiops_cli.store.paths import cache_dir
+from aiops_cli.tui import clock
+from aiops_cli.tui.actions import act, active
+from aiops_cli.tui.backend import Backend
+from aiops_cli.tui.board import Board
+from aiops_cli.tui.place import Place, parse
+from aiops_cli.tui.remembered import Remembered
+from aiops_cli.tui.screens import SCREENS
+from aiops_cli.tui.themes import DEFAULT, NAMES, THEMES
+from aiops_cli.tui.widgets.grid import Grid
+
+if TYPE_CHECKING:
+    from aiops_cli.services.fleet import Member
+
+T = TypeVar("T")
+RANGES = ("5m", "15m", "1h", "3h", "6h", "12h", "24h", "2d", "7d")
+_KEPT_SECONDS = 7 * 86400.0  # what the store keeps for the first paint
+_TRAIL = 50
+
+
+async def _nothing() -> None:
+    return None
+
+
+class Dashboard(App[AiopsError]):
+    """`aiops tui`. Returns an error where the session can't be opened."""
+
+    TITLE = "aiops"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    CSS = """
+    ToastRack { dock: bottom; align: right bottom; }
+    Toast { max-width: 70%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            act(f"go.{e.name}", e.key, f"go('{e.name}')", e.title, e.meaning)
+            for e in SCREENS.values()
+        ),
+        act("app.prompt", "colon", "prompt", "Prompt", "`view filter key=value @context`.", show=True),
+        act("app.palette", "ctrl+p", "command_palette", "Palette", "Every action, by name."),
+        act("app.help", "question_mark,f1", "help", "Keys", "The keys that do something here.", show=True),
+        act("app.back", "escape", "back", "Back", "Leave the filter or detail, then the screen.", show=True),
+        act("app.older", "left_square_bracket", "history(-1)", "Older place", "As in a browser."),
+        act("app.newer", "right_square_bracket", "history(1)", "Newer place"),
+        act("app.last", "minus", "last", "Last screen", "The screen before this one, and back."),
+        act("app.range", "T", "range", "Time range", "How far back is looked, or from when to when.", show=True),
+        act("app.scope", "at", "scope", "Clusters", "Only some clusters: globs.", show=True),
+        act("app.theme", "ctrl+t", "theme", "Theme", "The next theme."),
+        act("app.jump", "ctrl+o", "jump", "Jump", "A letter on each thing; press it to go there."),
+        act("app.suspend", "alt+z", "suspend_process", "Suspend", "To the shell; `fg` comes back."),
+        act("app.quit", "q,ctrl+c,ctrl+q", "quit", "Quit", show=True),
+    ]  # fmt: skip
+
+    def __init__(self, options: Options, *, start: Place | None = None) -> None:
+        super().__init__()
+        self.options = options
+        self.backend = Backend()
+        self.remembered = Remembered()
+        self.ready = asyncio.Event()
+        self.session: Session | None = None
+        self.contexts: tuple[str, ...] = ()
+        self.trail: list[Place] = []
+        self._at = -1
+        self._last = ""
+        self._members: Sequence[Member] = ()
+        self._close: Callable[[], Awaitable[None]] = _nothing
+        self._start = start
+        self._answers = AnswerCache(cache_dir() / "dashboard")
+        self._who = _who(options)
+        for theme in THEMES:
+            self.register_theme(theme)
+        theme_name = self.remembered.text("theme", DEFAULT)
+        self.theme = theme_name if theme_name in self.available_themes else DEFAULT
+        if not (options.since or options.start or options.end) and options.bundle is None:
+            self.options = replace(options, since=self.remembered.text("since", "1h"))
+
+    # What is asked
+
+    @property
+    def live(self) -> bool:
+        """Whether clusters are asked, not a bundle."""
+        return self.options.bundle is None
+
+    def asked(self) -> Session:
+        """The session as it is asked now: the clusters in scope, the time range up to now."""
+        assert self.session is not None, "feeds wait for `ready`"
+        now = self.session.now if self.session.bundle else clock.now()
+        return replace(
+            self.session,
+            now=now,
+            options=self.options,
+            members=self._members,
+            clusters=[m.cluster for m in self._members],
+        )
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The clusters in scope."""
+        return self._members
+
+    async def on_mount(self) -> None:
+        if self._start is None:
+            name = self.remembered.text("screen", "fleet")
+            self._start = Place(name if name in SCREENS else "fleet")
+        self.go(self._start)
+        self.call_after_refresh(lambda: self.run_worker(self._open(), exclusive=True, group="open"))
+
+    async def _open(self) -> None:
+        """Read config and kubeconfig beside the first paint: it shows what the store kept."""
+        try:
+            session, close = await self.backend.compute(
+                lambda: open_session(Session, self.options, say=self._say)
+            )
+        except AiopsError as error:
+            self.exit(error)
+            return
+        self.session, self._close, self._members = session, close, session.members
+        if keys := session.settings.keys:
+            self.set_keymap(keys)
+        if self.contexts:
+            self._choose(self.contexts)
+        self.ready.set()
+        if isinstance(self.screen, Board):
+            self.screen.refresh(layout=False)
+
+    def _say(self, line: str) -> None:
+        self.call_from_thread(self.notify, line, markup=False)
+
+    async def on_unmount(self) -> None:
+        await self.backend.close(self._close)
+
+    # What the store keeps for the first paint
+
+    def recall(self, name: str, kind: Any) -> tuple[Any, float] | None:
+        """What was kept under this name for these clusters, and when (unix seconds)."""
+        import msgspec
+
+        now = clock.now()
+        kept = self._answers.get(f"{self._who}/{name}", _KEPT_SECONDS, now) if self.live else None
+        if kept is None:
+            return None
+        try:
+            return msgspec.msgpack.decode(kept.payload, type=kind), now - kept.age_seconds
+        except msgspec.MsgspecError:  # another version's: live answers are on their way
+            return None
+
+    def keep(self, name: str, value: Any) -> None:
+        import msgspec
+
+        if self.live and not self.options.no_cache:
+            self._answers.put(f"{self._who}/{name}", msgspec.msgpack.encode(value), clock.now())
+
+    def restore_grid(self, name: str, grid: Grid[Any]) -> None:
+        """As it was left: filter, order, columns, faults only."""
+        said = self.remembered.mapping("grids").get(name)
+        if not isinstance(said, dict):
+            return
+        grid.wide, grid.faults = said.get("wide") is True, said.get("faults") is True
+        grid.set_order(str(said.get("order", "")))
+        try:
+            grid.set_filter(str(said.get("filter", "")))
+        except AiopsError:
+            grid.set_filter("")
+
+    def remember_grid(self, name: str, grid: Grid[Any]) -> None:
+        state = {"filter": grid.filter_text, "order": grid.order, "wide": grid.wide, "faults": grid.faults}
+        self.remembered.set("grids", self.remembered.mapping("grids") | {name: state})
+
+    # Where one is
+
+    @property
+    def crumbs(self) -> list[str]:
+        """The way here: the last few places, this one last."""
+        way = self.trail[max(self._at - 2, 0) : self._at + 1]
+        titles: list[str] = []
+        for place in way:
+            shown = " ".join(
+                filter(None, (SCREENS[place.view].title, place.text or next(iter(place.args.values()), "")))
+            )
+            if not titles or titles[-1] != shown:
+                titles.append(shown)
+        return titles or [self.TITLE or ""]
+
+    @property
+    def scope_text(self) -> str:
+        if self.contexts:
+            return " ".join(f"@{c}" for c in self.contexts)
+        return f"{len(self._members)} clusters" if self.session else ""
+
+    @property
+    def range_text(self) -> str:
+        o = self.options
+        if o.since:
+            return f"last {o.since}"
+        return " to ".join(filter(None, (o.start, o.end or "now"))) if o.start or o.end else ""
+
+    @property
+    def origin_text(self) -> str:
+        return "" if self.live else f"bundle {Path(str(self.options.bundle)).name}"
+
+    def go(self, place: Place) -> None:
+        """Open a place; the one left can be come back to."""
+        if self.trail and isinstance(self.screen, Board):
+            self.trail[self._at] = replace(self.screen.place(), contexts=self.trail[self._at].contexts)
+        del self.trail[self._at + 1 :]
+        self.trail = [*self.trail, place][-_TRAIL:]
+        self._at = len(self.trail) - 1
+        self._show(place)
+
+    def _show(self, place: Place) -> None:
+        if place.contexts:
+            self.set_scope(place.contexts)
+        if not place.view:
+            return
+        board = self._board(place.view)
+        if self.screen is not board:
+            if isinstance(self.screen, Board):
+                self._last = self.screen.NAME
+                self.switch_screen(board)
+            else:
+                self.push_screen(board)
+        self.remembered.set("screen", place.view)
+        self.call_after_refresh(board.arrive, place)
+
+    def _board(self, name: str) -> Board:
+        if not self.is_screen_installed(name):
+            self.install_screen(SCREENS[name].load()(), name)
+        found = self.get_screen(name)
+        assert isinstance(found, Board)
+        return found
+
+    def set_scope(self, contexts: Sequence[str]) -> None:
+        """Ask only clusters that match; none, all again."""
+        chosen = () if tuple(contexts) in ((), ("*",)) else tuple(contexts)
+        if chosen == self.contexts:
+            return
+        if self.session is not None and not self._choose(chosen):
+            return
+        self.contexts = chosen
+        self._scope_changed()
+
+    def _choose(self, contexts: Sequence[str]) -> bool:
+        from aiops_cli.services.selection import select
+
+        assert self.session is not None
+        try:
+            names = {c.name for c in select(self.session.clusters, self.session.settings, contexts=contexts)}
+        except AiopsError as error:
+            self.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+            return False
+        self._members = (
+            [m for m in self.session.members if m.name in names] if contexts else self.session.members
+        )
+        return True
+
+    def set_range(self, text: str) -> None:
+        """`1h`, or `FROM to TO` in the forms of --from and --to; nothing where it can't be read."""
+        from aiops_cli.services import times
+
+        start, _, end = (p.strip() for p in text.partition(" to "))
+        spans = bool(end) or not start[:1].isdigit() or ":" in start or "-" in start
+        try:
+            if spans:
+                times.parse_window(None, start or None, end or None, clock.now())
+            else:
+                times.parse_duration(start, "the range")
+        except AiopsError as error:
+            self.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+            return
+        self.options = replace(
+            self.options,
+            since=None if spans else start,
+            start=start or None if spans else None,
+            end=end or None,
+        )
+        if not spans:
+            self.remembered.set("since", start)
+        self._scope_changed()
+
+    def _scope_changed(self) -> None:
+        for name in SCREENS:
+            if self.is_screen_installed(name):
+                board = self.get_screen(name)
+                if isinstance(board, Board) and board.is_attached:
+                    board.scope_changed()
+
+    # Actions
+
+    def action_go(self, name: str) -> None:
+        if not (isinstance(self.screen, Board) and name == self.screen.NAME):
+            self.go(self._place_of(name))
+
+    def _place_of(self, name: str) -> Place:
+        """A screen as it was left."""
+        if self.is_screen_installed(name):
+            board = self.get_screen(name)
+            if isinstance(board, Board) and board.is_attached:
+                return board.place()
+        return Place(name, str(self._left(name)))
+
+    def _left(self, name: str) -> str:
+        return next((p.text for p in reversed(self.trail) if p.view == name), "")
+
+    async def action_back(self) -> None:
+        if isinstance(self.screen, Board) and self.screen.leave_inside():
+            return
+        self.action_history(-1)
+
+    def action_history(self, by: int) -> None:
+        following = self._at + by
+        if not 0 <= following < len(self.trail):
+            self.notify("there is no older place" if by < 0 else "there is no newer place")
+            return
+        if isinstance(self.screen, Board):
+            self.trail[self._at] = self.screen.place()
+        self._at = following
+        self._show(self.trail[following])
+
+    def action_last(self) -> None:
+        if self._last:
+            self.action_go(self._last)
+
+    def action_prompt(self) -> None:
+        from aiops_cli.tui.widgets.dialogs import Ask
+
+        def done(line: str | None) -> None:
+            if line and line.strip():
+                self.remembered.add_line("prompt", line.strip())
+                self.run_line(line)
+
+        words = [*SCREENS, *(b.id for b, _ in active(self.screen) if b.id)]
+        self.push_screen(
+            Ask("Go to :", history=self.remembered.texts("prompt"), words=words,
+                hint="view filter key=value @context · or an action's id"),
+            done,
+        )  # fmt: skip
+
+    def run_line(self, line: str) -> None:
+        """What the prompt was given: a place, `@contexts`, or the id of an action."""
+        word = line.strip().removeprefix(":")
+        for binding, _ in active(self.screen):
+            if binding.id == word or (word == "q" and binding.id == "app.quit"):
+                self.call_later(self.screen.run_action, binding.action)
+                return
+        try:
+            place = parse(word)
+        except AiopsError as error:
+            self.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+            return
+        self.go(place) if place.view else self.set_scope(place.contexts)
+
+    def action_help(self) -> None:
+        from aiops_cli.tui.widgets.dialogs import Help
+
+        if isinstance(self.screen, Board):
+            self.push_screen(Help(self.screen))
+
+    def action_range(self) -> None:
+        from aiops_cli.tui.widgets.dialogs import Ask, Choice
+
+        def own(text: str | None) -> None:
+            if text:
+                self.set_range(text)
+
+        def chosen(id: str | None) -> None:
+            if id == "own":
+                self.push_screen(Ask("Time range", self.range_text.removeprefix("last "),
+                                     hint="90m · now-6h to now-5h · 2026-11-24T10:00Z to now"), own)  # fmt: skip
+            elif id is not None:
+                self.set_range(id)
+
+        options = [(r, f"last {r}") for r in RANGES]
+        self.push_screen(Choice("Time range", [*options, ("own", "another…")], self.options.since), chosen)
+
+    def action_scope(self) -> None:
+        from aiops_cli.tui.widgets.dialogs import Ask
+
+        def done(text: str | None) -> None:
+            if text is not None:
+                self.set_scope([w.removeprefix("@") for w in text.split()])
+
+        names = [c.name for c in self.session.clusters] if self.session else []
+        self.push_screen(
+            Ask(
+                "Clusters @",
+                " ".join(self.contexts),
+                words=names,
+                hint="globs, !glob leaves out · empty: all",
+            ),
+            done,
+        )
+
+    def action_theme(self) -> None:
+        at = NAMES.index(self.theme) if self.theme in NAMES else -1
+        self.theme = NAMES[(at + 1) % len(NAMES)]
+        self.remembered.set("theme", self.theme)
+        self.notify(f"theme {self.theme}")
+
+    def action_jump(self) -> None:
+        from aiops_cli.tui.widgets.jump import Jump
+
+        self.push_screen(Jump(self.screen))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        for binding, keys in active(screen):
+            yield SystemCommand(
+                f"{binding.description}", f"{keys}  {binding.tooltip}", _run(screen, binding.action)
+            )
+        for name in self.available_themes:
+            yield SystemCommand(f"Theme {name}", "", lambda name=name: self._take_theme(name))
+
+    def _take_theme(self, name: str) -> None:
+        self.theme = name
+        self.remembered.set("theme", name)
+
+
+def _run(screen: Screen[Any], action: str) -> Any:
+    def run() -> Any:
+        return screen.app.call_later(screen.run_action, action)
+
+    return run
+
+
+def _who(options: Options) -> str:
+    """What tells this fleet from another one before anything is read: the files that name it, as they are
+    now, and the choice among them."""
+    from aiops_cli.store.paths import config_dir
+
+    config = Path(options.config or os.environ.get("AIOPS_CONFIG") or config_dir() / "config.toml")
+    kube = options.kubeconfig or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+    parts: list[object] = [options.contexts, options.selector, options.group, options.bundle]
+    for path in (config, *(Path(p) for p in kube.split(os.pathsep) if p)):
+        try:
+            stat = path.stat()
+            parts.append((str(path.absolute()), stat.st_mtime_ns, stat.st_size))
+        except OSError:
+            parts.append(str(path))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

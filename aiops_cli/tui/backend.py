@@ -1,0 +1,67 @@
+"""Where questions run: an event loop in a thread of its own, so that no answer, however large, holds a key up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_SWITCH_SECONDS = 0.001  # of the interpreter: decoding gives way to a key press this often
+_PATIENCE = 3.0  # seconds for what is still asked when the program ends
+
+
+class Backend:
+    """Runs coroutines of services beside the user interface. Clients and their sockets live there alone."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            from aiops_cli.transport.resolver import LookupLoop
+
+            sys.setswitchinterval(_SWITCH_SECONDS)
+            self._loop = LookupLoop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="backend", daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start `work` there; the future may be cancelled from here."""
+        return asyncio.run_coroutine_threadsafe(work, self._running())
+
+    async def ask(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` returns or raises. Cancelling the wait cancels the work."""
+        return await asyncio.wrap_future(self.spawn(work))
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """The same for a function that only computes or reads files."""
+
+        async def run() -> T:
+            return work()
+
+        return await self.ask(run())
+
+    async def close(self, last: Callable[[], Awaitable[None]]) -> None:
+        """Cancel what runs, do `last` (close the clients), and end the thread. Never waits for long."""
+        if self._loop is None or self._thread is None:
+            return
+        loop = self._loop
+
+        async def wind_up() -> None:
+            others = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others, timeout=_PATIENCE) if others else None
+            await last()
+
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(self.spawn(wind_up())), _PATIENCE)
+        loop.call_soon_threadsafe(loop.stop)
+        self._loop = None

@@ -1,0 +1,193 @@
+"""What every screen is: two bars above, panels with feeds, keys below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from aiops_cli.errors import AiopsError
+from aiops_cli.models.result import FleetResult
+from aiops_cli.services.session import Session
+from aiops_cli.tui.actions import act
+from aiops_cli.tui.feed import Feed, Reading
+from aiops_cli.tui.place import Place
+from aiops_cli.tui.screens import SCREENS
+from aiops_cli.tui.widgets.bars import Tabs, Where
+from aiops_cli.tui.widgets.grid import Grid
+
+if TYPE_CHECKING:
+    from aiops_cli.tui.app import Dashboard
+
+T = TypeVar("T")
+
+
+class Board(Screen[None]):
+    """A screen. A subclass has `NAME`, composes panels in `content`, makes feeds by `feed`, and may override
+    `arrive` and `place`. Feeds are asked only while the screen is the one that is seen."""
+
+    NAME: ClassVar[str]
+    DEFAULT_CSS = """
+    Board { layout: vertical; background: $background; }
+    Board > #content { height: 1fr; width: 1fr; }
+    Board Footer { height: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        act("app.refresh", "r,f5", "refresh", "Refresh", "Ask again now what is shown.", show=True),
+        act("app.next-panel", "tab", "app.focus_next", "Next panel"),
+        act("app.previous-panel", "shift+tab", "app.focus_previous", "Previous panel"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feeds: list[Feed[Any]] = []
+        self.title_text = SCREENS[self.NAME].title
+
+    @property
+    def dashboard(self) -> Dashboard:
+        return cast("Dashboard", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield Tabs(self.NAME)
+        yield Where(self)
+        with Container(id="content"):
+            yield from self.content()
+        yield Footer(compact=True, show_command_palette=False)
+
+    def content(self) -> ComposeResult:
+        """The panels."""
+        raise NotImplementedError
+
+    def feed(
+        self,
+        ask: Callable[[Session], Coroutine[Any, Any, T]],
+        show: Callable[[T], None],
+        *,
+        every: float | None = None,
+        told: Callable[[Reading[T]], None] | None = None,
+        kept: tuple[str, Any] | None = None,
+    ) -> Feed[T]:
+        """A feed that asks `ask` with the session as the dashboard's range and clusters make it, on the
+        backend, and hands its answers to `show`; `told` gets every reading, also one that failed. It repeats
+        after `every` seconds on live clusters. `kept` is (name, type) of what the store keeps for the next
+        start."""
+        app = self.dashboard
+
+        def shown(reading: Reading[T]) -> None:
+            if not self.is_attached:
+                return
+            if reading.error is None and reading.value is not None:
+                show(reading.value)
+            if told is not None:
+                told(reading)
+            for panel in self.query("Panel"):
+                panel.tell()  # type: ignore[attr-defined]
+
+        made: Feed[T] = Feed(
+            app.backend,
+            lambda: ask(app.asked()),
+            shown,
+            every=every if app.live else None,
+            recall=None if kept is None else lambda: app.recall(*kept),
+            keep=None if kept is None else lambda value: app.keep(kept[0], value),
+            ready=app.ready,
+        )
+        self.feeds.append(made)
+        if self.is_current:
+            made.start()
+        return made
+
+    def grids(self) -> list[Grid[Any]]:
+        return list(self.query(Grid))
+
+    # Coming and going
+
+    def on_mount(self) -> None:
+        for grid in self.grids():
+            self.dashboard.restore_grid(f"{self.NAME}/{grid.id}", grid)
+
+    def on_screen_resume(self) -> None:
+        for feed in self.feeds:
+            feed.start()
+
+    def on_screen_suspend(self) -> None:
+        for feed in self.feeds:
+            feed.pause()
+        for grid in self.grids():
+            self.dashboard.remember_grid(f"{self.NAME}/{grid.id}", grid)
+
+    def scope_changed(self) -> None:
+        """Clusters or time range are others: what was read is no longer what is asked."""
+        for feed in self.feeds:
+            feed.refresh(anew=True)
+
+    def arrive(self, place: Place) -> None:
+        """Show what `place` names. Here: its text filters the first table."""
+        if grids := self.grids():
+            self._filter(grids[0], place.text)
+
+    def place(self) -> Place:
+        """Where one is, for the breadcrumb, `[` and `]`, and the `:` prompt."""
+        grids = self.grids()
+        return Place(self.NAME, grids[0].filter_text if grids else "")
+
+    def go(self, place: Place) -> None:
+        """Open another place."""
+        self.dashboard.go(place)
+
+    # Actions that all share
+
+    def action_refresh(self) -> None:
+        for feed in self.feeds:
+            feed.refresh()
+
+    def leave_inside(self) -> bool:
+        """What esc leaves before the screen: a filter, a detail. True if there was something."""
+        for grid in self.grids():
+            if grid.filter_text and (grid.has_focus or len(self.grids()) == 1):
+                self._filter(grid, "")
+                return True
+        return False
+
+    def ask_filter(self, grid: Grid[Any]) -> None:
+        """The `/` line: filters as one types; esc takes the change back."""
+        from aiops_cli.tui.widgets.dialogs import Ask
+
+        before = grid.filter_text
+
+        def done(text: str | None) -> None:
+            self._filter(grid, before if text is None else text)
+            if text:
+                self.dashboard.remembered.add_line("filters", text)
+
+        self.app.push_screen(
+            Ask(
+                "Filter /",
+                before,
+                history=self.dashboard.remembered.texts("filters"),
+                hint="regex · !regex · -l key=value · -f fuzzy",
+                live=lambda text: self._try(grid, text),
+            ),
+            done,
+        )
+
+    def _try(self, grid: Grid[Any], text: str) -> str | None:
+        try:
+            grid.set_filter(text)
+        except AiopsError as error:
+            return error.message
+        return None
+
+    def _filter(self, grid: Grid[Any], text: str) -> None:
+        if wrong := self._try(grid, text):
+            self.app.notify(wrong, severity="warning", markup=False)
+
+
+def failures(result: FleetResult[Any]) -> dict[str, str]:
+    """Each cluster that did not answer, and why, to grey its rows."""
+    return {c.name: str(c.error.code) for c in result.failed if c.error is not None}

@@ -1,0 +1,70 @@
+"""Where one is in the dashboard, as the `:` prompt writes it: `view words key=value @context`.
+
+`:logs {app="shop"} at=23:40 @west` is the logs screen with that query on cluster west. Words that are no
+`key=value` of the keys below are the view's own text: a query, a filter, an id.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from aiops_cli.errors import UsageError
+from aiops_cli.tui.screens import SCREENS, named
+
+KEYS = ("ns", "at", "since", "sev", "trace", "node", "tab", "name", "kind")
+_CONTEXT = re.compile(r"(?:^|(?<=\s))@(\S+)(?=\s|$)")
+_PAIR = re.compile(rf"(?:^|(?<=\s))({'|'.join(KEYS)})=(\"[^\"]*\"|\S+)(?=\s|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A screen and what it shows: `text` is its query or filter, `args` the `key=value` words, `contexts`
+    globs of clusters (none: as before)."""
+
+    view: str
+    text: str = ""
+    args: dict[str, str] = field(default_factory=dict)
+    contexts: tuple[str, ...] = ()
+
+    def written(self) -> str:
+        """As the prompt takes it."""
+        pairs = [f'{k}="{v}"' if re.search(r"\s", v) else f"{k}={v}" for k, v in self.args.items()]
+        return " ".join(filter(None, (self.view, self.text, *pairs, *(f"@{c}" for c in self.contexts))))
+
+    def same_view(self, text: str) -> Place:
+        return replace(self, text=text)
+
+
+def parse(line: str) -> Place:
+    """What was typed behind `:`. Raises UsageError for a view that there is not.
+
+    `@` names a cluster only as a word of its own and the last: PromQL has an `@` too (`up @ 1609746000`),
+    and it is left alone there because a space follows it.
+    """
+    head, _, rest = line.strip().removeprefix(":").strip().partition(" ")
+    if head.startswith("@"):
+        return Place("", contexts=tuple(_CONTEXT.findall(f"{head} {rest}")))
+    entry = named(head)
+    if entry is None:
+        import difflib
+
+        known = [*SCREENS, *(a for e in SCREENS.values() for a in e.aliases)]
+        near = difflib.get_close_matches(head, known, n=1)
+        raise UsageError(
+            f"there is no view {head!r}",
+            hint=f"did you mean {near[0]!r}?" if near else f"views: {', '.join(SCREENS)}",
+        )
+    contexts = tuple(_CONTEXT.findall(rest))
+    rest = _CONTEXT.sub("", rest)
+    # Within braces and quotes of a query, `name="x"` is the query's.
+    bare = re.sub(r"\{[^}]*\}|\([^)]*\)", lambda m: " " * len(m.group()), rest)
+    args = {m[1]: rest[m.start(2) : m.end(2)].strip('"') for m in _PAIR.finditer(bare)}
+    for m in reversed(list(_PAIR.finditer(bare))):
+        rest = rest[: m.start()] + rest[m.end() :]
+    if head.lower() in entry.aliases and "tab" not in args and head.lower() in _TABS:
+        args["tab"] = head.lower()
+    return Place(entry.name, " ".join(rest.split()) if '"' not in rest else rest.strip(), args, contexts)
+
+
+_TABS = ("events", "silences", "ptp", "sriov", "settings", "anomalies", "tail")

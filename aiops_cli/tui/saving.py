@@ -1,0 +1,36 @@
+"""Files that the dashboard writes where it was started."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aiops_cli.models.result import FleetResult
+from aiops_cli.render.output import Style, View, pieces
+from aiops_cli.store.files import write_whole
+
+T = TypeVar("T")
+
+
+def save_rows(view: View[T], rows: Sequence[T]) -> tuple[str]:
+    """Write the rows as CSV to a new file of this folder; what to tell of it."""
+    result: FleetResult[Any] = FleetResult(list(rows), [])
+    return save_text(
+        f"aiops-{view.kind}", "csv", "".join(pieces(view, result, Style("csv"))), f"{len(rows)} rows"
+    )
+
+
+def save_text(stem: str, suffix: str, text: str, what: str) -> tuple[str]:
+    """Write `text` whole to a new file of this folder, named by stem and time; what to tell of it."""
+    path = Path.cwd() / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}.{suffix}"
+    number = 1
+    while path.exists():
+        path = path.with_name(f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{number}.{suffix}")
+        number += 1
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        return (f"not saved: {error.strerror or error}; start aiops in a folder that you may write",)
+    return (f"{what} saved to {path}",)

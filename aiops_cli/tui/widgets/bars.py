@@ -1,0 +1,96 @@
+"""The two lines above every screen: which there are, and where one is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual import events
+from textual.widget import Widget
+
+from aiops_cli.render.text import cells, cut, one_line
+from aiops_cli.tui import clock
+from aiops_cli.tui.screens import SCREENS
+
+if TYPE_CHECKING:
+    from aiops_cli.tui.board import Board
+
+_KEYS = {"comma": ","}
+_SHORT = {"Cluster": "Clust", "Metrics": "Metric", "Reports": "Report"}
+
+
+class Tabs(Widget):
+    """Every screen with its key; a click opens it."""
+
+    DEFAULT_CSS = "Tabs { height: 1; width: 1fr; background: $panel; }"
+
+    def __init__(self, current: str) -> None:
+        super().__init__()
+        self._current = current
+
+    def _entries(self) -> list[tuple[str, str, str]]:
+        entries = [(e.name, _KEYS.get(e.key, e.key), e.title) for e in SCREENS.values()]
+        if sum(len(k) + len(t) + 3 for _, k, t in entries) > self.size.width:
+            entries = [(n, k, _SHORT.get(t, t)) for n, k, t in entries]
+        return entries
+
+    def _gap(self) -> int:
+        used = sum(len(k) + len(t) + 1 for _, k, t in self._entries())
+        return (
+            2
+            if used + 2 * len(SCREENS) <= self.size.width
+            else 1
+            if used + len(SCREENS) <= self.size.width
+            else 0
+        )
+
+    def render(self) -> Text:
+        text = Text(no_wrap=True)
+        between = " " * self._gap()
+        narrow = not between
+        for name, key, title in self._entries():
+            style = "bold reverse" if name == self._current else ""
+            text.append(f"{key}" if narrow else f"{key} ", f"bold {style}")
+            text.append(title, style or "dim" if name != self._current else style)
+            text.append(between or " ")
+        return text
+
+    def on_click(self, event: events.Click) -> None:
+        left, gap = 0, self._gap()
+        for name, key, title in self._entries():
+            width = len(key) + len(title) + (1 if gap else 0)
+            if left <= event.x < left + width:
+                self.app.call_later(self.app.action_go, name)  # type: ignore[attr-defined]
+                return
+            left += width + max(gap, 1)
+
+
+class Where(Widget):
+    """Breadcrumb on the left; clusters, time range, bundle and clock on the right."""
+
+    DEFAULT_CSS = "Where { height: 1; width: 1fr; background: $surface; color: $foreground; }"
+
+    def __init__(self, board: Board) -> None:
+        super().__init__()
+        self._board = board
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._tick)
+
+    def _tick(self) -> None:
+        if self.screen.is_current:
+            self.refresh()
+
+    def render(self) -> Text:
+        app = self._board.dashboard
+        width = self.size.width
+        right = " ".join(filter(None, (app.scope_text, app.range_text, app.origin_text, clock.text())))
+        right = cut(one_line(right), max(width // 2, 20))
+        crumbs = " › ".join(one_line(c) for c in app.crumbs)
+        left = crumbs if cells(crumbs) <= width - cells(right) - 1 else "… › " + one_line(app.crumbs[-1])
+        left = cut(left, max(width - cells(right) - 1, 8))
+        text = Text(no_wrap=True)
+        text.append(left, "bold")
+        text.append(" " * max(width - cells(left) - cells(right), 1))
+        text.append(right, "dim")
+        return text

@@ -1,0 +1,202 @@
+"""What opens over a screen: an item in full, a question, keys, a choice, a time range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from aiops_cli.render.text import one_line, sanitize
+from aiops_cli.tui.actions import act, active, by_group
+
+
+class Dialog(ModalScreen[Any]):
+    """Closes by esc; q too, where nothing is typed."""
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $background 60%; }
+    Dialog > .box { width: 90%; max-width: 110; height: auto; max-height: 85%; border: round $primary; background: $surface;
+                    border-title-color: $primary; border-subtitle-color: $foreground 70%; padding: 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [act("dialog.close", "escape", "close", "Close", show=True)]
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+class Detail(Dialog):
+    """An item as YAML, or a text as it is; scrolled by the usual keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [act("dialog.leave", "q,space", "close", "Close")]
+
+    def __init__(self, title: str, item: object) -> None:
+        super().__init__()
+        self._title, self._item = title, item
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="box") as box:
+            box.border_title = Text(one_line(self._title))
+            box.border_subtitle = "esc closes"
+            yield Static(Text(as_text(self._item)))
+
+
+def as_text(item: object) -> str:
+    """The item's fields as YAML, without what is empty; a string as it is. Harmless to a terminal."""
+    if isinstance(item, str):
+        return sanitize(item)
+    import msgspec
+    import yaml
+
+    fields = msgspec.json.decode(msgspec.json.encode(item))
+    if isinstance(fields, dict):
+        fields = {k: v for k, v in fields.items() if v not in (None, "", [], {})}
+    return sanitize(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100))
+
+
+class Help(Dialog):
+    """Every key that does something now, by group."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [act("dialog.leave", "q,question_mark", "close", "Close")]
+
+    def __init__(self, of: Any) -> None:
+        super().__init__()
+        self._groups = by_group(active(of))
+        self._name = getattr(of, "title_text", "")
+
+    def compose(self) -> ComposeResult:
+        text = Text()
+        for group, found in self._groups.items():
+            text.append(f"{group}\n", "bold")
+            for binding, keys in found:
+                text.append(f"  {keys:<18} ", "bold")
+                text.append(f"{binding.description:<22} ")
+                if binding.tooltip and binding.tooltip != binding.description:
+                    text.append(binding.tooltip)
+                text.append(f"  ({binding.id})\n", "dim")
+        with VerticalScroll(classes="box") as box:
+            box.border_title = f"Keys · {self._name}"
+            box.border_subtitle = "esc closes · [keys] in the config rebinds by the id in brackets"
+            yield Static(text)
+
+
+class Ask(Dialog):
+    """One line of text, with a history (up, down); returns it, or None."""
+
+    DEFAULT_CSS = """
+    Ask { align: left bottom; background: transparent; }
+    Ask > .line { height: 3; border: round $primary; background: $surface; width: 100%; border-title-color: $primary; }
+    Ask Input { border: none; height: 1; padding: 0 1; background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        act("prompt.older", "up", "recall(-1)", "Older line"),
+        act("prompt.newer", "down", "recall(1)", "Newer line"),
+    ]
+
+    def __init__(
+        self,
+        title: str,
+        value: str = "",
+        *,
+        history: Sequence[str] = (),
+        words: Sequence[str] = (),
+        hint: str = "",
+        live: Callable[[str], str | None] | None = None,
+    ) -> None:
+        """`words` complete what is typed (right arrow takes it). `live` is told each change, and returns what
+        is wrong with it, if anything."""
+        super().__init__()
+        self._live = live
+        self._title, self._value, self._history, self._words, self._hint = (
+            title,
+            value,
+            list(history),
+            words,
+            hint,
+        )
+        self._at = len(self._history)
+
+    def compose(self) -> ComposeResult:
+        from textual.suggester import SuggestFromList
+
+        with Vertical(classes="line") as line:
+            line.border_title = self._title
+            line.border_subtitle = self._hint
+            yield Input(
+                self._value,
+                select_on_focus=False,
+                suggester=SuggestFromList(self._words, case_sensitive=False) if self._words else None,
+            )
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self._live is not None:
+            wrong = self._live(event.value)
+            self.query_one(".line").border_subtitle = Text(one_line(wrong)) if wrong else self._hint
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(event.value)
+
+    def action_recall(self, by: int) -> None:
+        self._at = min(max(self._at + by, 0), len(self._history))
+        field = self.query_one(Input)
+        field.value = self._history[self._at] if self._at < len(self._history) else self._value
+        field.cursor_position = len(field.value)
+
+
+class Choice(Dialog):
+    """One of several; returns its id, or None. Letters jump, enter takes."""
+
+    DEFAULT_CSS = """
+    Choice > .box { max-width: 76; }
+    Choice OptionList { border: none; height: auto; max-height: 20; background: $surface; padding: 0; }
+    """
+
+    def __init__(self, title: str, options: Sequence[tuple[str, str]], chosen: str | None = None) -> None:
+        """`options` are (id, text)."""
+        super().__init__()
+        self._title, self._options, self._chosen = title, options, chosen
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box") as box:
+            box.border_title = self._title
+            box.border_subtitle = "enter takes · esc leaves"
+            yield OptionList(*(Option(Text(one_line(text)), id=id) for id, text in self._options))
+
+    def on_mount(self) -> None:
+        found = [i for i, (id, _) in enumerate(self._options) if id == self._chosen]
+        self.query_one(OptionList).highlighted = found[0] if found else 0
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.dismiss(event.option_id)
+
+
+class Confirm(Dialog):
+    """What is about to happen, in words, and `y` to do it; anything else leaves. Returns True or None."""
+
+    DEFAULT_CSS = "Confirm > .box { padding: 1 2; border: round $warning; border-title-color: $warning; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        act("dialog.yes", "y", "yes", "Yes", show=True),
+        act("dialog.no", "n", "close", "No", show=True),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="box") as box:
+            box.border_title = self._title
+            box.border_subtitle = "y does it · n or esc leaves"
+            yield Static(Text(sanitize(self._text)))
+
+    def action_yes(self) -> None:
+        self.dismiss(True)

@@ -1,0 +1,65 @@
+"""Driving the dashboard in process: keys in, text out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from aiops_cli.models.options import Options
+from aiops_cli.tui import clock
+from aiops_cli.tui.app import Dashboard
+from aiops_cli.tui.place import Place, parse
+
+NARROW, WIDE = (80, 24), (160, 50)
+SECONDS = 30.0
+Driver = Pilot[Any]
+
+
+@asynccontextmanager
+async def driving(
+    place: str = "fleet", *, bundle: str | None = None, size: tuple[int, int] = NARROW, **options: Any
+) -> AsyncIterator[Driver]:
+    """The dashboard opened at `place`, its session ready: `async with driving("logs", bundle="demo") as pilot`."""
+    app = Dashboard(Options(bundle=bundle, **options), start=parse(place) if place else Place("fleet"))
+    async with app.run_test(size=size) as pilot:
+        await asyncio.wait_for(app.ready.wait(), SECONDS)
+        yield pilot
+
+
+def screen_text(pilot: Driver) -> str:
+    """What stands on the screen, a line each row."""
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+async def until(pilot: Driver, seen: str | Callable[[], object], seconds: float = SECONDS) -> str:
+    """Wait until the screen has this text, or this is true; the screen then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        await pilot.pause(0.02)
+        text = screen_text(pilot)
+        if seen in text if isinstance(seen, str) else seen():
+            return text
+        assert time.monotonic() < deadline, f"never seen: {seen}\n{text}"
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> float:
+    """A clock that stands, for pictures: no age or time of day differs from run to run."""
+    at = 1_790_000_000.0
+    monkeypatch.setattr(clock, "now", lambda: at)
+    return at
+
+
+@pytest.fixture(autouse=True)
+def own_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is saved goes to a folder of the test's own."""
+    monkeypatch.chdir(home)
+    return home
