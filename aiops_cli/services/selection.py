@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from aiops_cli.config.settings import Settings
 from aiops_cli.errors import ErrorCode, UsageError
 from aiops_cli.models.fleet import Cluster
+
+if TYPE_CHECKING:
+    from aiops_cli.config.settings import Settings
 
 
 def parse_selector(text: str) -> list[tuple[str, str, bool]]:
