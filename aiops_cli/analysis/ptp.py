@@ -6,15 +6,16 @@ locked, a process that is dead and whose gauges stand still, and an exporter tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from aiops_cli.analysis import ptp_codes as codes
-from aiops_cli.analysis.ptp_readings import Key, Readings, Run, Track
+from aiops_cli.analysis import ptp_offsets as offsets
+from aiops_cli.analysis.ptp_readings import Floats, Key, Readings, Run, Track
+from aiops_cli.analysis.ptp_verdict import judged
 from aiops_cli.models.ptp import BUDGETS, OPERATOR, Budget, PtpClock, PtpProfile, PtpSetup, TimeInState
 from aiops_cli.models.timerange import TimeRange
 
@@ -34,7 +35,11 @@ class Rules:
 
 @dataclass(slots=True)
 class Clock:
-    """A row, and what findings are made of. Times are unix seconds."""
+    """A row, and what findings are made of. Times are unix seconds.
+
+    `losses` is how often it lost its lock by every sample, 0 where that was not asked; `down` and `stuck` are
+    since when its process is dead, and since when its gauges stand still.
+    """
 
     row: PtpClock
     runs: list[Run] = field(default_factory=list)
@@ -44,14 +49,20 @@ class Clock:
     budget: Budget = BUDGETS[OPERATOR]
     holdover_seconds: float = codes.HOLDOVER_SECONDS
     tells_holdover: bool = False
-    down_since: float | None = None
-    stuck_since: float | None = None
+    losses: int = 0
+    down: Run | None = None
+    stuck: Run | None = None
     silent_since: float | None = None
 
     @property
     def current(self) -> bool:
         """Whether its gauges are about now."""
-        return self.down_since is None and self.stuck_since is None and self.silent_since is None
+        return self.down is None and self.stuck is None and self.silent_since is None
+
+    @property
+    def sure(self) -> bool:
+        """Whether FREERUN is told from HOLDOVER."""
+        return self.tells_holdover or self.row.process in codes.GRANDMASTER_PROCESSES
 
     @property
     def sourceless(self) -> bool:
@@ -66,10 +77,10 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class _Process:
-    """Whether a process of a node runs; `since` is when it was first seen down, if it is."""
+    """Whether a process of a node runs; `down` is since when it does not."""
 
     up: bool | None
-    since: float | None = None
+    down: Run | None = None
     note: str = ""
 
 
@@ -99,11 +110,12 @@ class Board:
         state = self.readings.track("clock_state", node).get((process, interface))
         known = [t for t in (state, offset) if t is not None]
         silent = not any(t.last_at >= self.readings.at for t in known)
-        died = running.since if running.up is False else None
+        died = running.down
         stuck = None if died or silent else self._stuck(node, process, offset_key, offset, state)
-        ended = died if died is not None else stuck
+        ended = died.since if died is not None else stuck.since if stuck is not None else None
         tells = self._tells_holdover(node)
         state = self._with_dpll_holdover(node, process, interface, state, tells)
+        state, offset, note = self._living(node, process, state, offset)
         lived = state.until(ended) if state is not None else None
         clock = Clock(
             PtpClock(self.cluster, node, process, interface, None, None, None, None, None, ""),
@@ -112,14 +124,15 @@ class Board:
             raw_offsets=offset.until(ended) if offset is not None else None,
             holdover_seconds=self._holdover_seconds(node, process, profile),
             tells_holdover=tells,
-            down_since=died,
-            stuck_since=stuck,
+            losses=self.readings.losses.get(node, {}).get((process, interface), 0),
+            down=died,
+            stuck=stuck,
             silent_since=max((t.last_at for t in known), default=None) if silent else None,
         )
         current = not silent and ended is None
         peaks = self.readings.track("max_offset_ns", node).get(offset_key) if offset_key else None
         peaks = peaks.until(ended).usable() if peaks is not None else None
-        kind = _kind(clock.offsets, peaks)
+        kind = offsets.kind(clock.offsets, peaks)
         clock.peaks, clock.budget = (peaks if kind == "rms" else None), budget
         port, role = self._port(node, process, interface)
         number = self._class(node, process) if interface != codes.OS_CLOCK else None
@@ -127,9 +140,9 @@ class Board:
         clock.row = msgspec.structs.replace(
             clock.row,
             state=codes.STATES.get(int(now)) if now is not None and np.isfinite(now) else None,
-            offset_ns=_measured(offset) if offset is not None and current else None,
-            max_offset_ns=_most(clock.offsets, peaks, kind),
-            p99_offset_ns=_p99(clock.offsets),
+            offset_ns=offsets.measured(offset) if offset is not None and current else None,
+            max_offset_ns=offsets.most(clock.offsets, peaks, kind),
+            p99_offset_ns=offsets.p99(clock.offsets),
             offset_kind=kind,
             offset_from=offset_key[2] if offset_key and offset_key[2] else None,
             time_in_state=self._time_in_state(lived) if lived is not None else None,
@@ -145,7 +158,8 @@ class Board:
             limit_ns=budget.high,
             source=self.source,
         )
-        self._judge(clock, budget, whose, running)
+        doubt = running.note or ("" if died is not None else note)
+        clock.row = judged(clock, self.window.start, self.readings.at, whose, doubt)
         return clock
 
     # -- joins
@@ -158,7 +172,7 @@ class Board:
             return _Process(None)
         down = {k: t for k, t in current.items() if t.last == 0}
         if len(down) == len(current):
-            return _Process(False, max(t.constant_since() for t in down.values()))
+            return _Process(False, max((t.lasting() for t in down.values()), key=lambda r: r.since))
         if down:
             return _Process(True, note=f"{process} is down for {', '.join(sorted(k[1] for k in down))}")
         return _Process(True)
@@ -265,12 +279,45 @@ class Board:
                 continue
             at = np.searchsorted(phase.times, state.times, side="right") - 1
             held = (at >= 0) & (phase.values[np.maximum(at, 0)] == codes.DPLL_HOLDOVER)
-            return Track(state.times, np.where((state.values == 0) & held, 2.0, state.values))
+            joined = Track(state.times, np.where((state.values == 0) & held, 2.0, state.values))
+            if state.began is not None and phase.began is not None:  # what it is now, both have to be
+                last = max((state, phase), key=lambda t: t.began or 0.0)
+                joined.began, joined.whole = last.began, last.whole
+            return joined
         return state
+
+    def _living(
+        self, node: str, process: str, state: Track | None, offset: Track | None
+    ) -> tuple[Track | None, Track | None, str]:
+        """Without what gauges went on to say while the process was dead, and a note if it was: nobody knows
+        the state then, and there were no offsets."""
+        status = [t for k, t in self.readings.track("process_status", node).items() if k[0] == process]
+        if not any((t.values == 0).any() for t in status):
+            return state, offset, ""
+        if offset is not None:
+            offset = offset.only(~self._dead(status, offset.times))
+        if state is not None:
+            dead = self._dead(status, state.times)
+            values = np.where(dead, np.nan, state.values)
+            state = Track(state.times, values, None if dead[0] else state.began, state.whole and not dead[0])
+            if dead.any():
+                return state, offset, f"{process} was down for a part of the window"
+        return state, offset, ""
+
+    def _dead(self, status: list[Track], times: Floats) -> NDArray[np.bool_]:
+        """At which times all of a process that is known was down."""
+        down, up = np.zeros(len(times), bool), np.zeros(len(times), bool)
+        for track in status:
+            at = np.searchsorted(track.times, times, side="right") - 1
+            known = (at >= 0) & (times - track.times[np.maximum(at, 0)] <= _HOLD * self.step)
+            there = track.values[np.maximum(at, 0)] == 0
+            down |= known & there
+            up |= known & ~there
+        return down & ~up
 
     def _stuck(
         self, node: str, process: str, key: Key | None, offset: Track | None, state: Track | None
-    ) -> float | None:
+    ) -> Run | None:
         """Since when a servo's gauges stand still: real offsets and frequencies never do for long.
 
         Of a clock that lost its master they do: cloud-event-proxy then moves the state alone. So only a
@@ -290,7 +337,9 @@ class Board:
             if codes.STATES.get(int(state.last)) != "LOCKED":
                 return None
             since = max(since, state.constant_since())
-        return since if offset.last_at - since >= self.rules.stuck_after else None
+        if offset.last_at - since < self.rules.stuck_after:
+            return None
+        return Run(None, since, offset.last_at, since > offset.times[0])
 
     # -- the window
 
@@ -308,140 +357,6 @@ class Board:
             unknown = 0.0  # before the first step
         return TimeInState(round(spent[1], 1), round(spent[2], 1), round(spent[0], 1), round(unknown, 1))
 
-    # -- the verdict
-
-    def _judge(self, clock: Clock, budget: Budget, whose: str, running: _Process) -> None:
-        row = clock.row
-        bad = list(_failing(clock, self.readings.at, budget, whose))
-        doubts = list(_doubts(clock, budget, whose))
-        if running.note:
-            doubts.append(running.note)
-        unknown = clock.silent_since is not None or clock.stuck_since is not None
-        if row.state is None and row.offset_ns is None and clock.down_since is None and not bad:
-            unknown = True
-        verdict = "FAIL" if bad else None if unknown else "WARN" if doubts else "PASS"
-        reasons = [*bad, *(_unknowns(clock, self.readings.at) if unknown else []), *doubts]
-        if not reasons:
-            most = row.max_offset_ns if row.max_offset_ns is not None else row.offset_ns
-            seen = f"at most {ns(most)} of " if most is not None else "within "
-            reasons = [f"{seen}{_bounds(budget)} ({whose})"]
-        since = next((a for v, a, _ in clock.runs[-1:] if a > clock.runs[0][1]), None)
-        clock.row = msgspec.structs.replace(
-            row,
-            verdict=verdict,
-            reason="; ".join(reasons),
-            since=rfc3339(since) if since is not None and row.state is not None else None,
-        )
-
-
-def _failing(clock: Clock, at: float, budget: Budget, whose: str) -> Iterator[str]:
-    row = clock.row
-    if clock.down_since is not None:
-        last = f", its gauges still say {codes.STATES.get(clock.runs[-1][0] or 0)}" if clock.runs else ""
-        yield f"{row.process} has been down for {span(at - clock.down_since)}{last}"
-        return
-    if row.state == "HOLDOVER":
-        lasted = at - clock.runs[-1][1]
-        yield f"HOLDOVER for {span(lasted)} of {span(clock.holdover_seconds)}"
-    elif row.state == "FREERUN":
-        lasted = at - clock.runs[-1][1]
-        if clock.tells_holdover or row.process in codes.GRANDMASTER_PROCESSES:
-            yield f"FREERUN for {span(lasted)}"
-        else:
-            yield (
-                f"not locked for {span(lasted)}: FREERUN or HOLDOVER, the daemon's own metrics do not tell"
-            )
-    elif clock.sourceless:
-        yield "nothing to measure against: its offset is a sentinel"
-    if row.offset_ns is not None and not budget.low <= row.offset_ns <= budget.high:
-        yield f"{ns(row.offset_ns)} off, allowed are {_bounds(budget)} ({whose})"
-    elif row.p99_offset_ns is not None and row.p99_offset_ns > budget.high:
-        yield f"p99 {ns(row.p99_offset_ns)}, allowed are {_bounds(budget)} ({whose})"
-
-
-def _doubts(clock: Clock, budget: Budget, whose: str) -> Iterator[str]:
-    row = clock.row
-    if row.state == "LOCKED" and (lost := _lost_stretches(clock.runs)):
-        seconds = sum(until - since for since, until in lost)
-        times = "" if len(lost) == 1 else f", {len(lost)} times"
-        yield f"was not locked for {span(seconds)} in the window{times}"
-    most, p99 = row.max_offset_ns, row.p99_offset_ns
-    if most is not None and most > budget.high and (p99 is None or p99 <= budget.high):
-        yield f"at most {ns(most)}, allowed are {_bounds(budget)} ({whose})"
-    if row.clock_class is not None and codes.degraded(row.clock_class):
-        yield f"clock class {row.clock_class}: {row.clock_class_text}"
-    if clock.raw_offsets is not None and clock.offsets is not None:
-        left_out = len(clock.raw_offsets.values) - len(clock.offsets.values)
-        if left_out:
-            yield f"{left_out} of {len(clock.raw_offsets.values)} offsets are no measurements and left out"
-
-
-def _lost_stretches(runs: list[Run]) -> list[tuple[float, float]]:
-    """From when to when there was no lock, HOLDOVER and what came of it as one, up to the next lock."""
-    found: list[tuple[float, float]] = []
-    since: float | None = None
-    for value, first, _ in runs:
-        if value != 1 and since is None:
-            since = first
-        elif value == 1 and since is not None:
-            found.append((since, first))
-            since = None
-    return found
-
-
-def _unknowns(clock: Clock, at: float) -> Iterator[str]:
-    if clock.silent_since is not None:
-        yield f"no samples for {span(at - clock.silent_since)}: its config, exporter or node is gone"
-    elif clock.stuck_since is not None:
-        yield f"its gauges have not moved for {span(at - clock.stuck_since)}: nobody knows"
-    else:
-        yield "neither its state nor its offset is known"
-
-
-def _kind(offsets: Track | None, peaks: Track | None) -> Literal["signed", "rms"] | None:
-    """Whether offsets are RMS values of a summary line (never negative, below the interval's maximum) or
-    single samples with a sign. None where they don't tell."""
-    if offsets is None or not len(offsets.values):
-        return None
-    if (offsets.values < 0).any():
-        return "signed"
-    if peaks is None or not len(peaks.values):
-        return None
-    n = min(len(offsets.values), len(peaks.values))
-    low, high = offsets.values[-n:], peaks.values[-n:]
-    if (high < low).any():
-        return "signed"
-    if n >= 5 and (high == high[0]).all():
-        return None  # the sidecar's maximum since it started
-    return "rms" if (high > low).any() else None
-
-
-def _most(offsets: Track | None, peaks: Track | None, kind: str | None) -> float | None:
-    """The farthest off in the window. The maximum of summary lines is theirs; beside single samples the
-    exporter's maximum may be older than the window, and counts only where nothing else is known."""
-    if kind == "rms" and peaks is not None and len(peaks.values):
-        return float(np.abs(peaks.values).max())
-    values = np.abs(offsets.values) if offsets is not None else np.empty(0)
-    if len(values) <= 1 and peaks is not None and len(peaks.values):
-        values = np.append(values, abs(peaks.values[-1]))
-    return float(values.max()) if len(values) else None
-
-
-def _p99(offsets: Track | None) -> float | None:
-    """Linear between the two nearest, as NumPy's percentile, whose start costs more than the rest here."""
-    if offsets is None or len(offsets.values) < 2:
-        return None
-    ordered = np.sort(np.abs(offsets.values))
-    place = 0.99 * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return round(float(ordered[low] + (ordered[high] - ordered[low]) * (place - low)), 1)
-
-
-def _measured(offset: Track) -> float | None:
-    value = offset.last
-    return value if np.isfinite(value) and value not in codes.SENTINELS else None
-
 
 def _usual_step(readings: Readings) -> float:
     for metric in ("clock_state", "offset_ns"):
@@ -450,30 +365,3 @@ def _usual_step(readings: Readings) -> float:
                 if len(track.times) > 2:
                     return float(np.median(np.diff(track.times)))
     return 60.0
-
-
-def _bounds(budget: Budget) -> str:
-    if budget.low == -budget.high:
-        return f"±{ns(budget.high)}"
-    return f"{ns(budget.low)} to {ns(budget.high)}"
-
-
-def ns(value: float) -> str:
-    """12 ns, 1.2 µs, 3.15 ms."""
-    for scale, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
-        if abs(value) >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.0f} ns"
-
-
-def span(seconds: float) -> str:
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    return f"{whole / 3600:.1f} h"
-
-
-def rfc3339(at: float) -> str:
-    return str(np.datetime64(int(at * 1000), "ms")) + "Z"

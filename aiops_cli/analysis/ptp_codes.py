@@ -63,6 +63,9 @@ def degraded(value: int) -> bool:
     return class_word(value) in ("holdover", "degraded", "freerun", "?")
 
 
+_LAST_DIGITS = re.compile(r"(\D*)\d+")
+
+
 @lru_cache(4096)
 def aliases(port: str) -> frozenset[str]:
     """The names under which a port's clock may be exported: ports of a NIC share one.
@@ -73,7 +76,7 @@ def aliases(port: str) -> frozenset[str]:
     base, dot, vlan = port.partition(".")
     names = {port}
     for stem in (base, re.sub(r"np\d+$", "", base)):
-        if match := re.fullmatch(r"(.*?)\d+(\D*)", stem):
-            names.add(f"{match[1]}x{match[2]}{dot}{vlan}")
+        if match := _LAST_DIGITS.match(stem[::-1]):  # from the end: a hostile name costs its length, no more
+            names.add(f"{stem[: len(stem) - match.end()]}x{match[1][::-1]}{dot}{vlan}")
     names.add(port[:-1] + "x")
     return frozenset(names)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from aiops_cli.analysis import ptp_codes as codes
-from aiops_cli.analysis.ptp import Board, Clock, ns, rfc3339, span
-from aiops_cli.analysis.ptp_readings import Run, Track
+from aiops_cli.analysis.ptp import Board, Clock
+from aiops_cli.analysis.ptp_readings import TROUBLE, Run, Track
+from aiops_cli.analysis.ptp_verdict import UNSURE, lasting, ns, rfc3339, span, times
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.findings import Finding, FindingSeverity
 
@@ -28,17 +29,24 @@ CLOCK_CODES = frozenset(
 _RANK = {"critical": 0, "warning": 1, "info": 2}
 _SECOND = 1e9
 _NEAR = 5e6  # ns off a whole second that are still that second
+_APART = 600.0  # s between two offsets over the budget, from which on they are two findings
 
 
 def findings(board: Board, clocks: list[Clock]) -> list[Finding]:
-    """Worst first, then by time. Times are when a sample first and last showed it; `until` is null while
-    it lasts."""
-    found = [
-        *(f for clock in clocks for f in _clock(board, clock)),
-        *(f for node in board.readings.nodes() for f in _node(board, node)),
-        *_without_metrics(board),
-    ]
-    return sorted(found, key=lambda f: (_RANK[f.severity], f.since or "", f.entity, f.code))
+    """Of one cluster. Times are when a sample first and last showed it, before the window too where that is
+    known; `until` is null while it lasts."""
+    return in_order(
+        [
+            *(f for clock in clocks for f in _clock(board, clock)),
+            *(f for node in board.readings.nodes() for f in _node(board, node)),
+            *_without_metrics(board),
+        ]
+    )
+
+
+def in_order(found: Iterable[Finding]) -> list[Finding]:
+    """Worst first, then by time."""
+    return sorted(found, key=lambda f: (_RANK[f.severity], f.since or "", f.cluster, f.entity, f.code))
 
 
 class _About:
@@ -82,13 +90,13 @@ def _clock(board: Board, clock: Clock) -> Iterator[Finding]:
     yield from _lost(board, clock, say)
     yield from _offset(board, clock, say)
     yield from _leap(clock, say)
-    if clock.stuck_since is not None:
+    if clock.stuck is not None:
         yield say(
             "PTP_STUCK_GAUGE",
             "warning",
-            f"offset and frequency have not moved for {span(board.readings.at - clock.stuck_since)}",
+            f"offset and frequency have not moved{lasting(clock.stuck, board.readings.at)}",
             action="look whether the process still logs; restart the linuxptp-daemon pod",
-            since=clock.stuck_since,
+            since=clock.stuck.since,
         )
     if clock.silent_since is not None:
         yield say(
@@ -102,18 +110,22 @@ def _clock(board: Board, clock: Clock) -> Iterator[Finding]:
 
 def _lost(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
     """Each stretch without lock; of many the last, and that they are many."""
-    lost = [i for i, run in enumerate(clock.runs) if run[0] in (0, 2)]
-    began = [i for i in lost if i and clock.runs[i - 1][0] == 1]
-    if len(began) >= board.rules.flaps:
-        last = clock.runs[lost[-1]]
+    lost = [i for i, run in enumerate(clock.runs) if run.value in (0, 2)]
+    began = [i for i in lost if i and clock.runs[i - 1].value == 1]
+    count = max(len(began), clock.losses)
+    if count >= board.rules.flaps:
+        last = clock.runs[lost[-1]] if lost else None
+        shown = len(began) + (lost[:1] == [0])
+        unseen = count > shown
+        hint = f", {shown} of them shown at steps of {span(board.step)}: lower --step" if unseen else ""
         yield say(
             "PTP_FLAPPING",
             "warning",
-            f"lost its lock {len(began)} times in the window",
+            f"lost its lock {times(count)} in the window{hint}",
             action="look at the grandmaster, the path to it and packet delay variation",
-            since=clock.runs[began[0]][1],
-            until=None if _ongoing(board, clock, last) else last[2],
-            value=len(began),
+            since=clock.runs[began[0]].since if began and not unseen else None,
+            until=None if unseen or last is None or _ongoing(board, clock, last) else last.last,
+            value=count,
             threshold=board.rules.flaps,
         )
         lost = [i for i in lost if _ongoing(board, clock, clock.runs[i])]
@@ -123,54 +135,58 @@ def _lost(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
 
 def _loss(board: Board, clock: Clock, i: int, say: _About) -> Finding:
     """One stretch of FREERUN or HOLDOVER."""
-    state, since, last = clock.runs[i]
-    ongoing = _ongoing(board, clock, clock.runs[i])
-    until = None if ongoing else clock.runs[i + 1][1] if i + 1 < len(clock.runs) else last
-    lasted = (board.readings.at if until is None else until) - since
+    run = clock.runs[i]
+    ongoing = _ongoing(board, clock, run)
+    until = None if ongoing else clock.runs[i + 1].since if i + 1 < len(clock.runs) else run.last
+    end = board.readings.at if until is None else until
+    lasted, during = end - run.since, lasting(run, end)
     allowed = clock.holdover_seconds
     severity: FindingSeverity = "critical" if ongoing else "warning"
-    if state == 2:
+    if run.value == 2:
         nearly = lasted >= 0.8 * allowed
-        rest = f", {span(max(allowed - lasted, 0))} are left" if ongoing else ""
         return say(
             "PTP_HOLDOVER",
             "critical" if ongoing and nearly else "warning",
-            f"HOLDOVER for {span(lasted)} of {span(allowed)}{rest}",
+            f"HOLDOVER{during} of {span(allowed)}{_left(run, allowed - lasted) if ongoing else ''}",
             action="find out why it lost its source before the holdover runs out",
-            since=since,
+            since=run.since,
             until=until,
             value=lasted,
             threshold=allowed,
             unit="s",
         )
-    if i and clock.runs[i - 1][0] == 2:
+    if i and clock.runs[i - 1].value == 2:
         return say(
             "PTP_HOLDOVER_EXPIRED",
             severity,
-            f"FREERUN for {span(lasted)} after its holdover ran out ({span(allowed)} are allowed)",
+            f"FREERUN{during} after its holdover ran out ({span(allowed)} are allowed)",
             action="bring its source back: grandmaster, link, or GNSS antenna",
-            since=since,
+            since=run.since,
             until=until,
             value=lasted,
             unit="s",
         )
-    sure = clock.tells_holdover or clock.row.process in codes.GRANDMASTER_PROCESSES
-    what = "FREERUN" if sure else "not locked"
-    doubt = "" if sure else ": FREERUN or HOLDOVER, the daemon's own metrics do not tell"
     return say(
         "PTP_FREERUN",
         severity,
-        f"{what} for {span(lasted)}{doubt}",
+        f"FREERUN{during}" if clock.sure else f"not locked{during}: {UNSURE}",
         action="look at the link, the grandmaster and ptp4l's log",
-        since=since,
+        since=run.since,
         until=until,
         value=lasted,
         unit="s",
     )
 
 
+def _left(run: Run, seconds: float) -> str:
+    """What is left of a holdover; of one that is older than is known, it is less."""
+    if seconds < 1:
+        return ", its time is over"
+    return f", {'' if run.whole else 'at most '}{span(seconds)} left"
+
+
 def _ongoing(board: Board, clock: Clock, run: Run) -> bool:
-    return clock.current and run[2] >= board.readings.at
+    return clock.current and run.last >= board.readings.at
 
 
 def _offset(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
@@ -181,24 +197,32 @@ def _offset(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
     over = (offsets.values > budget.high) | (offsets.values < budget.low)
     if not over.any():
         return
-    limit = budget.high
-    times = offsets.times[over]
-    now = clock.current and bool(over[-1]) and offsets.last_at >= board.readings.at
-    worst = float(np.abs(offsets.values[over]).max())
-    share = f"{int(over.sum())} of {len(over)} samples"
-    if offsets.last_at == offsets.times[0]:
-        share = "now"
-    yield say(
-        "PTP_OFFSET",
-        "critical" if now else "warning",
-        f"{ns(worst)} off at the worst, {ns(limit)} are allowed ({share})",
-        action="look at path delay, asymmetry and load of the node",
-        since=float(times[0]),
-        until=None if now else float(times[-1]),
-        value=worst,
-        threshold=limit,
-        unit="ns",
-    )
+    hits = np.flatnonzero(over)
+    apart = max(_APART, 2.5 * board.step)
+    parts = np.split(hits, np.flatnonzero(np.diff(offsets.times[hits]) > apart) + 1)
+    count = len(parts)
+    if count >= board.rules.flaps:
+        parts = [hits]
+    for part in parts:
+        seen = slice(part[0], part[-1] + 1) if len(parts) > 1 else slice(None)
+        share = f"{len(part)} of {len(over[seen])} samples"
+        if offsets.last_at == offsets.times[0]:
+            share = "now"
+        elif len(parts) < count:
+            share += f", {times(count)}"
+        now = clock.current and part[-1] == len(over) - 1 and offsets.last_at >= board.readings.at
+        worst = float(np.abs(offsets.values[part]).max())
+        yield say(
+            "PTP_OFFSET",
+            "critical" if now else "warning",
+            f"{ns(worst)} off at the worst, {ns(budget.high)} are allowed ({share})",
+            action="look at path delay, asymmetry and load of the node",
+            since=float(offsets.times[part[0]]),
+            until=None if now else float(offsets.times[part[-1]]),
+            value=worst,
+            threshold=budget.high,
+            unit="ns",
+        )
 
 
 def _leap(clock: Clock, say: _About) -> Iterator[Finding]:
@@ -220,14 +244,14 @@ def _leap(clock: Clock, say: _About) -> Iterator[Finding]:
         ),
     ):
         if hit.any():
-            times = raw.times[hit]
+            seen = raw.times[hit]
             yield say(
                 "PTP_LEAP",
                 "critical",
                 text,
                 action=action,
-                since=float(times[0]),
-                until=None if hit[-1] and clock.current else float(times[-1]),
+                since=float(seen[0]),
+                until=None if hit[-1] and clock.current else float(seen[-1]),
                 value=float(np.abs(raw.values[hit]).max()),
                 unit="ns",
             )
@@ -241,21 +265,19 @@ def _node(board: Board, node: str) -> Iterator[Finding]:
     yield from _satellites(board, node)
 
 
-def _stretches(
-    track: Track, wrong: Callable[[int], bool], at: float
-) -> Iterator[tuple[int, float, float | None]]:
-    """(value, since, until) of each stretch of one wrong value; until is None while it lasts."""
+def _stretches(metric: str, track: Track, at: float) -> Iterator[tuple[int, float, float | None]]:
+    """(value, since, until) of each stretch of one value that is trouble; until is None while it lasts."""
     runs = track.runs()
-    for i, (value, since, last) in enumerate(runs):
-        if value is not None and wrong(value):
-            until = runs[i + 1][1] if i + 1 < len(runs) else None if last >= at else last
-            yield value, since, until
+    for i, run in enumerate(runs):
+        if run.value is not None and TROUBLE[metric](run.value):
+            until = runs[i + 1].since if i + 1 < len(runs) else None if run.last >= at else run.last
+            yield run.value, run.since, until
 
 
 def _processes(board: Board, node: str) -> Iterator[Finding]:
     for (process, config), track in board.readings.track("process_status", node).items():
         say = _About(board, "process", f"{node}/{process}")
-        for _, since, until in _stretches(track, lambda v: v == 0, board.readings.at):
+        for _, since, until in _stretches("process_status", track, board.readings.at):
             of = f" ({config})" if config else ""
             yield say(
                 "PTP_PROCESS_DOWN",
@@ -278,7 +300,7 @@ def _restarts(board: Board, node: str) -> Iterator[Finding]:
         yield _About(board, "process", f"{node}/{process}")(
             "PTP_PROCESS_RESTARTED",
             "warning" if count >= board.rules.flaps else "info",
-            f"{process} was started {count:.0f} times in the window{of}",
+            f"{process} was started {times(count)} in the window{of}",
             action="read the log of linuxptp-daemon-container on that node",
             since=float(track.times[grown[0]]),
             until=float(track.times[grown[-1]]),
@@ -297,11 +319,11 @@ def _classes(board: Board, node: str) -> Iterator[Finding]:
                 "warning",
                 f"the clock class changed {changes} times in the window",
                 action="see whether two grandmasters compete, or one loses its reference",
-                since=track.runs()[1][1],
+                since=track.runs()[1].since,
                 value=changes,
                 threshold=board.rules.flaps,
             )
-        for value, since, until in _stretches(track, codes.degraded, board.readings.at):
+        for value, since, until in _stretches("clock_class", track, board.readings.at):
             if until is not None and changes >= board.rules.flaps:
                 continue
             yield say(
@@ -325,11 +347,11 @@ def _ports(board: Board, node: str) -> Iterator[Finding]:
                 "warning",
                 f"the port changed its role {changes} times in the window",
                 action="look at link, cable and announce timeouts",
-                since=track.runs()[1][1],
+                since=track.runs()[1].since,
                 value=changes,
                 threshold=board.rules.flaps,
             )
-        for _, since, until in _stretches(track, lambda v: v == codes.FAULTY, board.readings.at):
+        for _, since, until in _stretches("interface_role", track, board.readings.at):
             yield say(
                 "PTP_PORT_FAULTY",
                 "warning" if until is not None else "critical",
@@ -341,15 +363,12 @@ def _ports(board: Board, node: str) -> Iterator[Finding]:
 
 
 def _satellites(board: Board, node: str) -> Iterator[Finding]:
-    for metric, wrong in (
-        ("gnss_status", lambda v: v < codes.GNSS_FIX),
-        ("nmea_status", lambda v: v == 0),
-    ):
+    for metric in ("gnss_status", "nmea_status"):
         if metric == "nmea_status" and board.readings.has(node, "gnss_status"):
             continue  # which says more
         for (_, port), track in board.readings.track(metric, node).items():
             say = _About(board, "gnss", f"{node}/{port}")
-            for value, since, until in _stretches(track, wrong, board.readings.at):
+            for value, since, until in _stretches(metric, track, board.readings.at):
                 fix = codes.GNSS.get(value, "no fix")
                 what = f"GNSS has {fix}" if metric == "gnss_status" else "GNSS sends no NMEA sentences"
                 yield say(

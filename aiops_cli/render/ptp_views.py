@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from aiops_cli.analysis.ptp import Clock, ns
+from aiops_cli.analysis.ptp import Clock
 from aiops_cli.analysis.ptp_codes import OS_CLOCK, class_word
+from aiops_cli.analysis.ptp_verdict import ns
 from aiops_cli.models.ptp import PtpClock, TimeInState
 from aiops_cli.models.signals import Series
 from aiops_cli.render.output import Column, View

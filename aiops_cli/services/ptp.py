@@ -10,12 +10,13 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from aiops_cli.analysis.ptp import Board, Clock, Rules
-from aiops_cli.analysis.ptp_codes import PREFIX
-from aiops_cli.analysis.ptp_findings import CLOCK_CODES, findings
-from aiops_cli.analysis.ptp_readings import METRICS, read
+from aiops_cli.analysis.ptp_codes import PREFIX, aliases
+from aiops_cli.analysis.ptp_findings import CLOCK_CODES, findings, in_order
+from aiops_cli.analysis.ptp_readings import METRICS, Readings, read
 from aiops_cli.config.settings import PtpSettings
 from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError, UsageError
 from aiops_cli.models.findings import Finding
+from aiops_cli.models.metric_row import MetricRow
 from aiops_cli.models.ptp import BUDGETS, PtpClock, PtpSetup
 from aiops_cli.models.result import Answer, FleetResult, Origin
 from aiops_cli.models.samples import Sample
@@ -40,6 +41,9 @@ _OVER_TIME = (
     "gnss_status",
     "phase_status",
 )
+_EARLIER = 86_400.0  # s before the window in which the beginning of what it begins with is looked for
+_EARLIER_STEP = 120.0
+_FINEST = 86_400.0  # s: of longer windows not every sample is counted
 _SETTLED = 300.0  # the newest minutes are asked each time: a loss must not be told late by a cache
 _SETUP_SECONDS = 5.0
 
@@ -111,7 +115,7 @@ async def list_clocks(
 
     found = await fan_out(members, ask, watch=watch)
     clocks = [clock for _, (some, _) in found.rows for clock in some]
-    listed = [finding for _, (_, some) in found.rows for finding in some]
+    listed = in_order(finding for _, (_, some) in found.rows for finding in some)
     return Clocks(found.with_rows([c.row for c in clocks]), clocks, listed)
 
 
@@ -130,27 +134,56 @@ async def _cluster(
     if not seen.samples and not seen.series and not known.nodes:
         warnings.append(f"NO_PTP_CLOCKS: {seen.nothing}")
         return Answer([], seen.origin, warnings=warnings, partial=seen.partial)
-    readings = read(seen.samples, seen.series, window.end)
+    readings = read(seen.samples, seen.series, window.end, seen.losses)
+    await _look_back(member, readings, window, step, now, policy)
     board = Board(member.name, readings, window, known, rules, seen.source)
     every = board.clocks()
     clocks = [c for c in every if wanted.has(c.row)]
     told = findings(board, every)
-    if len(clocks) < len(every) or wanted != Wanted():
-        told = [f for f in told if _is_about(f, clocks)]
+    if wanted != Wanted():
+        told = [f for f in told if _is_about(f, clocks, wanted)]
     return Answer([(clocks, told)], seen.origin, seen.age, warnings, seen.partial)
 
 
-def _is_about(finding: Finding, clocks: list[Clock]) -> bool:
-    """Whether a finding is about one of these clocks, or about anything else of their nodes."""
-    name = finding.entity.name
-    if any(name == f"{c.row.node}/{c.row.process}/{c.row.interface}" for c in clocks):
-        return True
-    return finding.code not in CLOCK_CODES and name.partition("/")[0] in {c.row.node for c in clocks}
+def _is_about(finding: Finding, clocks: list[Clock], wanted: Wanted) -> bool:
+    """Whether a finding is about one of these clocks, about their processes or ports, or, where nothing but
+    the node was named, about anything of it."""
+    node, _, rest = finding.entity.name.partition("/")
+    if finding.code in CLOCK_CODES:
+        return any(rest == f"{c.row.process}/{c.row.interface}" and node == c.row.node for c in clocks)
+    if wanted.process is None and wanted.interface is None:
+        return wanted.node is None or fnmatchcase(node, wanted.node)
+    here = [c.row for c in clocks if c.row.node == node]
+    if finding.entity.kind in ("port", "gnss"):
+        named = wanted.interface is not None and fnmatchcase(rest, wanted.interface)
+        return bool(here) and (named or any(c.interface in aliases(rest) for c in here))
+    return any(c.process == rest.partition("/")[0] for c in here)
+
+
+async def _look_back(
+    member: Member, readings: Readings, window: TimeRange, step: float, now: float, policy: CachePolicy
+) -> None:
+    """What is wrong at the window's first sample began then or earlier: ask what was before. Where that
+    can't be had, its beginning stays unknown."""
+    metrics = sorted(readings.wrong_from_the_start())
+    if not metrics:
+        return
+    if "clock_state" in metrics:
+        metrics.append("phase_status")
+    coarse = max(step, _EARLIER_STEP)
+    # Past the window's start by a step: a series may begin a little later than asked.
+    earlier = TimeRange(window.start - _EARLIER, min(window.start + coarse, window.end)).aligned(coarse)
+    try:
+        answer = await range_answer(member, selector(metrics), earlier, coarse, now, policy)
+    except AiopsError:
+        return
+    readings.look_back(answer.rows, 2.5 * coarse)
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What a cluster's metrics say; `nothing` says where nothing was found."""
+    """What a cluster's metrics say; `losses` is how often clocks lost their lock, `nothing` says where nothing
+    was found."""
 
     samples: list[Sample]
     series: list[Series]
@@ -160,6 +193,7 @@ class _Seen:
     warnings: list[str] = field(default_factory=list)
     partial: bool = False
     nothing: str = "no openshift_ptp metrics in its Prometheus"
+    losses: list[Sample] = field(default_factory=list)
 
 
 async def _seen(member: Member, window: TimeRange, step: float, now: float, policy: CachePolicy) -> _Seen:
@@ -186,21 +220,18 @@ async def _prometheus(
 ) -> _Seen:
     source = await member.metrics()
     try:
-        newest, parts = await asyncio.gather(
-            source.instant(NOW, window.end), asyncio.gather(*_parts(member, window, step, now, policy))
+        newest, parts, losses = await asyncio.gather(
+            source.instant(NOW, window.end),
+            asyncio.gather(*_parts(member, window, step, now, policy)),
+            _losses(member, window),
         )
     except NotAvailableError as error:
         if error.code is ErrorCode.NOT_RECORDED:
             raise not_recorded("any PTP metric", []) from None
         raise
-    samples = [
-        Sample(r.labels.get("__name__", ""), r.labels, float(r.values[-1]))
-        for r in newest.rows
-        if len(r.values)
-    ]
     recorded = isinstance(member, RecordedMember)
     return _Seen(
-        samples,
+        _samples(newest),
         [s for part in parts for s in part.rows],
         "bundle" if recorded else "prometheus",
         "bundle" if recorded else "live",
@@ -208,7 +239,28 @@ async def _prometheus(
         list(dict.fromkeys([*newest.warnings, *(w for p in parts for w in p.warnings)])),
         newest.partial or any(p.partial for p in parts),
         "no PTP metric was recorded" if recorded else "no openshift_ptp metrics in its Prometheus",
+        losses,
     )
+
+
+def _samples(answer: Answer[MetricRow]) -> list[Sample]:
+    return [
+        Sample(r.labels.get("__name__", ""), r.labels, float(r.values[-1]))
+        for r in answer.rows
+        if len(r.values)
+    ]
+
+
+async def _losses(member: Member, window: TimeRange) -> list[Sample]:
+    """How often each clock lost its lock by every sample, where a Prometheus can tell: LOCKED is 1, FREERUN 0
+    and HOLDOVER 2, so that the state falls once a loss, into it or out of it."""
+    if not isinstance(member, LiveMember) or not 1 <= window.seconds <= _FINEST:
+        return []
+    expr = f"resets({PREFIX}clock_state[{int(window.seconds)}s]) > 0"
+    try:
+        return _samples(await (await member.metrics()).instant(expr, window.end))
+    except AiopsError:
+        return []
 
 
 def _parts(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 STEP = 15
 SPAN = 2 * 3600
 LOST_AT, LOST_FOR = 2400, 300  # before the end; how long
+HELD_AT = 5400
 
 Value = Callable[
     [int], float | None
@@ -181,6 +182,15 @@ def history(end: int) -> str:
     )
     text.clock("far", lambda t: 2_162_130.0 + noise(t) if t < 600 else noise(t))
     text.clock("over", lambda t: 350.0 if 600 < t < 1200 else noise(t))
+    text.clock("twice", lambda t: 350.0 if 2940 < t <= 3000 or 540 < t <= 600 else noise(t))
+    text.clock("midway", noise, up=lambda t: 0 if 1200 < t <= 2400 else 1)  # its gauges go on saying LOCKED
+    # HOLDOVER from before the hour that tests ask for: since half an hour, or from before all samples.
+    text.clock("longer", noise, state=lambda t: 2 if t <= HELD_AT else 1)
+    text.clock("oldest", noise, state=2)
+    for node in ("longer", "oldest"):
+        text.thresholds(node, 100, timeout=14_400)
+    text.add("gnss_status", 0, node="longer", process="gnss", iface="ens7fx", origin="gnss")
+    text.clock("flicker", noise, state=lambda t: 0 if t % 60 == 15 else 1)  # not at whole minutes
     text.clock("wide", lambda t: 3 * noise(t))
     text.thresholds("wide", 200)
 
@@ -196,4 +206,17 @@ def history(end: int) -> str:
                 pod=pod,
                 prometheus_replica=replica,
             )
+    # The new pod came before the old one went, whose last words were FREERUN.
+    for pod, alive, state in (
+        ("daemon-a", lambda t: t >= 600, lambda t: 0.0 if t < LOST_AT else 1.0),
+        ("daemon-b", lambda t: t < LOST_AT, lambda t: 1.0),
+    ):
+        text.clock(
+            "handover",
+            lambda t, alive=alive: noise(t) if alive(t) else None,
+            state=lambda t, alive=alive, state=state: state(t) if alive(t) else None,
+            freq=lambda t, alive=alive: noise(t) if alive(t) else None,
+            up=None,
+            pod=pod,
+        )
     return "\n".join([*text.lines(), ""])

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from aiops_cli.analysis.ptp_codes import aliases
+from aiops_cli.analysis.ptp_verdict import ns
 from tests.conftest import Aiops
-from tests.ptp.history import LOST_AT, LOST_FOR, SPAN, STEP, history
+from tests.ptp.history import HELD_AT, LOST_AT, LOST_FOR, SPAN, STEP, history
 from tests.servers.binaries import MissingServer, locate
 from tests.servers.cluster import temporary_root
 from tests.servers.prometheus import Prometheus
@@ -240,6 +242,55 @@ def test_an_offset_over_the_threshold_has_its_times(told: Told) -> None:
     assert told.row("over")["verdict"] == "FAIL"
 
 
+def test_two_offsets_far_apart_are_two_findings(told: Told) -> None:
+    found = [f for f in told.all if f["code"] == "PTP_OFFSET" and f["entity"]["name"].startswith("twice/")]
+    assert [(f["since"], f["until"]) for f in found] == [
+        (told.at(3000), told.at(2940 + STEP)),
+        (told.at(600), told.at(540 + STEP)),
+    ]
+
+
+def test_a_holdover_from_before_the_window_has_its_own_beginning(told: Told) -> None:
+    found = told.findings("longer")
+    held = found["PTP_HOLDOVER"]
+    assert HELD_AT - 120 <= held["value"] <= HELD_AT
+    assert told.at(HELD_AT) <= held["since"] <= told.at(HELD_AT - 120)
+    assert held["text"] == "HOLDOVER for 1.5 h of 4.0 h, 2.5 h left"
+    assert told.row("longer")["since"] == held["since"]
+    assert told.row("longer")["timeInState"]["holdover"] == 3600, "only the window's"
+    assert told.at(SPAN) <= found["PTP_GNSS_LOST"]["since"] <= told.at(SPAN - 120), (
+        "the oldest sample there is"
+    )
+
+
+def test_what_is_older_than_every_sample_is_at_least_so_old(told: Told) -> None:
+    held = told.findings("oldest")["PTP_HOLDOVER"]
+    assert held["text"] == "HOLDOVER for at least 2.0 h of 4.0 h, at most 2.0 h left"
+    assert told.row("oldest")["since"] is None
+
+
+def test_a_process_that_was_dead_midway_was_not_locked_there(told: Told) -> None:
+    row = told.row("midway")
+    assert (row["timeInState"]["locked"], row["timeInState"]["unknown"]) == (2400, 1200)
+    assert (row["verdict"], row["reason"]) == ("WARN", "ptp4l was down for a part of the window")
+
+
+def test_a_clock_that_flaps_between_the_steps_is_told(
+    aiops: Aiops, past: tuple[Prometheus, int, dict[str, str]]
+) -> None:
+    _, end, env = past
+    window = ("--from", str(end - 3600), "--to", str(end), "--step", "60s", "--node", "flicker")
+    found = Told(aiops("cnf", "ptp", *window, "-o", "json", env=env).json, end)
+    flapping = found.findings("flicker")["PTP_FLAPPING"]
+    assert 59 <= flapping["value"] <= 60
+    assert "0 of them shown at steps of 1 min: lower --step" in flapping["text"]
+
+
+def test_of_two_daemons_the_newer_one_is_believed(told: Told) -> None:
+    row = told.row("handover")
+    assert (row["state"], row["timeInState"]["locked"]) == ("LOCKED", 3600)
+
+
 def test_the_clusters_own_threshold_is_the_budget(told: Told) -> None:
     row = told.row("wide")
     assert (row["limitNs"], row["verdict"]) == (200, "PASS")
@@ -306,6 +357,19 @@ def test_asked_again_the_cache_says_the_same(
 def test_the_history_is_longer_than_the_window(past: tuple[Prometheus, int, dict[str, str]]) -> None:
     prometheus, end, _ = past
     assert prometheus.query(f'openshift_ptp_offset_ns{{node="good"}} @ {end - SPAN + 60}')
+
+
+def test_a_long_name_has_its_aliases_at_once() -> None:
+    name = "1" * 200_000 + "a1"  # the square of its length would take an hour
+    assert f"{name[:-1]}x" in aliases(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(-999_999_400.0, "-1 s"), (999_999.0, "1 ms"), (-999_400.0, "-999 µs"), (12.3e12, "12300 s")],
+)
+def test_offsets_have_three_digits_and_no_exponent(value: float, said: str) -> None:
+    assert ns(value) == said
 
 
 def test_hostile_names_do_no_harm(exporter: Any, aiops: Aiops, tmp_path: Path) -> None:
