@@ -19,7 +19,8 @@ from aiops_cli.config.settings import Settings
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
-from aiops_cli.services.fleet import LiveMember, known_clusters, live_members
+from aiops_cli.services.fleet import LiveMember, live_members
+from aiops_cli.services.known import known_clusters
 from aiops_cli.services.metrics import CachePolicy, range_answer
 from aiops_cli.services.registry import Registry
 from aiops_cli.store.ranges import RangeCache

@@ -1,4 +1,4 @@
-"""The fleet: which clusters there are, and the way to each one's sources.
+"""The fleet: the way to each cluster's sources.
 
 A `Member` gives sources by protocol; a service asks them and never knows whether they are live
 servers or a bundle. How an endpoint is found, first that answers: the config's URL, what discovery
@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from aiops_cli.config.kubeconfig import Kubeconfig, KubeContext
-from aiops_cli.config.settings import ENDPOINT_NAMES, EndpointSettings, EndpointsSettings, Settings
 from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableError, UsageError
 from aiops_cli.models.fleet import Cluster, Endpoint
 from aiops_cli.services.identity import subject
@@ -24,6 +23,7 @@ from aiops_cli.transport.credentials import Credentials, Login, StaticCredential
 from aiops_cli.transport.tls import Trust, read_ca
 
 if TYPE_CHECKING:
+    from aiops_cli.config.settings import Settings
     from aiops_cli.services.alert_sources import LiveAlerts
     from aiops_cli.services.discovery import Discovery
     from aiops_cli.services.replicated import ReplicatedSource
@@ -415,72 +415,6 @@ def _keyring(name: str | None) -> Credentials:
             code=ErrorCode.CREDENTIALS_INVALID,
         )
     return StaticCredentials(Login(token=token))
-
-
-def known_clusters(kubeconfig: Kubeconfig, settings: Settings, registry: Registry) -> list[Cluster]:
-    """Kubeconfig contexts in file order, then clusters that exist in the config alone."""
-    clusters = []
-    for name, context in kubeconfig.contexts.items():
-        own = settings.clusters.get(name)
-        clusters.append(
-            Cluster(
-                name,
-                name,
-                context.cluster.server or None,
-                context.namespace,
-                registry.labels(name) | (own.labels if own else {}),
-                _endpoints(own.endpoints) if own else {},
-                f"{context.cluster.server} {context.cluster.proxy_url} {context.cluster.tls_server_name}",
-                _all("alertmanager", own.endpoints.alertmanager) if own else [],
-                _all("prometheus", own.endpoints.prometheus) if own else [],
-                _exporters(own.endpoints) if own else {},
-            )
-        )
-    for name, own in settings.clusters.items():
-        if name not in kubeconfig.contexts:
-            labels = registry.labels(name) | own.labels
-            clusters.append(
-                Cluster(
-                    name,
-                    labels=labels,
-                    endpoints=_endpoints(own.endpoints),
-                    alertmanagers=_all("alertmanager", own.endpoints.alertmanager),
-                    prometheuses=_all("prometheus", own.endpoints.prometheus),
-                    exporters=_exporters(own.endpoints),
-                )
-            )
-    return clusters
-
-
-def _endpoints(settings: EndpointsSettings) -> dict[str, Endpoint]:
-    found: dict[str, Endpoint] = {}
-    for signal in ENDPOINT_NAMES:
-        own: EndpointSettings | list[EndpointSettings] | None = getattr(settings, signal)
-        if own is not None:
-            found[signal] = _endpoint(signal, own[0] if isinstance(own, list) else own)
-    return found
-
-
-def _exporters(settings: EndpointsSettings) -> dict[str, list[str]]:
-    return {kind: urls for kind, urls in (("dcgm", settings.dcgm), ("ptp", settings.ptp)) if urls}
-
-
-def _all(signal: str, several: list[EndpointSettings] | None) -> list[Endpoint]:
-    return [_endpoint(signal, own) for own in several or []]
-
-
-def _endpoint(signal: str, own: EndpointSettings) -> Endpoint:
-    return Endpoint(
-        signal,
-        own.url,
-        "config",
-        own.tenant,
-        own.credential,
-        own.ca_file,
-        own.insecure,
-        own.headers,
-        "the config file",
-    )
 
 
 async def close_all(members: Sequence[LiveMember]) -> None:

@@ -11,13 +11,13 @@ from aiops_cli.errors import UsageError
 from aiops_cli.models.fleet import SIGNALS, ClusterHealth, Endpoint, Fact
 from aiops_cli.models.result import Answer, ClusterStatus, FleetResult
 from aiops_cli.services.fanout import Watcher, fan_out
-from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.services.health import score
-from aiops_cli.services.registry import Registry
 from aiops_cli.services.times import rfc3339
 
 if TYPE_CHECKING:
     from aiops_cli.services.bundle import Bundle
+    from aiops_cli.services.fleet import LiveMember, Member
+    from aiops_cli.services.registry import Registry
 
 
 class ClusterEntry(msgspec.Struct, frozen=True, rename="camel"):

@@ -135,7 +135,8 @@ def open_session(
     if not select:
         return kind(options, settings, registry, state, time.time(), [], [], None), nothing
     from aiops_cli.config.kubeconfig import load_kubeconfig
-    from aiops_cli.services.fleet import close_all, known_clusters, live_members
+    from aiops_cli.services.fleet import close_all, live_members
+    from aiops_cli.services.known import known_clusters
     from aiops_cli.services.selection import select as choose
 
     kubeconfig = load_kubeconfig(Path(options.kubeconfig) if options.kubeconfig else None)
