@@ -344,6 +344,8 @@ def _revived(request: pytest.FixtureRequest) -> Iterator[None]:
 def pytest_configure() -> None:
     # The default action of SIGTERM would leave no time to stop the servers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell's background job ignores it, and so would every command that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _fail_instead_of_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
