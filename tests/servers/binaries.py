@@ -40,6 +40,7 @@ class DebianPackage:
     programs: dict[str, str]  # our name -> path inside the package
     aliases: dict[str, tuple[str, ...]]  # our name -> names it may have on PATH
     libraries: bool = False  # its shared libraries that this machine lacks are taken too
+    data: tuple[str, ...] = ()  # packages whose files it reads, taken too
 
     @property
     def directory(self) -> Path:
@@ -139,6 +140,13 @@ DEBIAN_PACKAGES = (
         {"dpdk-testpmd": "usr/bin/dpdk-testpmd"},
         {"dpdk-testpmd": ("dpdk-testpmd",)},
         libraries=True,
+    ),
+    DebianPackage(
+        "chromium-headless-shell",
+        {"browser": "usr/lib/chromium/chromium-headless-shell"},
+        {"browser": ("chromium-headless-shell", "chromium")},
+        libraries=True,
+        data=("chromium-common",),
     ),
 )
 

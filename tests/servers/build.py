@@ -98,7 +98,7 @@ def extract_debian(package: DebianPackage) -> str:
         if not fresh.exists() or time.time() - fresh.stat().st_mtime > 3600:
             _run(["apt-get", *options, "update"], cwd=working, env=quiet)
             fresh.touch()
-        wanted = [package.package]
+        wanted = [package.package, *package.data]
         if package.libraries:
             install = ["install", "--simulate", "--no-install-recommends", package.package]
             wanted += _libraries(_run(["apt-get", *options[:-1], *install], cwd=working, env=quiet))
