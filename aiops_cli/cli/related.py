@@ -67,7 +67,7 @@ async def emit_related(session: Session, subjects: Sequence[Subject], asked: Fle
     found: FleetResult[RelatedItem] = asked.with_rows([])
     if chosen:
         window = TimeRange(min(s.start for s in chosen), max(s.end for s in chosen))
-        scene = Scene(session.step(window), session.now, _given(session), session.cache_policy())
+        scene = Scene(session.step(window), session.now, session.given, session.cache_policy())
         looked = await look(session.members, chosen, scene, watch=session.watcher())
         order = {(s.cluster, s.title): i for i, s in enumerate(chosen)}
         rows = sorted(looked.rows, key=lambda r: order.get((r.cluster, r.origin), len(order)))
@@ -98,10 +98,3 @@ def horizon(session: Session) -> Horizon:
     if session.bundle is not None:
         limits = TimeRange(session.bundle.manifest.start, session.bundle.manifest.end)
     return Horizon(limits, session.window() if o.since or o.start or o.end else None)
-
-
-def _given(session: Session) -> list[str]:
-    """The options of this run without which its commands would ask something else."""
-    o = session.options
-    said = (("--bundle", o.bundle), ("--config", o.config), ("--kubeconfig", o.kubeconfig))
-    return [word for name, value in said if value for word in (name, value)]

@@ -77,6 +77,13 @@ class Session:
         return min(default_step(window.seconds), max(window.seconds // 1, 1.0))
 
     @property
+    def given(self) -> list[str]:
+        """The options of this run without which its commands would ask something else."""
+        o = self.options
+        said = (("--bundle", o.bundle), ("--config", o.config), ("--kubeconfig", o.kubeconfig))
+        return [word for name, value in said if value for word in (name, value)]
+
+    @property
     def live(self) -> list[LiveMember]:
         """The members as live ones, for commands that make no sense on a bundle. Raises UsageError."""
         if self.bundle is not None:

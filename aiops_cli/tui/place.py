@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from aiops_cli.errors import UsageError
 from aiops_cli.tui.screens import SCREENS, named
 
-KEYS = ("ns", "at", "since", "sev", "trace", "node", "tab", "name", "kind")
+KEYS = ("ns", "at", "since", "sev", "trace", "node", "tab", "name", "kind", "state")
 _CONTEXT = re.compile(r"(?:^|(?<=\s))@(\S+)(?=\s|$)")
 _PAIR = re.compile(rf"(?:^|(?<=\s))({'|'.join(KEYS)})=(\"[^\"]*\"|\S+)(?=\s|$)")
 
