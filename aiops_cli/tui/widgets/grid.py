@@ -65,7 +65,7 @@ class Grid(ScrollView, Generic[T], can_focus=True):
 
     wide: reactive[bool] = reactive(False, init=False)
     faults: reactive[bool] = reactive(False, init=False)
-    cursor: reactive[int] = reactive(0, init=False)
+    cursor: reactive[int] = reactive(0, init=False, repaint=False)
 
     class Opened(Message):
         """Enter, or a second click, on a row."""

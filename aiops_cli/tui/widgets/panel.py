@@ -1,4 +1,4 @@
-"""A titled box around what one feed shows: how old it is, and what is wrong, in its border."""
+"""What one feed shows, under a line with its title, how old it is, and what is wrong."""
 
 from __future__ import annotations
 
@@ -10,11 +10,42 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from aiops_cli.models.result import FleetResult
-from aiops_cli.render.text import age, one_line
+from aiops_cli.render.text import age, cells, cut, one_line
 from aiops_cli.tui import clock
 from aiops_cli.tui.feed import Feed, Reading
 
 _NAMED = 3
+_STEP = 5.0  # seconds
+
+
+class Head(Widget):
+    """The line above a panel: title on the left, age and state on the right. A line of its own, since a
+    border that changed each second would have all that is inside painted anew."""
+
+    DEFAULT_CSS = """
+    Head { height: 1; width: 1fr; color: $primary; background: $background; }
+    Panel:focus-within > Head { text-style: bold; background: $panel; }
+    Panel.-stale > Head { color: $warning; }
+    Panel.-error > Head { color: $error; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title_text = ""
+        self.state = ""
+
+    def render(self) -> Text:
+        width = self.size.width
+        lead = (
+            "━ "
+            if "focus-within" in (self.parent.pseudo_classes if isinstance(self.parent, Widget) else ())
+            else "─ "
+        )
+        right = (
+            f" {cut(self.state, max(width - cells(self.title_text) - 8, width // 3))} ─" if self.state else ""
+        )
+        left = cut(f"{lead}{self.title_text} ", max(width - cells(right), 4))
+        return Text(left + "─" * max(width - cells(left) - cells(right), 0) + right, no_wrap=True)
 
 
 class Panel(Vertical):
@@ -22,12 +53,8 @@ class Panel(Vertical):
     while it is older than it should be; a word says so too."""
 
     DEFAULT_CSS = """
-    Panel { border: round $primary 40%; border-title-color: $primary; border-subtitle-color: $foreground 70%;
-            padding: 0 0; height: 1fr; }
-    Panel:focus-within { border: round $primary; }
-    Panel.-stale { border-subtitle-color: $warning; }
+    Panel { height: 1fr; }
     Panel.-stale > .body { opacity: 65%; }
-    Panel.-error { border: round $error 60%; border-subtitle-color: $error; }
     Panel > .notice { display: none; width: 1fr; height: auto; padding: 1 2; color: $foreground 75%; }
     Panel.-blank > .notice { display: block; }
     Panel.-blank > .body { display: none; }
@@ -45,15 +72,18 @@ class Panel(Vertical):
         for widget in body:
             widget.add_class("body")
         self._notice = Static("", classes="notice", markup=False)
-        super().__init__(self._notice, *body, id=id, classes=classes)
-        self.border_title = title
+        self._head = Head()
+        super().__init__(self._head, self._notice, *body, id=id, classes=classes)
         self.empty = empty
         self._feed: Feed[Any] | None = None
-        self._told = ""
+        self._said_last = ""
+        self.retitle(title)
 
     def retitle(self, title: str) -> None:
-        if self.border_title != title:
-            self.border_title = title
+        """Another title; nothing is painted where it is the same."""
+        if self._head.title_text != (title := one_line(title)):
+            self._head.title_text = title
+            self._head.refresh()
 
     def follow(self, feed: Feed[Any]) -> None:
         """Tell the state of this feed from now on."""
@@ -64,8 +94,14 @@ class Panel(Vertical):
         self.set_interval(1.0, self.tell)
         self.tell()
 
+    def on_descendant_focus(self) -> None:
+        self._head.refresh()
+
+    def on_descendant_blur(self) -> None:
+        self._head.refresh()
+
     def tell(self) -> None:
-        """Say age and state anew; cheap where nothing changed."""
+        """Say age and state anew; nothing is painted where nothing changed."""
         if self._feed is None or not self.screen.is_current:
             return
         reading, now = self._feed.reading, clock.now()
@@ -73,12 +109,13 @@ class Panel(Vertical):
         self.set_class(reading.stale(now), "-stale")
         self.set_class(reading.error is not None and reading.value is None, "-error")
         self.set_class(blank, "-blank")
-        told = self._state(reading, now)
-        if told != self._told:
-            self._told = told
-            self.border_subtitle = Text(one_line(told))
-        if blank:
-            self._notice.update(self._said(reading))
+        told = one_line(self._state(reading, now))
+        if told != self._head.state:
+            self._head.state = told
+            self._head.refresh()
+        if blank and (said := self._said(reading)) != self._said_last:
+            self._said_last = said
+            self._notice.update(said)
 
     def _state(self, reading: Reading[Any], now: float) -> str:
         if reading.at is None:
@@ -88,7 +125,7 @@ class Panel(Vertical):
             parts.append("from the store")
         if reading.stale(now):
             parts.append("stale")
-        parts.append(f"{age(max(now - reading.at, 0))} ago" if now - reading.at >= 1 else "now")
+        parts.append(_ago(now - reading.at))
         if origin := _origin(reading.value):
             parts.append(origin)
         if reading.error is not None:
@@ -106,6 +143,13 @@ class Panel(Vertical):
             return "loading…"
         failed = gaps(reading.value, most=8)
         return one_line(self.empty) + (f"\n▲ {failed}" if failed else "")
+
+
+def _ago(seconds: float) -> str:
+    """An age in steps that are worth a paint."""
+    if seconds < _STEP:
+        return "now"
+    return f"{age(seconds - seconds % _STEP if seconds < 60 else seconds)} ago"
 
 
 def is_empty(value: object) -> bool:
