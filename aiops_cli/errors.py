@@ -55,7 +55,13 @@ class ErrorCode(StrEnum):
     TEMPO_NOT_AVAILABLE = "TEMPO_NOT_AVAILABLE"
     KORREL8R_NOT_AVAILABLE = "KORREL8R_NOT_AVAILABLE"
     KUBERNETES_NOT_AVAILABLE = "KUBERNETES_NOT_AVAILABLE"
+    # warnings: a cluster has nothing of what was asked, which is no failure
     NO_GPU_NODES = "NO_GPU_NODES"
+    NO_PTP_CLOCKS = "NO_PTP_CLOCKS"
+    NO_SRIOV = "NO_SRIOV"
+    NO_DPDK_PODS = "NO_DPDK_PODS"
+    NO_NETWORK_FUNCTIONS = "NO_NETWORK_FUNCTIONS"
+    # of a bundle
     NOT_RECORDED = "NOT_RECORDED"
     # the whole answer
     PARTIAL_RESULTS = "PARTIAL_RESULTS"

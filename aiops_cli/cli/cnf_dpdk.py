@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings, ensure_matched
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(add_completion=False)
@@ -67,6 +67,7 @@ def dpdk(
         result, told = await list_pods(
             session.members, Wanted(name, space, exec_), limits, own.metrics, watch=session.watcher()
         )
+        ensure_matched(result, told, {"POD": pod}, "aiops cnf dpdk shows those that look like DPDK")
         code = emit_findings(session, DPDK, result, told, only=findings, fail_on=fail_on)
         if pod is not None and session.format == "table" and not findings:
             for row in result.rows:

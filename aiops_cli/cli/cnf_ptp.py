@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings, narrow
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings, ensure_matched, narrow
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def ptp(
             policy=session.cache_policy(),
             watch=session.watcher(),
         )
+        flags = {"--node": node, "--process": process, "--interface": interface}
+        ensure_matched(found.result, found.findings, flags, "aiops cnf ptp -o wide shows what there is")
         if plot and session.format in ("table", "wide"):
             _plot(session, found)
         view = ptp_view(found.result.rows, session.zone, narrow=narrow(session))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings, ensure_matched
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def sriov(
             vfs=not findings and session.format in ("wide", "json", "ndjson", "yaml"),
             watch=session.watcher(),
         )
+        ensure_matched(result, (), {"--node": node}, "aiops cnf sriov shows the nodes that there are")
         code = emit_findings(session, PFS, result, told, only=findings, fail_on=fail_on)
         if session.format == "wide" and not findings and result.rows:
             _vfs(session, result)

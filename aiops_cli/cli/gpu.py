@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings, ensure_matched
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
-    from aiops_cli.models.result import FleetResult
-    from aiops_cli.services.gpu import GpuAsk
-
-T = TypeVar("T")
+    from aiops_cli.services.gpu import GpuAsk, GpuFleet
 
 app = typer.Typer(
     add_completion=False,
@@ -58,8 +54,8 @@ def nodes(
         check_fail_on(fail_on)
         ask = _ask(session, exec_, node, namespace)
         found = await gpu.gpus(session.members, ask, watch=session.watcher())
-        result = _told(session, found.result)
-        return emit_findings(session, GPUS, result, found.findings, only=findings, fail_on=fail_on)
+        _ensure_node(found, node, namespace)
+        return emit_findings(session, GPUS, found.result, found.findings, only=findings, fail_on=fail_on)
 
     execute(ctx, body)
 
@@ -83,8 +79,8 @@ def summary(
         check_fail_on(fail_on)
         ask = _ask(session, exec_, node, namespace)
         found = await gpu.gpus(session.members, ask, watch=session.watcher())
-        rows, total = gpu.summarize(found, ask.limits)
-        result = _told(session, rows)
+        _ensure_node(found, node, namespace)
+        result, total = gpu.summarize(found, ask.limits)
         people = session.format in ("table", "wide", "md")
         if people and len(result.rows) > 1 and not findings:
             result = result.with_rows([*result.rows, total])
@@ -132,7 +128,7 @@ def inference(ctx: typer.Context) -> None:
         from aiops_cli.services.gpu_inference import inference as ask
 
         found = await ask(session.members, _ask(session, False, past=False), watch=session.watcher())
-        return session.emit(INFERENCE, _told(session, found))
+        return session.emit(INFERENCE, found)
 
     execute(ctx, body)
 
@@ -157,7 +153,7 @@ def processes(ctx: typer.Context, exec_: Exec = False) -> None:
                 hint="allow it with --exec: it only reads, and needs pods/exec",
             )
         found = await ask(members, watch=session.watcher())
-        return session.emit(PROCESSES, _told(session, found))
+        return session.emit(PROCESSES, found)
 
     execute(ctx, body)
 
@@ -191,22 +187,9 @@ def _ask(
     )
 
 
-def _told(session: Session, found: FleetResult[T]) -> FleetResult[T]:
-    """For people the clusters without GPUs are told in one line, not in one for each."""
-    import msgspec
-
-    from aiops_cli.models.result import FleetResult
-    from aiops_cli.render.text import one_line
-    from aiops_cli.services.gpu import NO_GPUS
-    from aiops_cli.services.gpu_exec import NO_PODS
-
-    if session.format in ("json", "ndjson", "yaml"):
-        return found
-    without = [c.name for c in found.clusters if NO_GPUS in c.warnings or NO_PODS in c.warnings]
-    if without and not session.options.quiet:
-        print(one_line(f"no GPUs known: {', '.join(without)}"), file=sys.stderr)
-    clusters = [
-        msgspec.structs.replace(c, warnings=[w for w in c.warnings if w not in (NO_GPUS, NO_PODS)])
-        for c in found.clusters
-    ]
-    return FleetResult(found.rows, clusters)
+def _ensure_node(found: GpuFleet, node: str | None, namespace: str | None) -> None:
+    """Raises ClusterError (NOT_FOUND) for a node that no cluster has GPUs of. That a namespace holds none is
+    an answer."""
+    if node is not None:
+        flags = {"--node": node, "--namespace": namespace}
+        ensure_matched(found.result, found.findings, flags, "aiops gpu nodes shows the nodes that there are")

@@ -1,35 +1,45 @@
-"""How findings look in tables."""
+"""How findings look: a table where all of it fits, else some lines a finding."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 
 from aiops_cli.models.findings import Finding
-from aiops_cli.render.output import Column, View
+from aiops_cli.models.result import FleetResult
+from aiops_cli.render.colour import level_of_word, paint
+from aiops_cli.render.output import Column, Style, View, render
+from aiops_cli.render.text import cells, cut, one_line
 from aiops_cli.render.views import when
 
+_INDENT = " " * 10  # as wide as the longest severity and the gap behind it
 
-def finding_view(
-    zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bool = False, narrow: bool = False
-) -> View[Finding]:
-    """`brief` leaves the date out where it is one for all, and the cluster where there is only one;
-    `narrow` the codes, which the texts say in words."""
-    days = {when(t, zone)[:10] for f in rows for t in (f.since, f.until) if t}
-    start = 11 if brief and len(days) == 1 else 0
+
+def finding_view(zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bool = False) -> View[Finding]:
+    """`brief` leaves out what says nothing of these rows: a date that is one for all, an only cluster, times
+    that none has."""
+    start = _date_cells(zone, rows) if brief else 0
     one_cluster = brief and len({f.cluster for f in rows}) == 1
     return View(
         "FindingList",
         [
             Column("severity", lambda f: f.severity),
-            Column("code", lambda f: f.code, wide=narrow),
+            Column("code", lambda f: f.code, keep=True),
             Column("cluster", lambda f: f.cluster, wide=one_cluster),
-            Column("about", lambda f: f.entity.name),
+            Column("about", lambda f: f.entity.name, keep=True),
             Column(
-                "since", lambda f: when(f.since, zone)[start:] if f.since else "", plain=lambda f: f.since
+                "since",
+                lambda f: when(f.since, zone)[start:] if f.since else "",
+                wide=brief and not any(f.since for f in rows),
+                plain=lambda f: f.since,
             ),
             Column(
-                "until", lambda f: when(f.until, zone)[start:] if f.until else "", plain=lambda f: f.until
+                "until",
+                lambda f: when(f.until, zone)[start:] if f.until else "",
+                wide=brief and not any(f.until for f in rows),
+                plain=lambda f: f.until,
             ),
             Column("finding", lambda f: f.text),
             Column("do", lambda f: f.action, wide=True),
@@ -37,3 +47,44 @@ def finding_view(
         ],
         lambda f: f"{f.cluster}/{f.entity.kind}/{f.entity.name}/{f.code}",
     )
+
+
+def finding_text(rows: Sequence[Finding], style: Style, zone: tzinfo | None) -> str:
+    """Findings for people, as a table of `style`. Where a terminal has no room for the whole table, severity, code
+    and times stand on a line, and what it is about and the reason below: they are what is read."""
+    brief = style.format == "table"
+    view, result = finding_view(zone, rows, brief=brief), FleetResult(list(rows), [])
+    if brief and style.width and not (style.columns or style.fields or style.sort):
+        whole = render(view, result, replace(style, width=None, colour=False))
+        if max((cells(line) for line in whole.splitlines()), default=0) > style.width:
+            return "".join(line + "\n" for line in _lines(rows, style, zone))
+    return render(view, result, style)
+
+
+def _date_cells(zone: tzinfo | None, rows: Sequence[Finding]) -> int:
+    """How much of each time is a date that is one for all."""
+    days = {when(t, zone)[:10] for f in rows for t in (f.since, f.until) if t}
+    return 11 if len(days) == 1 else 0
+
+
+def _lines(rows: Sequence[Finding], style: Style, zone: tzinfo | None) -> Iterator[str]:
+    width = max(style.width or 0, 20)
+    start = _date_cells(zone, rows)
+    several = len({f.cluster for f in rows}) > 1
+    for f in rows:
+        words = [f.severity.ljust(8), f.code]
+        words += [
+            f"{word} {when(t, zone)[start:]}" for word, t in (("since", f.since), ("until", f.until)) if t
+        ]
+        about = one_line(f"{f.cluster}  {f.entity.name}" if several else f.entity.name)
+        head = "  ".join(words)
+        together = cells(head) + 2 + cells(about) <= width
+        if together:
+            head += "  " + about
+        head = cut(one_line(head), width)
+        if style.colour:
+            head = paint(head[:8], level_of_word(f.severity)) + head[8:]
+        yield head
+        below = [] if together else [about]
+        for text in [*below, *textwrap.wrap(one_line(f.text), width - len(_INDENT), break_on_hyphens=False)]:
+            yield _INDENT + cut(text, width - len(_INDENT))

@@ -17,7 +17,7 @@ from aiops_cli.analysis.dpdk import profile_of, real_time
 from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.sriov import pci_devices
 from aiops_cli.config.settings import Settings
-from aiops_cli.errors import AiopsError, NotAvailableError
+from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import CnfWorkload
 from aiops_cli.models.cnf_objects import CnfNode, CnfPod, PerformanceProfile
@@ -36,7 +36,9 @@ _PTP_SECONDS = 300.0
 _PTP_STEP = 30.0
 _WORST = {"FREERUN": 0, "HOLDOVER": 1, "LOCKED": 2}
 NOT_RECORDED = "not recorded in this bundle"
-NO_CNF = "no network function here; [cnf] functions in the config adds names"
+NO_CNF = (
+    f"{ErrorCode.NO_NETWORK_FUNCTIONS}: no pod is named like one; [cnf] functions in the config adds names"
+)
 
 
 @dataclass(frozen=True, slots=True)

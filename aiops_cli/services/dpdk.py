@@ -90,7 +90,8 @@ async def _cluster(member: Member, wanted: Wanted, metrics: str) -> Answer[DpdkP
     chosen = sorted((p for p in there.pods if wanted.has(p)), key=lambda p: p.key)
     notes, partial = list(there.notes), bool(there.notes)
     if not chosen:
-        notes.append("no DPDK pod here" if wanted.pod is None else f"no pod {wanted.pod} here")
+        why = "no pod looks like one" if wanted.pod is None else f"no pod {wanted.pod}"
+        notes.append(f"{ErrorCode.NO_DPDK_PODS}: {why}")
         return Answer([], origin, warnings=notes, partial=partial)
     readings, why = await _readings(member, chosen, metrics)
     place = dpdk.Place(

@@ -132,7 +132,7 @@ async def _cluster(
     warnings = [*seen.warnings, *setup.warnings]
     known = setup.rows[0] if setup.rows else PtpSetup()
     if not seen.samples and not seen.series and not known.nodes:
-        warnings.append(f"NO_PTP_CLOCKS: {seen.nothing}")
+        warnings.append(f"{ErrorCode.NO_PTP_CLOCKS}: {seen.nothing}")
         return Answer([], seen.origin, warnings=warnings, partial=seen.partial)
     readings = read(seen.samples, seen.series, window.end, seen.losses)
     await _look_back(member, readings, window, step, now, policy)

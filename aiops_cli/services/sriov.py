@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiops_cli.analysis import sriov, sriov_findings
 from aiops_cli.analysis.finding_order import worst_first
-from aiops_cli.errors import AiopsError, NotAvailableError
+from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError
 from aiops_cli.models.cnf import SriovLimits, SriovPf
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import Answer, FleetResult, Origin
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aiops_cli.sources.kubernetes import KubernetesSource
     from aiops_cli.sources.sriov import ExporterReadings
 
-NO_SRIOV = "no SR-IOV here: no SriovNetworkNodeState and no sriov_vf_* series"
+NO_SRIOV = f"{ErrorCode.NO_SRIOV}: no SriovNetworkNodeState and no sriov_vf_* series"
 Found = tuple[list[SriovPf], list[Finding]]
 
 

@@ -157,7 +157,7 @@ def test_who_may_list_nothing_has_what_the_exporter_says(
 def test_a_cluster_without_sriov_says_so_and_does_not_fail(aiops: Aiops, metrics_fleet: Any) -> None:
     done = aiops("cnf", "sriov", env=metrics_fleet.env)
     assert done.returncode == 0
-    assert "no SR-IOV here" in done.stderr and done.stdout == ""
+    assert "NO_SRIOV: " in done.stderr and done.stdout == ""
 
 
 @pytest.mark.parametrize("command", ["sriov", "dpdk", "workloads"])
@@ -168,7 +168,16 @@ def test_an_api_server_without_telecom_apis_is_no_failure(
     fleet.write()
     done = aiops("cnf", command, "--require-data", env=fleet.env)
     assert done.returncode == 6, done.stderr
-    assert "sources: warning: no " in done.stderr
+    assert "sources: warning: NO_" in done.stderr
+
+
+@pytest.mark.parametrize("named", [("sriov", "--node", "worker-9*"), ("dpdk", "ran/vdu-9")])
+def test_what_matches_nothing_is_said_and_passes_no_check(
+    aiops: Aiops, env: dict[str, str], named: tuple[str, ...]
+) -> None:
+    done = aiops("cnf", *named, "--fail-on", "critical", env=env)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "nothing in the chosen clusters matches" in done.stderr and named[-1] in done.stderr
 
 
 def test_a_bundle_has_no_sriov(aiops: Aiops) -> None:

@@ -196,12 +196,16 @@ def test_clusters_without_gpus_say_so_and_are_no_failure(
     needed = aiops("gpu", "nodes", "-c", "plain", "--require-data", env=env)
 
     assert table.returncode == machine.returncode == 0
-    assert "no GPUs known: plain" in table.stderr
+    assert "plain: warning: NO_GPU_NODES: " in table.stderr
     assert "node-a" in table.stdout
     by_name = {c["name"]: c for c in machine.json["clusters"]}
     assert by_name["plain"]["status"] == "SUCCESS"
     assert by_name["plain"]["warnings"][0].startswith("NO_GPU_NODES")
     assert needed.returncode == 6
+    for command in ("nodes", "summary"):
+        mistyped = aiops("gpu", command, "--node", "node-z*", "--fail-on", "critical", env=env)
+        assert (mistyped.returncode, mistyped.stdout) == (4, "")
+        assert "nothing in the chosen clusters matches --node node-z*" in mistyped.stderr
 
 
 def test_a_table_of_80_columns_has_no_wrapped_row_and_hostile_text_does_nothing(

@@ -137,6 +137,41 @@ def test_a_cluster_without_clocks_says_so_and_fails_nothing(exporter: Any, aiops
     assert aiops("cnf", "ptp", "--require-data", env=exporter("up 1\n")).returncode == 6
 
 
+@pytest.mark.parametrize("flags", [("--node", "du-9"), ("--process", "ptp5"), ("--interface", "ens7f*")])
+def test_what_matches_nothing_is_said_and_passes_no_check(
+    exporter: Any, aiops: Aiops, flags: tuple[str, str]
+) -> None:
+    done = aiops("cnf", "ptp", *flags, "--fail-on", "critical", env=exporter(documented(Daemon("du-1"))))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"nothing in the chosen clusters matches {flags[0]} {flags[1]}" in done.stderr
+
+
+def test_an_interface_has_its_own_findings_and_no_others(exporter: Any, aiops: Aiops) -> None:
+    text = "".join(
+        f'openshift_ptp_clock_state{{process="{process}",node="n",iface="{iface}"}} 0\n'
+        f'openshift_ptp_process_status{{process="{process}",node="n",config="c"}} {up}\n'
+        for process, iface, up in (("ptp4l", "ens1fx", 1), ("ts2phc", "ens2fx", 0))
+    )
+    for port in ("ens1f1", "ens2f0"):
+        text += f'openshift_ptp_interface_role{{process="ptp4l",node="n",iface="{port}"}} 3\n'
+    text += 'openshift_ptp_gnss_status{process="gnss",node="n",iface="ens2f0"} 0\n'
+
+    def found(*flags: str) -> set[tuple[str, str]]:
+        answer = aiops("cnf", "ptp", *flags, "-o", "json", env=exporter(text)).json
+        return {(f["code"], f["entity"]["name"]) for f in answer["findings"]}
+
+    first = {("PTP_FREERUN", "n/ptp4l/ens1fx"), ("PTP_PORT_FAULTY", "n/ens1f1")}
+    second = {
+        ("PTP_PROCESS_DOWN", "n/ts2phc"),
+        ("PTP_PORT_FAULTY", "n/ens2f0"),
+        ("PTP_GNSS_LOST", "n/ens2f0"),
+    }
+    assert found() == first | second
+    assert found("-i", "ens1fx") == first == found("--process", "ptp4l")
+    assert found("-i", "ens2f*") == second == found("--process", "ts2phc")
+    assert found("--node", "n") == first | second
+
+
 def test_config_sets_threshold_and_profile(exporter: Any, aiops: Aiops) -> None:
     text = documented(Daemon("du-1"))
     tight = aiops("cnf", "ptp", "-o", "json", env=exporter(text, more="[ptp]\nmax_offset_ns = 50\n")).json
