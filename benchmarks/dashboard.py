@@ -100,6 +100,7 @@ def drive(command: list[str], keys: int) -> None:
         read(IDLE_SECONDS)
         os.write(terminal, b"q")
         read(5.0, b"\x1b[?1049l")
+        time.sleep(1.0)  # in which it writes what it measured
     finally:
         os.kill(pid, signal.SIGTERM)
         os.waitpid(pid, 0)

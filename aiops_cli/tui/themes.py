@@ -5,6 +5,8 @@ Every state has a sign and a word beside its colour (`SIGNS`); a theme only unde
 
 from __future__ import annotations
 
+from functools import cache
+
 from rich.style import Style
 from textual.theme import Theme
 
@@ -64,9 +66,12 @@ def style_of(level: str | None, variables: dict[str, str]) -> Style:
     name = {"fatal": "error", "error": "error", "warn": "warning", "ok": "success"}.get(level or "")
     if level in ("debug", "trace", "unknown"):
         return Style(dim=True)
-    if name is None:
-        return Style()
-    return Style(color=rich_colour(variables.get(name, "")), bold=level == "fatal")
+    return Style() if name is None else _coloured(rich_colour(variables.get(name, "")), level == "fatal")
+
+
+@cache
+def _coloured(colour: str | None, bold: bool) -> Style:
+    return Style(color=colour, bold=bold)
 
 
 def rich_colour(value: str) -> str | None:

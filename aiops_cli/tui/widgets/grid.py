@@ -115,6 +115,7 @@ class Grid(ScrollView, Generic[T], can_focus=True):
         self._filter_text = ""
         self._test: Test | None = None
         self._hover = -1
+        self._base = Style()
         self._choose_columns()
 
     # What it shows
@@ -231,14 +232,18 @@ class Grid(ScrollView, Generic[T], can_focus=True):
 
     # Drawing
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._base = self.rich_style  # of all lines of one paint
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y == 0:
             return self._header().crop_extend(0, width, self.get_component_rich_style("grid--header"))
         index = int(self.scroll_y) + y - 1
         if index >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
-        base = self.rich_style
+            return Strip.blank(width, self._base)
+        base = self._base
         if index == self.cursor:
             base += self.get_component_rich_style("grid--cursor")
         elif index == self._hover:
