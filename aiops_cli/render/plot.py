@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
-from string import ascii_lowercase
+from string import ascii_lowercase as LETTERS
 from typing import TYPE_CHECKING
 
 from aiops_cli.models.signals import Series
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     from aiops_cli.models.signals import Floats
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-_MARGIN = 9
-_MAX_SERIES = 12
+MARGIN = 9
+MAX_SERIES = 12
 _TICKS = 5  # steps of the value axis, about
 _FLAT = 0.005  # of the values: a smaller change is not drawn as a large one
 _LARGEST = 8e307  # twice that is still a float
-_COLOURS = ("36", "33", "35", "32", "34", "31", "96", "93", "95", "92", "94", "91")
+COLOURS = ("36", "33", "35", "32", "34", "31", "96", "93", "95", "92", "94", "91")
 Grid = list[list[int]]
 
 
@@ -43,57 +44,85 @@ def plot(
     drawn = [(c, s) for c, s in rows if np.isfinite(s.values).any()]
     if not drawn:
         return ""
-    shown = _loudest(drawn)
-    known = [np.isfinite(s.values) for _, s in shown]
-    drawable = [_drawable(s) for _, s in shown]
+    shown = loudest(drawn)
+    several = len(shown) > 1
+    columns = max(width - MARGIN - 1, 10)
+    picture = draw([s for _, s in shown], columns, max(height, 4), unit=unit, span=span)
+    start, end = picture.span
+    lines = [cut(one_line(title + (f" [{unit}]" if unit else "")), width)]
+    for i, runs in enumerate(picture.runs):
+        label = picture.ticks.get(i, "")
+        row = "".join(text if n is None else _painted(text, n, colour) for text, n in runs)
+        lines.append(f"{cut(label, MARGIN - 1):>{MARGIN - 1}} ┤{row}")
+    lines.append(" " * (MARGIN - 1) + " └" + "─" * (columns - 1))
+    lines.append(" " * MARGIN + _ends(clock(start, zone), clock(end, zone), columns))
+    for number, (cluster, series) in enumerate(shown):
+        inner = ", ".join(f"{k}={v}" for k, v in sorted(series.labels.items()))
+        last = f"  last {quantity(float(series.values[-1]), unit)}"
+        mark = f"{LETTERS[number]} " if several else ""
+        named = cut(one_line(f"  {mark}{cluster}  {inner or title}"), max(width - len(last), 10))
+        lines.append(_painted(named, number, colour) + last)
+    if len(drawn) > MAX_SERIES:
+        lines.append(f"  … and {len(drawn) - MAX_SERIES} more series, not drawn")
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Drawn lines: each row as runs of text, and the number of the series that a run is of (None: blank);
+    the label of each row that has one; the time axis in unix seconds."""
+
+    runs: list[list[tuple[str, int | None]]]
+    ticks: dict[int, str]
+    span: tuple[float, float]
+
+
+def draw(
+    rows: Sequence[Series],
+    columns: int,
+    height: int,
+    *,
+    unit: str = "",
+    span: tuple[float, float] | None = None,
+) -> Picture:
+    """At most twelve series, each with a finite value, in `columns` by `height` cells. The time axis is
+    `span` (unix seconds), or longer where samples lie outside of it. Letters are drawn where there are several."""
+    import numpy as np
+
+    known = [np.isfinite(s.values) for s in rows]
+    drawable = [_drawable(s) for s in rows]
     times = np.concatenate([s.timestamps[k] for s, k in zip(drawable, known, strict=True)])
     values = np.concatenate([s.values[k] for s, k in zip(drawable, known, strict=True)])
     start, end, low, high = (float(n) for n in (times.min(), times.max(), values.min(), values.max()))
     if span is not None:
         start, end = min(span[0], start), max(span[1], end)
     low, high, step = _bounds(low, high)
-    columns, rows_high = max(width - _MARGIN - 1, 10), max(height, 4)
-    several = len(shown) > 1
-    dots: Grid = [[0] * columns for _ in range(rows_high)]
-    owner: Grid = [[0] * columns for _ in range(rows_high)]
+    dots: Grid = [[0] * columns for _ in range(height)]
+    owner: Grid = [[0] * columns for _ in range(height)]
     letters: dict[tuple[int, int], int] = {}
     tracks = []
     for number, series in enumerate(drawable):
-        track = _track(series, (start, end), (low, high), columns * 2, rows_high * 4)
+        track = _track(series, (start, end), (low, high), columns * 2, height * 4)
         _draw(track, number, dots, owner)
         tracks.append(track)
-    if several:
+    if len(rows) > 1:
         for number in sorted(range(len(tracks)), key=lambda n: len(set(tracks[n]))):  # dots before lines
-            _mark(tracks[number], number, len(shown), columns, letters)
-    lines = [cut(one_line(title + (f" [{unit}]" if unit else "")), width)]
-    labels = _ticks(low, high, step, rows_high, unit)
-    for i in range(rows_high):
-        label = labels.get(i, "")
-        lines.append(f"{cut(label, _MARGIN - 1):>{_MARGIN - 1}} ┤" + _row(i, dots, owner, letters, colour))
-    lines.append(" " * (_MARGIN - 1) + " └" + "─" * (columns - 1))
-    lines.append(" " * _MARGIN + _ends(clock(start, zone), clock(end, zone), columns))
-    for number, (cluster, series) in enumerate(shown):
-        inner = ", ".join(f"{k}={v}" for k, v in sorted(series.labels.items()))
-        last = f"  last {quantity(float(series.values[-1]), unit)}"
-        mark = f"{ascii_lowercase[number]} " if several else ""
-        named = cut(one_line(f"  {mark}{cluster}  {inner or title}"), max(width - len(last), 10))
-        lines.append(_painted(named, number, colour) + last)
-    if len(drawn) > _MAX_SERIES:
-        lines.append(f"  … and {len(drawn) - _MAX_SERIES} more series, not drawn")
-    return "\n".join(lines) + "\n"
+            _mark(tracks[number], number, len(rows), columns, letters)
+    runs = [_runs(i, dots, owner, letters) for i in range(height)]
+    return Picture(runs, _ticks(low, high, step, height, unit), (start, end))
 
 
-def _loudest(rows: list[tuple[str, Series]]) -> list[tuple[str, Series]]:
-    """As many as can be told apart, in their order."""
+def loudest(rows: Sequence[tuple[str, Series]]) -> Sequence[tuple[str, Series]]:
+    """As many as can be told apart, those with the greatest values, in their order. Each has a finite value."""
     import numpy as np
 
     def greatest(i: int) -> float:
         values = rows[i][1].values
         return float(values[np.isfinite(values)].max())
 
-    if len(rows) <= _MAX_SERIES:
+    if len(rows) <= MAX_SERIES:
         return rows
-    return [rows[i] for i in sorted(sorted(range(len(rows)), key=greatest, reverse=True)[:_MAX_SERIES])]
+    return [rows[i] for i in sorted(sorted(range(len(rows)), key=greatest, reverse=True)[:MAX_SERIES])]
 
 
 def _bounds(low: float, high: float) -> tuple[float, float, float]:
@@ -192,21 +221,28 @@ def _mark(
             letters[min(free, key=lambda c: abs(c[1] - wanted))] = number
 
 
-def _row(i: int, dots: Grid, owner: Grid, letters: dict[tuple[int, int], int], colour: bool) -> str:
-    out = []
+def _runs(
+    i: int, dots: Grid, owner: Grid, letters: dict[tuple[int, int], int]
+) -> list[tuple[str, int | None]]:
+    """A row's cells, neighbours of one series together; blanks at its end are left out."""
+    runs: list[tuple[str, int | None]] = []
     for j, cell in enumerate(dots[i]):
         number = letters.get((i, j))
         if number is not None:
-            out.append(_painted(ascii_lowercase[number], number, colour))
+            text: str = LETTERS[number]
         elif cell:
-            out.append(_painted(chr(0x2800 + cell), owner[i][j], colour))
+            text, number = chr(0x2800 + cell), owner[i][j]
         else:
-            out.append(" ")
-    return "".join(out).rstrip()
+            text = " "
+        if runs and runs[-1][1] == number:
+            runs[-1] = (runs[-1][0] + text, number)
+        else:
+            runs.append((text, number))
+    return runs[:-1] if runs and runs[-1][1] is None else runs
 
 
 def _painted(text: str, number: int, colour: bool) -> str:
-    return f"\033[{_COLOURS[number]}m{text}\033[0m" if colour else text
+    return f"\033[{COLOURS[number]}m{text}\033[0m" if colour else text
 
 
 def _ends(left: str, right: str, columns: int) -> str:

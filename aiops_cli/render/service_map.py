@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aiops_cli.render.text import cells, duration, one_line, si
 
@@ -37,6 +37,9 @@ class Call(Protocol):
     def p95_ms(self) -> float | None: ...
 
 
+C = TypeVar("C", bound=Call)
+
+
 def percent(share: float | None) -> str:
     """A share for people: 0%, 0.12%, 12%."""
     if share is None:
@@ -51,9 +54,18 @@ def per_second(rate: float | None) -> str:
     return si(rate, "/s") if rate >= 1000 else f"{rate:.3g}/s"
 
 
-def call_tree(edges: Sequence[Call]) -> str:
-    """From the services that nobody calls down; what a service calls is shown where it is met first."""
-    below: dict[Node, list[Call]] = {}
+def call_tree(edges: Sequence[C]) -> str:
+    """`call_rows` with the numbers of each call."""
+    lines = call_rows(edges)
+    width = max((cells(text) for text, _ in lines), default=0)
+    head = f"{'SERVICE':<{width}} {'CALLS':>8} {'RATE':>9} {'ERRORS':>7} {'P50':>8} {'P95':>8}"
+    return "\n".join([head, *(_line(text, edge, width) for text, edge in lines)]) + "\n" if lines else ""
+
+
+def call_rows(edges: Sequence[C]) -> list[tuple[str, C | None]]:
+    """The tree's lines, each with the call it stands for (None: a service that nobody calls), from those
+    down; what a service calls is shown where it is met first."""
+    below: dict[Node, list[C]] = {}
     called: set[Node] = set()
     for edge in edges:
         below.setdefault(_client(edge), []).append(edge)
@@ -64,23 +76,21 @@ def call_tree(edges: Sequence[Call]) -> str:
     several = len({c for e in edges for c in (e.cluster, e.server_cluster)}) > 1
     tops = sorted(n for n in below if n not in called)
     rest = sorted(below, key=lambda n: (-sum(e.calls for e in below[n]), n))  # circles have no top
-    lines: list[tuple[str, Call | None]] = []
+    lines: list[tuple[str, C | None]] = []
     shown: set[Node] = set()
     for top in [*tops, *rest]:
         if top not in shown:
             shown.add(top)
             lines.append((_name(top, several), None))
             _branch(top, below, shown, lines, several)
-    width = max((cells(text) for text, _ in lines), default=0)
-    head = f"{'SERVICE':<{width}} {'CALLS':>8} {'RATE':>9} {'ERRORS':>7} {'P50':>8} {'P95':>8}"
-    return "\n".join([head, *(_line(text, edge, width) for text, edge in lines)]) + "\n" if lines else ""
+    return lines
 
 
 def _branch(
     top: Node,
-    below: dict[Node, list[Call]],
+    below: dict[Node, list[C]],
     shown: set[Node],
-    lines: list[tuple[str, Call | None]],
+    lines: list[tuple[str, C | None]],
     several: bool,
 ) -> None:
     stack = [(edge, "", i == len(below[top]) - 1) for i, edge in enumerate(below[top])][::-1]

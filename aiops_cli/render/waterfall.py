@@ -9,8 +9,8 @@ from typing import Protocol
 from aiops_cli.render.colour import paint
 from aiops_cli.render.text import cells, cut, duration, one_line
 
-_NUMBERS = 22  # cells right of the bars: duration, self time, mark
-_INDENT = 12  # levels that are shown by their indent
+NUMBERS = 22  # cells right of the bars: duration, self time, mark
+INDENT = 12  # levels that are shown by their indent
 _CONTRIBUTORS = 5
 
 
@@ -77,20 +77,20 @@ def waterfall(rows: Sequence[Bar], width: int, *, events: bool = False, colour: 
     if not rows:
         return ""
     total = max(r.start_ms + r.duration_ms for r in rows) or 1.0
-    names = _names(rows, "  ")
-    left = min(max(cells(n) for n in names), max(int(width * 0.45), 20))
-    bar = max(width - left - 2 - _NUMBERS, 10)
+    shown = names(rows, "  ")
+    left = min(max(cells(n) for n in shown), max(int(width * 0.45), 20))
+    wide = max(width - left - 2 - NUMBERS, 10)
     ends = duration(total)
-    lines = [f"{_padded('SPAN', left)}  0{ends:>{bar - 1}}  {'DURATION':>9} {'SELF':>8}".rstrip()]
-    for row, name in zip(rows, names, strict=True):
+    lines = [f"{padded('SPAN', left)}  0{ends:>{wide - 1}}  {'DURATION':>9} {'SELF':>8}".rstrip()]
+    for row, name in zip(rows, shown, strict=True):
         mark = " ✗" if row.status == "error" else ""
         line = (
-            f"{_padded(name, left)}  {_bar(row, total, bar)}  "
+            f"{padded(name, left)}  {bar(row, total, wide)}  "
             f"{duration(row.duration_ms):>9} {duration(row.self_ms):>8}{mark}"
         )
         lines.append(paint(line, row.status) if colour else line)
-        lines += [cut(line, width) for line in _below(row, "  " * (min(row.depth, _INDENT) + 1), events)]
-    return "\n".join(lines) + "\n" + _contributors(rows, width)
+        lines += [cut(line, width) for line in _below(row, "  " * (min(row.depth, INDENT) + 1), events)]
+    return "\n".join(lines) + "\n" + contributors(rows, width)
 
 
 def span_tree(rows: Sequence[Bar], width: int, *, events: bool = False, colour: bool = False) -> str:
@@ -98,26 +98,27 @@ def span_tree(rows: Sequence[Bar], width: int, *, events: bool = False, colour: 
     if not rows:
         return ""
     guides = _guides(rows)
-    names = [g + n for g, n in zip(guides, _names(rows, ""), strict=True)]
-    left = min(max(cells(n) for n in names), max(width - 42, 20))
-    lines = [f"{_padded('SPAN', left)} {'START':>9} {'DURATION':>9} {'SELF':>8} {'CRITICAL':>9}"]
-    for row, name, guide in zip(rows, names, guides, strict=True):
+    shown = [g + n for g, n in zip(guides, names(rows, ""), strict=True)]
+    left = min(max(cells(n) for n in shown), max(width - 42, 20))
+    lines = [f"{padded('SPAN', left)} {'START':>9} {'DURATION':>9} {'SELF':>8} {'CRITICAL':>9}"]
+    for row, name, guide in zip(rows, shown, guides, strict=True):
         mark = " ✗" if row.status == "error" else ""
         critical = duration(row.critical_ms) if row.critical else "-"
         line = (
-            f"{_padded(name, left)} {duration(row.start_ms):>9} {duration(row.duration_ms):>9} "
+            f"{padded(name, left)} {duration(row.start_ms):>9} {duration(row.duration_ms):>9} "
             f"{duration(row.self_ms):>8} {critical:>9}{mark}"
         )
         lines.append(paint(line, row.status) if colour else line)
         below = guide.replace("├─ ", "│  ").replace("└─ ", "   ")
         lines += [cut(line, width) for line in _below(row, below + "   ", events)]
-    return "\n".join(lines) + "\n" + _contributors(rows, width)
+    return "\n".join(lines) + "\n" + contributors(rows, width)
 
 
-def _names(rows: Sequence[Bar], indent: str) -> list[str]:
+def names(rows: Sequence[Bar], indent: str) -> list[str]:
+    """Service and span name of each, behind its indent; with the cluster where there are several."""
     clusters = len({r.cluster for r in rows}) > 1
     return [
-        indent * min(r.depth, _INDENT)
+        indent * min(r.depth, INDENT)
         + one_line(
             ("? " if r.orphan else "") + (f"{r.cluster}/" if clusters else "") + f"{r.service} {r.name}"
         )
@@ -125,13 +126,14 @@ def _names(rows: Sequence[Bar], indent: str) -> list[str]:
     ]
 
 
-def _padded(text: str, width: int) -> str:
+def padded(text: str, width: int) -> str:
+    """A text in exactly so many cells."""
     shown = cut(text, width)
     return shown + " " * (width - cells(shown))
 
 
-def _bar(row: Bar, total: float, width: int) -> str:
-    """A cell is on the critical path if its middle is; a stretch shorter than a cell takes one."""
+def bar(row: Bar, total: float, width: int) -> str:
+    """A span on an axis of `total` milliseconds in `width` cells. A cell is on the critical path if its middle is; a stretch shorter than a cell takes one."""
     scale = width / total
     start = min(max(int(row.start_ms * scale), 0), width - 1)
     size = min(max(1, round(row.duration_ms * scale)), width - start)
@@ -170,7 +172,7 @@ def _guides(rows: Sequence[Bar]) -> list[str]:
     for row in reversed(rows):
         depth = row.depth
         follows.discard(depth + 1)
-        shown = "".join("│  " if d in follows else "   " for d in range(max(1, depth - _INDENT), depth))
+        shown = "".join("│  " if d in follows else "   " for d in range(max(1, depth - INDENT), depth))
         if depth:
             shown += "├─ " if depth in follows else "└─ "
         guides.append(shown)
@@ -178,7 +180,7 @@ def _guides(rows: Sequence[Bar]) -> list[str]:
     return guides[::-1]
 
 
-def _contributors(rows: Sequence[Bar], width: int) -> str:
+def contributors(rows: Sequence[Bar], width: int) -> str:
     """What the critical path is made of, most first, as far as it fits on a line."""
     shares: dict[str, float] = {}
     for row in rows:

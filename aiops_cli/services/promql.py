@@ -44,15 +44,35 @@ def parse(expr: str, *, doubtful: bool = False) -> None:
 
 def with_caret(expr: str, text: str) -> UsageError:
     """The parser gives no position: its message says what to look for."""
+    at = _place(expr, text)
+    if at is None:
+        return invalid_promql(expr, text)
+    line = expr.count("\n", 0, at) + 1
+    column = at - (expr.rfind("\n", 0, at) + 1) + 1
+    return invalid_promql(expr, f"{line}:{column}: {text}")
+
+
+def fault(expr: str) -> tuple[str, int | None] | None:
+    """What is surely wrong with an expression, as one types it, and where (an index of `expr`, None where the
+    parser's message does not tell). None for one that may be run."""
+    import promql_parser
+
+    try:
+        promql_parser.parse(expr)
+    except ValueError as error:
+        text = str(error)
+        if not _DOUBTFUL.search(text):
+            return invalid_promql(expr, text).message, _place(expr, text)
+    return None
+
+
+def _place(expr: str, text: str) -> int | None:
+    """Where the parser's message `text` points to."""
     for pattern, place in _PLACES:
         if found := re.match(pattern, text, re.S):
             at = place(expr, found[1] if found.groups() else "")
-            if at >= 0:
-                line = expr.count("\n", 0, at) + 1
-                column = at - (expr.rfind("\n", 0, at) + 1) + 1
-                return invalid_promql(expr, f"{line}:{column}: {text}")
-            break
-    return invalid_promql(expr, text)
+            return at if at >= 0 else None
+    return None
 
 
 def _bare(expr: str) -> str:
