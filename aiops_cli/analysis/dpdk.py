@@ -6,39 +6,29 @@ whole CPUs. A DPDK lcore polls: 100 % CPU is no sign of load, and is no finding 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from aiops_cli.analysis.cnf_numbers import HUGEPAGES, as_cpuset, cpuset, hugepage_sizes, quantity
+from aiops_cli.analysis.dpdk_ports import EXEC, PROMETHEUS, Seen, of_pod, processes
 from aiops_cli.analysis.sriov import Places, network_statuses, pci_devices
 from aiops_cli.models.cnf import (
     CpuPinning,
-    DpdkLcore,
-    DpdkMempool,
     DpdkPod,
-    DpdkPort,
-    DpdkProcess,
     Hugepages,
     NumaPlacement,
     PodVf,
 )
-from aiops_cli.models.cnf_objects import CnfNode, CnfPod, Container, PerformanceProfile
-from aiops_cli.models.dpdk import COUNTERS, DpdkReadings, Inside, Map, PortReply, Readings, TelemetryReply
+from aiops_cli.models.cnf_objects import CnfNode, CnfPod, Container, PerformanceProfile, SriovNodeState
+from aiops_cli.models.dpdk import DpdkReadings
+from aiops_cli.models.numbers import amount, whole
 
 Labels = Mapping[str, str]
-EXEC = "exec"
-PROMETHEUS = "prometheus"
 KUBERNETES = "kubernetes"
 _CRIO = ".crio.io"
 _RUNTIME = "performance-"
-_PORT_LABELS = ("port", "port_id", "params", "device", "interface", "plugin_instance")
-_RATES = {
-    "ipackets": "rx_packets_per_second",
-    "opackets": "tx_packets_per_second",
-    "imissed": "imissed_per_second",
-    "ierrors": "ierrors_per_second",
-    "rx_nombuf": "rx_nombuf_per_second",
-}
+_USER_SPACE = ("vfio-pci", "igb_uio", "uio_pci_generic")  # what hands a device to a program
 _ASK = "--exec reads it in the container"
 
 
@@ -54,23 +44,30 @@ class Place:
     readings: DpdkReadings | None = None
     no_readings: str = ""
     no_profiles: str = "the cluster has no PerformanceProfile"
+    drivers: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Seen:
-    """What was read in a pod's containers; `errors` says why not, by `files` and `telemetry`."""
+def drivers_of(states: Iterable[SriovNodeState]) -> dict[tuple[str, str], str]:
+    """The driver of each VF by (node, PCI address), where the operator says it."""
+    return {
+        (state.metadata.name, vf.pci_address): vf.driver
+        for state in states
+        for interface in state.status.interfaces
+        for vf in interface.vfs
+        if vf.driver
+    }
 
-    inside: Inside | None = None
-    telemetry: dict[str, list[TelemetryReply]] | None = None
-    errors: dict[str, str] = field(default_factory=dict)
 
-
-def is_dpdk(pod: CnfPod) -> bool:
-    """Whether a pod looks like one: huge pages, a PCI device of its own, or a performance runtime class."""
+def is_dpdk(pod: CnfPod, drivers: Mapping[tuple[str, str], str] = MappingProxyType({})) -> bool:
+    """Whether a pod looks like one: huge pages, a performance runtime class, or a PCI device of its own that
+    no kernel driver is known to have."""
     return (
         any(name.startswith(HUGEPAGES) for c in pod.spec.containers for name in c.resources.requests)
         or pod.spec.runtime_class_name.startswith(_RUNTIME)
-        or bool(pci_devices(pod))
+        or any(
+            drivers.get((pod.spec.node_name, pci), _USER_SPACE[0]) in _USER_SPACE
+            for pci, _ in pci_devices(pod)
+        )
     )
 
 
@@ -121,7 +118,7 @@ def build(cluster: str, pod: CnfPod, place: Place, seen: Seen) -> DpdkPod:
         cpu,
         _numa(cpu, cpu_numa, vfs, profile, seen, sources, missing),
         vfs,
-        _processes(pod, place, seen, sources, missing),
+        processes(pod, place.readings, seen, sources, missing),
         sources,
         missing,
     )
@@ -179,7 +176,7 @@ def _hugepages(
                 there,
                 there - requested if there is not None and requested is not None else None,
                 kernel_free,
-                {str(n): amount for n, amount in sorted(by_numa.items())} if by_numa else None,
+                {str(n): free for n, free in sorted(by_numa.items())} if by_numa else None,
             )
         )
     return found
@@ -188,8 +185,8 @@ def _hugepages(
 def _sizes(pod: CnfPod, which: str) -> dict[str, int]:
     total: dict[str, int] = {}
     for container in pod.spec.containers:
-        for size, amount in hugepage_sizes(getattr(container.resources, which)).items():
-            total[size] = total.get(size, 0) + amount
+        for size, number in hugepage_sizes(getattr(container.resources, which)).items():
+            total[size] = total.get(size, 0) + number
     return total
 
 
@@ -199,7 +196,7 @@ def _on(pod: CnfPod, node: str) -> bool:
 
 def _exporter_free(node: str, place: Place) -> int | None:
     readings = place.readings.pages_free if place.readings and node else []
-    return next((int(v) for labels, v in readings if place.places.node(labels) == node), None)
+    return next((amount(v) for labels, v in readings if place.places.node(labels) == node), None)
 
 
 def _cpus(
@@ -214,10 +211,10 @@ def _cpus(
     uid = pod.metadata.uid
     readings = place.readings.cpus if place.readings else []
     mine = [labels for labels, _ in readings if uid and labels.get("uid", "").replace("_", "-") == uid]
-    numbers = {int(m["cpu_id"]) for m in mine if m.get("cpu_id", "").isdecimal()}
+    numbers = {n for m in mine if (n := whole(m.get("cpu_id", ""))) is not None}
     if numbers:
         sources["cpuset"] = PROMETHEUS
-        numa = {int(m["numa_node"]) for m in mine if m.get("numa_node", "").isdecimal()}
+        numa = {n for m in mine if (n := whole(m.get("numa_node", ""))) is not None}
         return frozenset(numbers), sorted(numa) or None
     missing["cpuset"] = seen.errors.get("files") or f"no sriov_kubepodcpu of this pod; {_ASK}"
     return None, None
@@ -245,7 +242,7 @@ def _pinning(
     if place.readings is None:
         missing["throttledPeriodsPerSecond"] = place.no_readings
     else:
-        mine = _of_pod(place.readings.throttled, pod)
+        mine = of_pod(place.readings.throttled, pod)
         throttled = sum(v for _, v in mine) if mine else None
         if throttled is None:
             missing["throttledPeriodsPerSecond"] = "no container_cpu_cfs_throttled_periods_total of this pod"
@@ -280,17 +277,6 @@ def _cores(container: Container) -> float | None:
     return quantity(container.resources.requests.get("cpu", container.resources.limits.get("cpu")))
 
 
-def _of_pod(readings: Readings, pod: CnfPod) -> Readings:
-    """Of this pod; scraped without honorLabels it is `exported_pod`, and `pod` is the exporter's."""
-    namespace, name = pod.key
-    return [
-        (labels, value)
-        for labels, value in readings
-        if (labels.get("exported_pod") or labels.get("pod")) == name
-        and (labels.get("exported_namespace") or labels.get("namespace")) == namespace
-    ]
-
-
 def _vfs(
     pod: CnfPod, place: Place, seen: Seen, sources: dict[str, str], missing: dict[str, str]
 ) -> list[PodVf] | None:
@@ -300,9 +286,9 @@ def _vfs(
     sources["vfs"] = KUBERNETES
     node = pod.spec.node_name
     exported = {
-        labels.get("pciAddr", ""): int(labels["numa_node"])
+        labels.get("pciAddr", ""): known
         for labels, _ in (place.readings.vf_numa if place.readings else [])
-        if labels.get("numa_node", "").isdecimal() and place.places.node(labels) == node
+        if (known := whole(labels.get("numa_node", ""))) is not None and place.places.node(labels) == node
     }
     found = []
     for pci, entry in pci_devices(pod):
@@ -310,6 +296,7 @@ def _vfs(
         if numa is None:
             numa = exported.get(pci)
         driver = seen.inside.pci_driver.get(pci) if seen.inside else None
+        driver = driver or place.drivers.get((node, pci))
         found.append(PodVf(pci, entry.name or None, entry.interface or None, numa, driver))
     return found
 
@@ -348,112 +335,3 @@ def _numa(
             cpus, memory, devices, True, "the kubelet aligns: topologyPolicy single-numa-node"
         )
     return NumaPlacement(cpus, memory, devices, None, f"not known; {_ASK}")
-
-
-def _processes(
-    pod: CnfPod, place: Place, seen: Seen, sources: dict[str, str], missing: dict[str, str]
-) -> list[DpdkProcess] | None:
-    if seen.telemetry and any(seen.telemetry.values()):
-        sources["ports"] = f"{EXEC}, DPDK telemetry"
-        failed = [r.error for replies in seen.telemetry.values() for r in replies if r.error]
-        if failed:
-            missing["ports"] = "; ".join(dict.fromkeys(failed))
-        return [_process(name, r) for name, replies in seen.telemetry.items() for r in replies]
-    exported = _exported(pod, place.readings)
-    if exported:
-        sources["ports"] = PROMETHEUS
-        return exported
-    told = seen.errors.get("telemetry")
-    if told is None and seen.telemetry is not None:
-        told = "no DPDK telemetry socket in its containers"
-    missing["ports"] = told or "no DPDK metrics of this pod in Prometheus; --exec asks its telemetry"
-    return None
-
-
-def _process(container: str, reply: TelemetryReply) -> DpdkProcess:
-    return DpdkProcess(
-        container,
-        reply.socket,
-        _text(reply.hello.get("version")),
-        _whole(reply.hello.get("pid")),
-        [_port(p) for p in reply.ports],
-        [_pool(p) for p in reply.pools if p],
-        _lcores(reply.lcores),
-    )
-
-
-def _port(reply: PortReply) -> DpdkPort:
-    after, before = reply.after or {}, reply.before or {}
-    link, info = reply.link or {}, reply.info or {}
-
-    def rate(counter: str) -> float | None:
-        new, old = _whole(after.get(counter)), _whole(before.get(counter))
-        if new is None or old is None or reply.seconds <= 0 or new < old:  # its counters were cleared
-            return None
-        return (new - old) / reply.seconds
-
-    speed = _whole(link.get("speed"))
-    counts: Map = {c: _whole(after.get(c)) for c in COUNTERS}
-    rates: Map = {name: rate(c) for c, name in _RATES.items()}
-    return DpdkPort(
-        str(reply.port),
-        _text(info.get("name")),
-        _text(link.get("status")),
-        speed if speed not in (None, 0, 0xFFFFFFFF) else None,
-        _whole(info.get("numa_node")),
-        **counts,
-        **rates,
-    )
-
-
-def _pool(pool: Map) -> DpdkMempool:
-    return DpdkMempool(
-        str(pool.get("name", "")),
-        _whole(pool.get("size")),
-        _whole(pool.get("common_pool_count")),
-        _whole(pool.get("socket_id")),
-    )
-
-
-def _lcores(usage: Map | None) -> list[DpdkLcore]:
-    """Of /eal/lcore/usage: {"lcore_ids": […], "total_cycles": […], "busy_cycles": […]}."""
-    lists = [usage.get(k) for k in ("lcore_ids", "total_cycles", "busy_cycles")] if usage else []
-    if len(lists) != 3 or not all(isinstance(x, list) for x in lists):
-        return []
-    found = []
-    for lcore, total, busy in zip(*lists, strict=False):
-        cycles, worked = _whole(total), _whole(busy)
-        share = 100 * worked / cycles if cycles and worked is not None else None
-        found.append(DpdkLcore(int(lcore), share))
-    return found
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _exported(pod: CnfPod, readings: DpdkReadings | None) -> list[DpdkProcess]:
-    """Ports by the metrics of a telemetry exporter, such as Telegraf's dpdk input."""
-    values: dict[str, dict[str, dict[str, float]]] = {}
-    sources = ((readings.counters, "{}"), (readings.rates, "{}_per_second")) if readings else ()
-    for of, field_of in sources:
-        for counter, series in of.items():
-            for labels, value in _of_pod(series, pod):
-                port = next((labels[p] for p in _PORT_LABELS if labels.get(p)), "-")
-                container = labels.get("exported_container") or labels.get("container", "")
-                ports = values.setdefault(container, {}).setdefault(port, {})
-                ports[field_of.format(counter)] = value
-    return [
-        DpdkProcess(container, "", None, None, [_metric_port(p, v) for p, v in sorted(found.items())], [], [])
-        for container, found in values.items()
-    ]
-
-
-def _metric_port(port: str, values: dict[str, float]) -> DpdkPort:
-    counts: Map = {c: int(values[c]) for c in COUNTERS if c in values}
-    rates: Map = {name: values.get(f"{c}_per_second") for c, name in _RATES.items()}
-    return DpdkPort(port, **counts, **rates)

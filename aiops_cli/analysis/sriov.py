@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,6 +28,7 @@ from aiops_cli.models.cnf_objects import (
     VfGroup,
     WantedInterface,
 )
+from aiops_cli.models.numbers import amount, whole
 
 Labels = Mapping[str, str]
 Readings = Sequence[tuple[Labels, float]]
@@ -37,7 +39,8 @@ STATUS = "k8s.v1.cni.cncf.io/network-status"
 OLD_STATUS = "k8s.v1.cni.cncf.io/networks-status"
 _DRAIN = "sriovnetwork.openshift.io/"
 _IDLE = ("", "Idle")
-_statuses = msgspec.json.Decoder(list[NetworkStatus])
+_entries = msgspec.json.Decoder(list[msgspec.Raw])
+_entry = msgspec.json.Decoder(NetworkStatus)
 RATES = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets", "rx_dropped", "tx_dropped", "tx_errors")
 NO_EXPORTER = "no sriov_vf_* series: the operator's metrics exporter is off or is not scraped"
 
@@ -96,12 +99,14 @@ class Places:
 
 
 def network_statuses(pod: CnfPod) -> list[NetworkStatus]:
-    """The entries of a pod's network-status annotation; none where it can't be read."""
+    """The entries of a pod's network-status annotation that can be read."""
     annotations = pod.metadata.annotations
-    try:
-        return _statuses.decode(annotations.get(STATUS) or annotations.get(OLD_STATUS) or "[]")
-    except msgspec.MsgspecError:
-        return []
+    found = []
+    with suppress(msgspec.MsgspecError):
+        for entry in _entries.decode(annotations.get(STATUS) or annotations.get(OLD_STATUS) or "[]"):
+            with suppress(msgspec.MsgspecError):
+                found.append(_entry.decode(entry))
+    return found
 
 
 def pci_devices(pod: CnfPod) -> list[tuple[str, NetworkStatus]]:
@@ -190,7 +195,8 @@ def group_of(vf: int | None, groups: Sequence[VfGroup]) -> VfGroup | None:
     """The group whose range (`ens1f0#0-3`) has this VF."""
     for group in groups if vf is not None else ():
         match = re.fullmatch(r".*#(\d+)-(\d+)", group.vf_range)
-        if match is None or int(match[1]) <= (vf or 0) <= int(match[2]):
+        first, last = (whole(match[1]), whole(match[2])) if match else (0, vf)
+        if first is not None and last is not None and vf is not None and first <= vf <= last:
             return group
     return None
 
@@ -201,7 +207,7 @@ def asked(pod: CnfPod, names: Iterable[str]) -> dict[str, int]:
     for name in names:
         for container in pod.spec.containers:
             number = quantity(container.resources.requests.get(name, container.resources.limits.get(name)))
-            found[name] += int(number or 0)
+            found[name] += amount(number) or 0
     return {name: count for name, count in found.items() if count}
 
 
@@ -212,8 +218,8 @@ def resources_of(objects: Objects) -> dict[str, dict[str, NodeResource]]:
     found: dict[str, dict[str, int]] = {}
     for node in objects.nodes:
         amounts = {
-            name: int(quantity(amount) or 0)
-            for name, amount in node.status.allocatable.items()
+            name: amount(quantity(text)) or 0
+            for name, text in node.status.allocatable.items()
             if "/" in name and name.partition("/")[2] in own
         }
         if amounts:
@@ -242,9 +248,9 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
     for labels, value in metrics.series:
         if node := places.node(labels):
             place = (node, labels.get("pf", ""))
-            series[place] += int(value)
-            if labels.get("numa_node", "").isdecimal():
-                numa[place] = int(labels["numa_node"])
+            series[place] += amount(value) or 0
+            if (known := whole(labels.get("numa_node", ""))) is not None:
+                numa[place] = known
     unplaced = places.unplaced
     rates = _rates(metrics.of_pfs, places, "pf")
     vf_rates = _rates(metrics.of_vfs, places, "pciAddr")

@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct
 
-from aiops_cli.errors import AiopsError, ErrorCode, ExitCode, exit_code_of
+from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, ExitCode, exit_code_of
 
 API_VERSION = "aiops/v1"
 
@@ -32,6 +32,10 @@ class ErrorInfo(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, error: AiopsError) -> ErrorInfo:
         return cls(str(error.code), error.message, error.hint, error.endpoint)
+
+    def as_error(self) -> ClusterError:
+        """What it was made of, but for its class."""
+        return ClusterError(self.message, hint=self.hint, code=ErrorCode(self.code), endpoint=self.endpoint)
 
 
 class ClusterStatus(Struct, frozen=True, rename="camel"):

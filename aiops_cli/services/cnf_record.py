@@ -14,7 +14,16 @@ import msgspec
 from aiops_cli.analysis.cnf_functions import function_of, patterns
 from aiops_cli.analysis.dpdk import is_dpdk
 from aiops_cli.analysis.sriov import OLD_STATUS, STATUS
-from aiops_cli.models.cnf_objects import CnfNode, CnfObjects, CnfPod, Meta, SriovNodeState
+from aiops_cli.models.cnf_objects import (
+    CnfNode,
+    CnfObjects,
+    CnfPod,
+    Meta,
+    PerformanceProfile,
+    SriovNetwork,
+    SriovNodeState,
+    SriovPolicy,
+)
 from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.services.scrub import scrub, scrub_labels
 
@@ -45,10 +54,10 @@ async def recorded_objects(member: Member) -> CnfObjects | None:
     known = patterns({})
     return CnfObjects(
         [_state(s) for s in states or ()],
-        list(policies or ()),
-        list(networks or ()),
+        [SriovPolicy(_meta(p.metadata), p.spec) for p in policies or ()],
+        [SriovNetwork(_meta(n.metadata), n.spec) for n in networks or ()],
         [CnfNode(_meta(n.metadata), n.status) for n in nodes or ()],
-        list(profiles or ()),
+        [PerformanceProfile(_meta(p.metadata), p.spec, p.status) for p in profiles or ()],
         None if pods is None else [_pod(p) for p in pods if _matters(p, known)],
     )
 

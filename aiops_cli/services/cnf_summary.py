@@ -54,7 +54,7 @@ async def _cluster(
     )
     errors = {name: p for name, p in zip(_PARTS, parts, strict=True) if isinstance(p, AiopsError)}
     if len(errors) == len(parts):
-        raise next(iter(errors.values()))
+        raise next((e for e in errors.values() if not e.code.endswith("NOT_AVAILABLE")), errors["workloads"])
     fields: dict[str, Any] = {}
     told: list[Finding] = []
     notes: list[str] = [f"{name}: {error.message}" for name, error in errors.items()]
@@ -85,7 +85,7 @@ async def _part(ask: Awaitable[Part[T]]) -> Part[T] | AiopsError:
     except AiopsError as error:
         return error
     failed = found.clusters[0].error
-    return AiopsError(failed.message, hint=failed.hint) if failed else (found, findings)
+    return failed.as_error() if failed else (found, findings)
 
 
 async def _clocks(member: Member, settings: Settings, window: TimeRange, step: float) -> Part[PtpClock]:

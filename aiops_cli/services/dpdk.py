@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import time
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
 from aiops_cli.analysis import dpdk, dpdk_findings
+from aiops_cli.analysis.dpdk_ports import Seen
 from aiops_cli.analysis.sriov import Places, pci_devices
 from aiops_cli.errors import AiopsError, ClusterError, ErrorCode
 from aiops_cli.models.cnf import DpdkLimits, DpdkPod
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _AT_ONCE = 8
-_EXEC_SECONDS = 20.0
 NOT_RECORDED = "not recorded in this bundle"
 
 
@@ -41,11 +42,11 @@ class Wanted:
     namespace: str | None = None
     run: bool = False
 
-    def has(self, pod: CnfPod) -> bool:
+    def has(self, pod: CnfPod, drivers: Mapping[tuple[str, str], str]) -> bool:
         namespace, name = pod.key
         if self.namespace not in (None, namespace):
             return False
-        return fnmatchcase(name, self.pod) if self.pod else pod.holds and dpdk.is_dpdk(pod)
+        return fnmatchcase(name, self.pod) if self.pod else pod.holds and dpdk.is_dpdk(pod, drivers)
 
 
 async def list_pods(
@@ -76,18 +77,21 @@ class _Objects:
     profiles: Sequence[PerformanceProfile]
     whole: bool
     notes: list[str]
+    drivers: Mapping[tuple[str, str], str]
     no_profiles: str = "the cluster has no PerformanceProfile for that node"
     client: HttpClient | None = None
 
 
 async def _cluster(member: Member, wanted: Wanted, metrics: str) -> Answer[DpdkPod]:
+    began = time.monotonic()
     if isinstance(member, RecordedMember):
         origin: Origin = "bundle"
         kept = member.cnf_objects()
-        there = _Objects(kept.pods or (), kept.nodes, kept.profiles, kept.pods is not None, [])
+        drivers = dpdk.drivers_of(kept.states)
+        there = _Objects(kept.pods or (), kept.nodes, kept.profiles, kept.pods is not None, [], drivers)
     else:
         origin, there = "live", await _objects(member, wanted)
-    chosen = sorted((p for p in there.pods if wanted.has(p)), key=lambda p: p.key)
+    chosen = sorted((p for p in there.pods if wanted.has(p, there.drivers)), key=lambda p: p.key)
     notes, partial = list(there.notes), bool(there.notes)
     if not chosen:
         why = "no pod looks like one" if wanted.pod is None else f"no pod {wanted.pod}"
@@ -102,9 +106,10 @@ async def _cluster(member: Member, wanted: Wanted, metrics: str) -> Answer[DpdkP
         readings,
         why,
         there.no_profiles,
+        there.drivers,
     )
     run = there.client if wanted.run else None
-    seen = await _inside(run, chosen) if run else [dpdk.Seen() for _ in chosen]
+    seen = await _inside(run, chosen, began) if run else [Seen() for _ in chosen]
     rows = [dpdk.build(member.name, p, place, s) for p, s in zip(chosen, seen, strict=True)]
     failed = {e for s in seen for e in s.errors.values()}
     notes += [*(readings.warnings if readings else []), *sorted(failed)]
@@ -116,14 +121,25 @@ async def _objects(member: Member, wanted: Wanted) -> _Objects:
 
     source: KubernetesSource = await member.kube()  # type: ignore[assignment]
     listed = Listed()
-    pods, nodes, profiles = await asyncio.gather(
-        listed.pods(source), listed.nodes(source), listed.profiles(source)
+    pods, nodes, profiles, states = await asyncio.gather(
+        listed.pods(source),
+        listed.nodes(source),
+        listed.profiles(source),
+        Listed().sriov_states(source),  # drivers are more than is asked: who may not see them is told nothing
     )
     whole = pods is not None and not any(n.startswith("pods") for n in listed.notes)
     if not whole and wanted.namespace:
         listed.notes = [n for n in listed.notes if not n.startswith("pods")]
         pods = await listed.pods(source, wanted.namespace)
-    found = _Objects(pods or (), nodes or (), profiles or (), whole, listed.notes, client=source.client)
+    found = _Objects(
+        pods or (),
+        nodes or (),
+        profiles or (),
+        whole,
+        listed.notes,
+        dpdk.drivers_of(states or ()),
+        client=source.client,
+    )
     if profiles is None and not listed.absent:
         found.no_profiles = "PerformanceProfiles may not be listed"
     return found
@@ -139,25 +155,30 @@ async def _readings(member: Member, pods: Sequence[CnfPod], metrics: str) -> tup
         return None, NOT_RECORDED if error.code is ErrorCode.NOT_RECORDED else error.message
 
 
-async def _inside(client: HttpClient, pods: Sequence[CnfPod]) -> list[dpdk.Seen]:
-    """Run the programs in a few pods at once; what fails in one is said of that one."""
+async def _inside(client: HttpClient, pods: Sequence[CnfPod], began: float) -> list[Seen]:
+    """Run the programs in a few pods at once; what fails in one is said of that one. --timeout is for the
+    cluster, from `began` on (monotonic): who waited longer is not asked any more."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(pod: CnfPod) -> dpdk.Seen:
+    async def one(pod: CnfPod) -> Seen:
         async with gate:
-            return await _look(client, pod)
+            left = round(client.timeout - (time.monotonic() - began), 1)
+            if left <= 0:
+                why = f"not asked within the {client.timeout:g} s of --timeout"
+                return Seen(errors={"files": why, "telemetry": why})
+            return await _look(client, pod, left)
 
     return await asyncio.gather(*(one(p) for p in pods))
 
 
-async def _look(client: HttpClient, pod: CnfPod) -> dpdk.Seen:
+async def _look(client: HttpClient, pod: CnfPod, seconds: float) -> Seen:
     from aiops_cli.sources.dpdk import look_inside, read_telemetry
 
     namespace, name = pod.key
     containers = [c.name for c in dpdk.data_plane(pod)]
     if pod.status.phase != "Running" or not containers:
         why = f"the pod is {pod.status.phase}, nothing can be run in it"
-        return dpdk.Seen(errors={"files": why, "telemetry": why})
+        return Seen(errors={"files": why, "telemetry": why})
     pci = [address for address, _ in pci_devices(pod)]
     errors: dict[str, str] = {}
 
@@ -169,13 +190,10 @@ async def _look(client: HttpClient, pod: CnfPod) -> dpdk.Seen:
             return None
 
     inside, replies = await asyncio.gather(
-        attempt("files", look_inside(client, namespace, name, containers[0], pci, _EXEC_SECONDS)),
+        attempt("files", look_inside(client, namespace, name, containers[0], pci, seconds)),
         asyncio.gather(
-            *(
-                attempt("telemetry", read_telemetry(client, namespace, name, c, _EXEC_SECONDS))
-                for c in containers
-            )
+            *(attempt("telemetry", read_telemetry(client, namespace, name, c, seconds)) for c in containers)
         ),
     )
     told = {c: r for c, r in zip(containers, replies, strict=True) if r is not None}
-    return dpdk.Seen(inside, told or None, errors)
+    return Seen(inside, told or None, errors)

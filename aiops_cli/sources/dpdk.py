@@ -17,6 +17,7 @@ import msgspec
 
 from aiops_cli.errors import ClusterError, ErrorCode
 from aiops_cli.models.dpdk import COUNTERS, DpdkReadings, Inside, Readings, TelemetryReply
+from aiops_cli.models.numbers import whole
 from aiops_cli.sources.pod_exec import exec_in_pod
 
 if TYPE_CHECKING:
@@ -125,14 +126,16 @@ def parse_files(text: str) -> Inside:
     found.mems = found.mems or status.get("Mems_allowed_list", "").strip() or None
     for path, lines in files.items():
         if match := re.fullmatch(r"/sys/devices/system/node/node(\d+)/cpulist", path):
-            found.nodes[int(match[1])] = lines[0]
+            if (node := whole(match[1])) is not None:
+                found.nodes[node] = lines[0]
         elif match := re.fullmatch(r"/sys/devices/system/node/node(\d+)/hugepages/(.+)/free_hugepages", path):
             size = next((s for s, folder in _PAGES.items() if folder == match[2]), None)
-            if size and lines[0].isdecimal():
-                found.pages_free.setdefault(size, {})[int(match[1])] = int(lines[0]) * _SIZES[size]
+            node, pages = whole(match[1]), whole(lines[0])
+            if size and node is not None and pages is not None:
+                found.pages_free.setdefault(size, {})[node] = pages * _SIZES[size]
         elif match := re.fullmatch(r"/sys/bus/pci/devices/(.+)/(numa_node|uevent)", path):
-            if match[2] == "numa_node" and lines[0].isdecimal():  # -1: the machine has no such nodes
-                found.pci_numa[match[1]] = int(lines[0])
+            if match[2] == "numa_node" and (node := whole(lines[0])) is not None:  # -1: no such nodes here
+                found.pci_numa[match[1]] = node
             for line in lines:
                 if match[2] == "uevent" and line.startswith("DRIVER="):
                     found.pci_driver[match[1]] = line.removeprefix("DRIVER=")

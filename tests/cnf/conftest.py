@@ -18,6 +18,10 @@ INTEL = "openshift.io/intel_fh"
 MELLANOX = "openshift.io/mlx_n3"
 FIRST_PF, SECOND_PF = "0000:3b:00.0", "0000:3b:00.1"
 UPF_VF, DU_VF = "0000:3b:02.0", "0000:3b:02.0"  # one address, on two nodes
+SECRET = {
+    "annotations": {"kubectl.kubernetes.io/last-applied-configuration": '{"password": "hunter2"}'},
+    "labels": {"token": "hunter2"},
+}
 ESCAPE = "\x1b[31mno space left\x1b[0m\nin the NIC"
 
 
@@ -45,7 +49,7 @@ def telecom(clusters: Clusters) -> Iterator[Cluster]:
         kube,
         "PerformanceProfile",
         {
-            "metadata": {"name": "du"},
+            "metadata": {"name": "du", **SECRET},
             "spec": {
                 "cpu": {"isolated": "2-31,34-63", "reserved": "0-1,32-33"},
                 "hugepages": {"defaultHugepagesSize": "1G", "pages": [{"size": "1G", "count": 16}]},
@@ -132,10 +136,10 @@ def _sriov(cluster: Cluster) -> None:
             "nodeSelector": {"profile": "du"},
             "nicSelector": {"vendor": "8086", "pfNames": names},
         }
-        manifest = {"metadata": {"name": name, "namespace": objects.OPERATOR}, "spec": spec}
+        manifest = {"metadata": {"name": name, "namespace": objects.OPERATOR, **SECRET}, "spec": spec}
         objects.put(kube, "SriovNetworkNodePolicy", manifest)
     network = {"resourceName": "intel_fh", "networkNamespace": "ran", "vlan": 7, "trust": "on"}
-    meta = {"name": "fronthaul", "namespace": objects.OPERATOR}
+    meta = {"name": "fronthaul", "namespace": objects.OPERATOR, **SECRET}
     objects.put(kube, "SriovNetwork", {"metadata": meta, "spec": network})
     # What the operator makes of it in the pods' namespace.
     attached = {

@@ -64,6 +64,8 @@ def test_annotations_that_no_view_reads_stay_out(bundle: str) -> None:
     objects = open_bundle(bundle).members[0].cnf_objects()
     annotations = {key for pod in objects.pods or () for key in pod.metadata.annotations}
     assert annotations == {"k8s.v1.cni.cncf.io/network-status", "irq-load-balancing.crio.io"}
+    others = [*objects.policies, *objects.networks, *objects.profiles]
+    assert len(others) == 5 and "hunter2" not in repr(others)
 
 
 def test_exec_is_for_live_clusters(aiops: Aiops, bundle: str) -> None:

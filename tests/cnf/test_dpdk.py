@@ -233,6 +233,27 @@ def test_a_container_without_the_program_says_why_its_ports_are_missing(
     assert sorted(argv[0] for _, argv in kubelet.ran) == ["grep", "python3"]
 
 
+def test_the_timeout_is_for_all_pods_of_a_cluster(
+    aiops: Aiops, env: dict[str, str], telecom: Cluster, kubelet: ExecKubelet
+) -> None:
+    """More pods than are asked at once, in each of which a program hangs."""
+
+    class Hanging(dict[tuple[str, Argv], Program]):
+        def get(self, asked: tuple[str, Argv], default: Any = None) -> Program:
+            return Program(hangs=True)
+
+    kubelet._programs = Hanging()
+    for i in range(10):
+        objects.pod(
+            telecom.kube, "slow", f"dp-{i}", node="worker-9", resources={"hugepages-2Mi": "2Mi", "cpu": "1"}
+        )
+    done = aiops("cnf", "dpdk", "-n", "slow", "--exec", "--timeout", "3s", "-o", "json", env=env)
+    assert done.returncode == 3
+    said = sorted(i["missing"]["ports"] for i in done.json["items"])
+    assert sum("did not end within" in why for why in said) == 8
+    assert said.count("not asked within the 3 s of --timeout") == 2
+
+
 def test_exec_needs_to_know_where(aiops: Aiops, env: dict[str, str]) -> None:
     done = aiops("cnf", "dpdk", "--exec", env=env)
     assert done.returncode == 2 and "name a POD" in done.stderr

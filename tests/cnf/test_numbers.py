@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from aiops_cli.analysis.cnf_functions import FUNCTIONS, function_of
 from aiops_cli.analysis.cnf_numbers import as_cpuset, cpuset, link_speed, quantity
-from aiops_cli.analysis.dpdk import real_time
+from aiops_cli.analysis.dpdk import Place, build, drivers_of, is_dpdk, real_time
+from aiops_cli.analysis.dpdk_ports import Seen
 from aiops_cli.analysis.sriov import (
+    STATUS,
     Metrics,
     Objects,
     Places,
@@ -26,6 +28,7 @@ from aiops_cli.analysis.sriov import (
 from aiops_cli.errors import ClusterError
 from aiops_cli.models.cnf import SriovPf
 from aiops_cli.models.cnf_objects import CnfNode, CnfPod, InterfaceState, SriovNodeState, SriovPolicy
+from aiops_cli.models.dpdk import DpdkReadings
 from aiops_cli.models.result import ClusterStatus, FleetResult
 from aiops_cli.render.output import Style, render
 from aiops_cli.sources.dpdk import parse_files, parse_telemetry
@@ -48,6 +51,8 @@ def _of(kind: type[Any], **fields: Any) -> Any:
         ("0", 0),
         ("many", None),
         ("", None),
+        ("9" * 5000, None),
+        ("1e999", None),
     ],
 )
 def test_quantities(text: str | int, expected: float | None) -> None:
@@ -59,14 +64,21 @@ def test_a_cpu_list_is_read_as_it_is_written(cpus: frozenset[int]) -> None:
     assert cpuset(as_cpuset(cpus)) == cpus
 
 
-@pytest.mark.parametrize("text", ["a", "1-", "3-1", "0-99999999", "1,,x", "-1"])
+@pytest.mark.parametrize("text", ["a", "1-", "3-1", "0-99999999", "1,,x", "-1", "9" * 5000])
 def test_what_is_no_cpu_list_is_none(text: str) -> None:
     assert cpuset(text) is None
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("25000 Mb/s", 25000), ("-1 Mb/s", -1), ("", None), ("Unknown!", None), ("100000", 100000)],
+    [
+        ("25000 Mb/s", 25000),
+        ("-1 Mb/s", -1),
+        ("", None),
+        ("Unknown!", None),
+        ("100000", 100000),
+        ("9" * 5000, None),
+    ],
 )
 def test_link_speeds(text: str, expected: int | None) -> None:
     assert link_speed(text) == expected
@@ -132,6 +144,67 @@ def test_network_status_names_devices_with_a_hyphen() -> None:
 @pytest.mark.parametrize("text", ["", "{", "null", '{"a": 1}', "[1]", '[{"name": 5}]'])
 def test_an_annotation_that_can_not_be_read_is_no_device(text: str) -> None:
     assert network_statuses(_pod(text)) == []
+
+
+def test_an_odd_entry_leaves_the_others() -> None:
+    entries = json.loads(_DEVICE)
+    text = json.dumps([{"name": 5}, *entries, "odd", {"device-info": {"pci": {"pci-address": 1}}}])
+    assert [pci for pci, _ in pci_devices(_pod(text))] == ["0000:01:02.3"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "expected"), [("vfio-pci", True), ("iavf", False), ("mlx5_core", False), ("", True)]
+)
+def test_a_device_that_the_kernel_has_makes_no_data_plane(driver: str, expected: bool) -> None:
+    vfs = [{"vfID": 0, "pciAddress": "0000:01:02.3", "driver": driver}]
+    state = _of(SriovNodeState, metadata={"name": "w"}, status={"interfaces": [{"Vfs": vfs}]})
+    assert is_dpdk(_pod(_DEVICE), drivers_of([state])) is expected
+    assert is_dpdk(_pod(_DEVICE)), "where nobody says its driver"
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "1e999", "NaN", "-1", "99999999999999999999"])
+def test_absurd_numbers_are_no_numbers_and_end_nothing(number: str) -> None:
+    resources = {"requests": {"cpu": number, "hugepages-1Gi": number, "a/vf": number}}
+    labels = {"pod": "p", "namespace": "n", "node": "w", "uid": "u", "numa_node": number, "cpu_id": number}
+    pod = _of(
+        CnfPod,
+        metadata={"name": "p", "namespace": "n", "uid": "u", "annotations": {STATUS: _DEVICE}},
+        spec={"nodeName": "w", "containers": [{"name": "c", "resources": resources}]},
+        status={"phase": "Running", "qosClass": "Guaranteed"},
+    )
+    value = float(number)
+    readings = DpdkReadings(
+        [(labels, value)],
+        [(labels, 1.0)],
+        [({**labels, "pciAddr": "0000:01:02.3"}, 1.0)],
+        [(labels, value)],
+        {"ipackets": [(labels, value)]},
+        {"ipackets": [(labels, value)]},
+    )
+    node = _of(
+        CnfNode, metadata={"name": "w"}, status={"allocatable": {"hugepages-1Gi": number, "a/vf": number}}
+    )
+    inside = parse_files(
+        f"/sys/devices/system/node/node{number}/cpulist:0-3\n"
+        f"/sys/devices/system/node/node0/hugepages/hugepages-1048576kB/free_hugepages:{number}\n"
+        f"/sys/bus/pci/devices/0000:01:02.3/numa_node:{number}\n"
+        f"/proc/self/status:Cpus_allowed_list:\t{number}\n"
+    )
+    place = Place({"w": node}, [], [pod], Places([node], []), readings)
+    replies = parse_telemetry(
+        '[{"socket": "s", "ports": [{"port": 0, "after": {"ipackets": 99999999999999999999}}],'
+        ' "lcores": {"lcore_ids": [null, "x"], "total_cycles": [1, 1], "busy_cycles": [1, 1]}}]'
+    )
+    for seen in (Seen(), Seen(inside, {"c": replies})):
+        row = build("c", pod, place, seen)
+        assert msgspec.json.encode(row)
+        assert row.vfs and row.vfs[0].numa_node is None and row.cpu.cpuset is None
+        assert [p.ipackets for p in row.ports] in ([None], [-1])
+    objects = Objects(
+        nodes=[node], pods=[pod], policies=[_of(SriovPolicy, metadata={}, spec={"resourceName": "vf"})]
+    )
+    found = pfs("c", objects, Metrics(series=[({**labels, "pf": "ens1f0"}, value)]))
+    assert [r.numa_node for r in found.pfs] == [None]
 
 
 def test_a_vhost_device_is_no_pci_device() -> None:

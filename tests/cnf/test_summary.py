@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from tests.conftest import Aiops
 from tests.servers.cluster import Cluster
+from tests.servers.network import free_port
 
 Endpoints = Callable[[Mapping[str, Mapping[str, str]]], dict[str, str]]
 
@@ -20,6 +21,13 @@ def test_a_cluster_in_one_row(aiops: Aiops, env: dict[str, str]) -> None:
     assert (row["vfsUsed"], row["vfsConfigured"], row["vfsTotal"], row["vfsUsedPercent"]) == (3, 4, 256, 75)
     assert row["missing"] == {} and row["critical"] >= 3
     assert len([f for f in done.json["findings"] if f["severity"] == "critical"]) == row["critical"]
+
+
+def test_a_cluster_of_which_nothing_can_be_had_says_why(aiops: Aiops, endpoints: Endpoints) -> None:
+    env = endpoints({"gone": {"prometheus": f"http://127.0.0.1:{free_port()}"}})
+    done = aiops("cnf", "summary", "-o", "json", env=env)
+    assert done.returncode == 4
+    assert done.json["clusters"][0]["error"]["code"] == "CLUSTER_UNREACHABLE"
 
 
 def test_a_part_that_can_not_be_had_is_not_zero(aiops: Aiops, endpoints: Endpoints, telecom: Cluster) -> None:
