@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aiops_cli.errors import UsageError
+from aiops_cli.errors import ExitCode, UsageError
 from aiops_cli.models.options import Options
 
 app = typer.Typer(add_completion=False)
@@ -28,6 +28,8 @@ def tui(
     from aiops_cli.tui.app import Dashboard
     from aiops_cli.tui.place import parse
 
-    error = Dashboard(options, start=parse(" ".join(place)) if place else None).run()
+    dashboard = Dashboard(options, start=parse(" ".join(place)) if place else None)
+    error = dashboard.run()
     if error is not None:
         raise error
+    raise typer.Exit(ExitCode.FINDINGS if dashboard.return_code else ExitCode.OK)

@@ -150,6 +150,16 @@ class Dashboard(App[AiopsError]):
     async def on_unmount(self) -> None:
         await self.backend.close(self._close)
 
+    def _fatal_error(self) -> None:
+        """Textual's own prints a traceback with the values of variables."""
+        from rich.text import Text
+
+        from aiops_cli.tui.crash import told
+
+        if self._exception is not None:
+            self._exit_renderables.append(Text(told(self._exception)))
+        self._close_messages_no_wait()
+
     # What the store keeps for the first paint
 
     def recall(self, name: str, kind: Any) -> tuple[Any, float] | None:
