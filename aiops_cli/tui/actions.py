@@ -11,32 +11,43 @@ from textual.binding import Binding
 if TYPE_CHECKING:
     from textual.screen import Screen
 
+SHARED = ("app", "table")
+"""Groups whose actions work on every screen beside the screen's own."""
+REGISTRY: dict[str, list[Binding]] = {}
+"""Every action that a loaded module has, by id: screens may share an id for the same thing."""
+
 
 def act(
     id: str, keys: str, run: str, label: str, help: str = "", *, show: bool = False, priority: bool = False
 ) -> Binding:
     """An action: its id in the config, its keys, the Textual action that runs, a label of a word or two for
     footer and palette, and a sentence for help. `show` puts it in the footer."""
-    return Binding(keys, run, label, show=show, id=id, tooltip=help or label, priority=priority)
+    made = Binding(keys, run, label, show=show, id=id, tooltip=help or label, priority=priority)
+    REGISTRY.setdefault(id, []).append(made)
+    return made
+
+
+def group(binding: Binding) -> str:
+    """The first part of the id: `table.faults` is of the group table."""
+    return (binding.id or "").partition(".")[0]
 
 
 def active(screen: Screen[object]) -> list[tuple[Binding, str]]:
-    """(binding, key as shown) of what can be done now, the most particular first, each id once."""
-    found: dict[str, tuple[Binding, str]] = {}
+    """(binding, keys as shown) of what can be done now, each id once: the screen's own, then the table's,
+    then what can be done anywhere, and last the screens."""
+    found: dict[str, tuple[Binding, list[str]]] = {}
     for entry in screen.active_bindings.values():
-        binding = entry.binding
-        if binding.id is None or not entry.enabled:
-            continue
-        shown = screen.app.get_key_display(binding)
-        if binding.id in found:
-            shown = f"{found[binding.id][1]} {shown}"
-        found[binding.id] = (binding, shown)
-    return list(found.values())
+        if entry.binding.id is not None and entry.enabled:
+            _, keys = found.setdefault(entry.binding.id, (entry.binding, []))
+            keys.append(screen.app.get_key_display(entry.binding))
+    order = {"table": 1, "app": 2, "go": 3}
+    shown = [(binding, " ".join(sorted(keys, key=len))) for binding, keys in found.values()]
+    return sorted(shown, key=lambda pair: order.get(group(pair[0]), 0))
 
 
 def by_group(found: Iterable[tuple[Binding, str]]) -> dict[str, list[tuple[Binding, str]]]:
-    """By the first part of the id: `table.faults` is of the group table."""
+    """By group, each in order."""
     groups: dict[str, list[tuple[Binding, str]]] = {}
     for binding, shown in found:
-        groups.setdefault((binding.id or "").partition(".")[0], []).append((binding, shown))
+        groups.setdefault(group(binding), []).append((binding, shown))
     return groups

@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.result import FleetResult
@@ -18,7 +17,7 @@ from aiops_cli.tui.actions import act
 from aiops_cli.tui.feed import Feed, Reading
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.screens import SCREENS
-from aiops_cli.tui.widgets.bars import Tabs, Where
+from aiops_cli.tui.widgets.bars import Keys, Tabs, Where
 from aiops_cli.tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ class Board(Screen[None]):
     DEFAULT_CSS = """
     Board { layout: vertical; background: $background; }
     Board > #content { height: 1fr; width: 1fr; }
-    Board Footer { height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         act("app.refresh", "r,f5", "refresh", "Refresh", "Ask again now what is shown.", show=True),
@@ -57,7 +55,7 @@ class Board(Screen[None]):
         yield Where(self)
         with Container(id="content"):
             yield from self.content()
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
 
     def content(self) -> ComposeResult:
         """The panels."""
@@ -105,6 +103,9 @@ class Board(Screen[None]):
     def grids(self) -> list[Grid[Any]]:
         return list(self.query(Grid))
 
+    def on_grid_arranged(self, event: Grid.Arranged) -> None:
+        self.dashboard.remember_grid(f"{self.NAME}/{event.grid.id}", event.grid)
+
     # Coming and going
 
     def on_mount(self) -> None:
@@ -118,8 +119,6 @@ class Board(Screen[None]):
     def on_screen_suspend(self) -> None:
         for feed in self.feeds:
             feed.pause()
-        for grid in self.grids():
-            self.dashboard.remember_grid(f"{self.NAME}/{grid.id}", grid)
 
     def scope_changed(self) -> None:
         """Clusters or time range are others: what was read is no longer what is asked."""

@@ -15,12 +15,12 @@ from aiops_cli.render.colour import level_of_word
 THEMES = (
     Theme(
         "aiops-dark", primary="#60a5fa", secondary="#a78bfa", accent="#f0abfc", foreground="#e5e7eb",
-        background="#0f1115", surface="#161a20", panel="#1e242d", success="#22c55e", warning="#f59e0b",
+        background="#0f1115", surface="#14181d", panel="#171b21", success="#22c55e", warning="#f59e0b",
         error="#ef4444", dark=True,
     ),
     Theme(
         "aiops-light", primary="#1d4ed8", secondary="#6d28d9", accent="#a21caf", foreground="#111827",
-        background="#ffffff", surface="#f6f7f9", panel="#e8ebf0", success="#15803d", warning="#a34a00",
+        background="#ffffff", surface="#f8f9fb", panel="#f1f4f7", success="#126b33", warning="#964400",
         error="#b91c1c", dark=False,
     ),
     Theme(
@@ -29,11 +29,11 @@ THEMES = (
         error="#ff6060", dark=True,
     ),
     # Okabe and Ito's palette, which the common forms of colour blindness tell apart
-    # (https://jfly.uni-koeln.de/color/).
+    # (https://jfly.uni-koeln.de/color/); its green and vermilion are lighter here, to be read on black.
     Theme(
         "aiops-colourblind", primary="#56b4e9", secondary="#cc79a7", accent="#f0e442", foreground="#eeeeee",
-        background="#101214", surface="#171a1d", panel="#20252a", success="#0072b2", warning="#e69f00",
-        error="#d55e00", dark=True,
+        background="#101214", surface="#171a1d", panel="#20252a", success="#1fae85", warning="#e69f00",
+        error="#f07a2b", dark=True,
     ),
     Theme(
         "aiops-16", primary="ansi_blue", secondary="ansi_magenta", accent="ansi_bright_magenta",

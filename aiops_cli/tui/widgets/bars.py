@@ -1,4 +1,4 @@
-"""The two lines above every screen: which there are, and where one is."""
+"""The lines around every screen: which there are and where one is above, what can be done below."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from textual.widget import Widget
 
 from aiops_cli.render.text import cells, cut, one_line
 from aiops_cli.tui import clock
+from aiops_cli.tui.actions import active
 from aiops_cli.tui.screens import SCREENS
 
 if TYPE_CHECKING:
+    from textual.binding import Binding
+    from textual.screen import Screen
+
     from aiops_cli.tui.board import Board
 
 _KEYS = {"comma": ","}
@@ -94,3 +98,51 @@ class Where(Widget):
         text.append(" " * max(width - cells(left) - cells(right), 1))
         text.append(right, "dim")
         return text
+
+
+class Keys(Widget):
+    """The keys worth knowing here: the screen's own, the table's, then those that work anywhere. One line:
+    what finds no room is left out from the middle, so that help and quit always stand."""
+
+    DEFAULT_CSS = "Keys { height: 1; width: 1fr; dock: bottom; background: $panel; }"
+    _LAST = ("app.prompt", "app.help", "app.quit")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spans: list[tuple[int, int, Binding]] = []
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, screen: Screen[object]) -> None:
+        if screen is self.screen:
+            self.refresh()
+
+    def render(self) -> Text:
+        shown = [(b, keys.partition(" ")[0]) for b, keys in active(self.screen) if b.show]
+        ends = [next((p for p in shown if p[0].id == id), None) for id in self._LAST]
+        last = [p for p in ends if p is not None]
+        room = self.size.width - sum(map(_width, last))
+        text, left = Text(no_wrap=True), 0
+        self._spans = []
+        for pair in [p for p in shown if p not in last] + last:
+            width = _width(pair)
+            if pair not in last:
+                if width > room:
+                    continue
+                room -= width
+            binding, key = pair
+            text.append(f"{key} ", "bold")
+            text.append(f"{binding.description}  ", "dim")
+            self._spans.append((left, left + width, binding))
+            left += width
+        return text
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, binding in self._spans:
+            if start <= event.x < end:
+                self.app.call_later(self.app.simulate_key, binding.key)
+
+
+def _width(pair: tuple[Binding, str]) -> int:
+    return cells(pair[1]) + cells(pair[0].description) + 3

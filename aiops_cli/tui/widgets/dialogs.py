@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -60,6 +61,9 @@ def as_text(item: object) -> str:
     return sanitize(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=100))
 
 
+_GROUPS = {"table": "Tables", "app": "Anywhere", "go": "Screens"}
+
+
 class Help(Dialog):
     """Every key that does something now, by group."""
 
@@ -71,19 +75,41 @@ class Help(Dialog):
         self._name = getattr(of, "title_text", "")
 
     def compose(self) -> ComposeResult:
-        text = Text()
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        table.add_column(style="bold", max_width=14)
+        table.add_column(ratio=1)
+        table.add_column(style="dim")
         for group, found in self._groups.items():
-            text.append(f"{group}\n", "bold")
+            table.add_row("", Text(_GROUPS.get(group, f"This screen: {group}"), "underline"), "id")
             for binding, keys in found:
-                text.append(f"  {keys:<18} ", "bold")
-                text.append(f"{binding.description:<22} ")
-                if binding.tooltip and binding.tooltip != binding.description:
-                    text.append(binding.tooltip)
-                text.append(f"  ({binding.id})\n", "dim")
+                table.add_row(Text(keys), Text(binding.tooltip), Text(binding.id or ""))
+        table.add_row(
+            "mouse", Text("Click selects, a second click opens, a click on a column's title sorts."), ""
+        )
         with VerticalScroll(classes="box") as box:
-            box.border_title = f"Keys · {self._name}"
-            box.border_subtitle = "esc closes · [keys] in the config rebinds by the id in brackets"
-            yield Static(text)
+            box.border_title = Text(f"Keys · {self._name}")
+            box.border_subtitle = Text("esc closes · rebind by id: [keys] in the config")
+            yield Static(table)
+
+
+def completions(words: Sequence[str], line: str, most: int = 12) -> list[str]:
+    """The words that the last word of `line` begins."""
+    last = line.rpartition(" ")[2].lower()
+    return [w for w in words if w.lower().startswith(last) and w.lower() != last][:most]
+
+
+class _Words(Suggester):
+    """Completes the last word of a line."""
+
+    def __init__(self, words: Callable[[str], Sequence[str]]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._words = words
+
+    async def get_suggestion(self, value: str) -> str | None:
+        found = completions(self._words(value), value, 1) if value else []
+        return value.rpartition(" ")[0] + " " * (" " in value) + found[0] if found else None
 
 
 class Ask(Dialog):
@@ -92,11 +118,12 @@ class Ask(Dialog):
     DEFAULT_CSS = """
     Ask { align: left bottom; background: transparent; }
     Ask > .line { height: 3; border: round $primary; background: $surface; width: 100%; border-title-color: $primary; }
-    Ask Input { border: none; height: 1; padding: 0 1; background: $surface; }
+    Ask Input, Ask Input:focus { border: none; height: 1; padding: 0 1; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         act("prompt.older", "up", "recall(-1)", "Older line"),
         act("prompt.newer", "down", "recall(1)", "Newer line"),
+        act("prompt.take", "tab", "take", "Complete", "Take the completion that is shown.", priority=True),
     ]
 
     def __init__(
@@ -105,44 +132,46 @@ class Ask(Dialog):
         value: str = "",
         *,
         history: Sequence[str] = (),
-        words: Sequence[str] = (),
+        words: Sequence[str] | Callable[[str], Sequence[str]] = (),
         hint: str = "",
         live: Callable[[str], str | None] | None = None,
     ) -> None:
-        """`words` complete what is typed (right arrow takes it). `live` is told each change, and returns what
-        is wrong with it, if anything."""
+        """`words` complete the last word that is typed (tab or the right arrow takes it); as a function, it
+        is given the line. `live` is told each change, and returns what is wrong with it, if anything."""
         super().__init__()
         self._live = live
-        self._title, self._value, self._history, self._words, self._hint = (
-            title,
-            value,
-            list(history),
-            words,
-            hint,
-        )
+        self._title, self._value, self._hint = title, value, hint
+        self._history = list(history)
+        self._words = words if callable(words) else lambda _: words
         self._at = len(self._history)
 
     def compose(self) -> ComposeResult:
-        from textual.suggester import SuggestFromList
-
         with Vertical(classes="line") as line:
-            line.border_title = self._title
-            line.border_subtitle = self._hint
+            line.border_title = Text(self._title)
+            line.border_subtitle = Text(self._hint)
             yield Input(
                 self._value,
                 select_on_focus=False,
-                suggester=SuggestFromList(self._words, case_sensitive=False) if self._words else None,
+                suggester=_Words(self._words),
             )
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        if self._live is not None:
-            wrong = self._live(event.value)
-            self.query_one(".line").border_subtitle = Text(one_line(wrong)) if wrong else self._hint
+        said = self._live(event.value) if self._live is not None else None
+        if (
+            said is None
+            and event.value
+            and len(found := completions(self._words(event.value), event.value)) > 1
+        ):
+            said = " ".join(found)
+        self.query_one(".line").border_subtitle = Text(one_line(said or self._hint))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.dismiss(event.value)
+
+    def action_take(self) -> None:
+        self.query_one(Input).action_cursor_right()
 
     def action_recall(self, by: int) -> None:
         self._at = min(max(self._at + by, 0), len(self._history))

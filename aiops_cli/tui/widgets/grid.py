@@ -21,7 +21,7 @@ from textual.strip import Strip
 
 from aiops_cli.render.output import Column, View, fit
 from aiops_cli.render.text import cells, cut, one_line
-from aiops_cli.tui.actions import act
+from aiops_cli.tui.actions import act, active
 from aiops_cli.tui.filtering import Test, compile_filter
 from aiops_cli.tui.themes import level, style_of
 
@@ -46,16 +46,16 @@ class Grid(ScrollView, Generic[T], can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         act("table.up", "up,k", "cursor(-1)", "Up"),
         act("table.down", "down,j", "cursor(1)", "Down"),
-        act("table.page-up", "pageup,ctrl+b", "page(-1)", "Page up"),
-        act("table.page-down", "pagedown,ctrl+f", "page(1)", "Page down"),
+        act("table.page-up", "pageup,ctrl+u", "page(-1)", "Page up"),
+        act("table.page-down", "pagedown,ctrl+d", "page(1)", "Page down"),
         act("table.top", "home,g", "edge(0)", "First row"),
         act("table.end", "end,G", "edge(1)", "Last row"),
         act("table.open", "enter", "open", "Open", "Open what the cursor is on.", show=True),
         act("table.detail", "space", "detail", "Detail", "All fields of the row, as YAML."),
         act("table.filter", "slash", "filter", "Filter",
             "Keep rows that match: a regex; !regex the others; -l key=value labels; -f fuzzy.", show=True),
-        act("table.faults", "ctrl+z", "faults", "Faults", "Only rows that are not well, or all again."),
-        act("table.wide", "ctrl+w", "wide", "Wide", "All columns, or those that fit well."),
+        act("table.faults", "ctrl+z,Z", "faults", "Faults", "Only rows that are not well, or all again."),
+        act("table.wide", "ctrl+w,W", "wide", "Wide", "All columns, or those that fit well."),
         act("table.sort-next", "greater_than_sign", "sort_by(1)", "Sort by next column"),
         act("table.sort-previous", "less_than_sign", "sort_by(-1)", "Sort by previous column"),
         act("table.reverse", "backslash", "reverse", "Reverse the order"),
@@ -89,21 +89,35 @@ class Grid(ScrollView, Generic[T], can_focus=True):
         def control(self) -> Grid[Any]:
             return self.grid
 
+    class Arranged(Message):
+        """Other rows are shown than before, or in another order: `grid.note` says which."""
+
+        def __init__(self, grid: Grid[Any]) -> None:
+            super().__init__()
+            self.grid = grid
+
+        @property
+        def control(self) -> Grid[Any]:
+            return self.grid
+
     def __init__(
         self,
         view: View[T],
         *,
         judge: Callable[[T], str | None] | None = None,
+        dim: Callable[[T], bool] | None = None,
         labels: Callable[[T], Mapping[str, str]] | None = None,
         key: Callable[[T], Hashable] | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
         """`judge` gives the word that says how well a row is (a severity, a state) for `faults`; without it
-        the first judged column's. `labels` is for `-l` filters."""
+        the first judged column's. `dim` greys a row: one of a cluster that did not answer. `labels` is
+        for `-l` filters."""
         super().__init__(id=id, classes=classes)
         self._view = view
         self._judge = judge
+        self._dim = dim
         self._labels = labels or _labels_of
         self._key = key or view.name
         self._items: Sequence[T] = ()
@@ -116,6 +130,7 @@ class Grid(ScrollView, Generic[T], can_focus=True):
         self._test: Test | None = None
         self._hover = -1
         self._base = Style()
+        self._told = ("", False)
         self._choose_columns()
 
     # What it shows
@@ -142,6 +157,15 @@ class Grid(ScrollView, Generic[T], can_focus=True):
     def order(self) -> str:
         """The sort as `-o`'s --sort writes it: `-age`, or nothing."""
         return "" if self._sort is None else ("-" if self._sort[1] else "") + self._sort[0]
+
+    @property
+    def note(self) -> str:
+        """What makes it show other rows than all, in their own order: filter, faults only, sort."""
+        parts = [f"/{one_line(self._filter_text)}"] if self._filter_text else []
+        parts += ["faults only"] if self.faults else []
+        parts += [f"{len(self._rows)} of {len(self._items)}"] if parts else []
+        parts += [f"by {self.order}"] if self.order else []
+        return " · ".join(parts)
 
     def show(self, items: Sequence[T], view: View[T] | None = None) -> None:
         """Show these. Cheap: texts are made for rows that are drawn."""
@@ -198,6 +222,9 @@ class Grid(ScrollView, Generic[T], can_focus=True):
             self.cursor = index
         elif rows:
             self.post_message(self.Highlighted(self, rows[index]))
+        if (told := (self.note, self.wide)) != self._told:
+            self._told = told
+            self.post_message(self.Arranged(self))
         self.refresh()
 
     def _word(self, item: T) -> str | None:
@@ -242,13 +269,29 @@ class Grid(ScrollView, Generic[T], can_focus=True):
             return self._header().crop_extend(0, width, self.get_component_rich_style("grid--header"))
         index = int(self.scroll_y) + y - 1
         if index >= len(self._rows):
-            return Strip.blank(width, self._base)
+            said = self._hidden() if y == 2 and not self._rows and self._items else ""
+            return Strip([Segment(f"  {said}", self._base)]).crop_extend(0, width, self._base)
         base = self._base
+        if self._dim is not None and self._dim(self._rows[index]):
+            base += self.get_component_rich_style("grid--dim", partial=True)
         if index == self.cursor:
             base += self.get_component_rich_style("grid--cursor")
         elif index == self._hover:
             base += self.get_component_rich_style("grid--hover")
         return Strip(self._segments(self._cells(index), base)).crop_extend(0, width, base)
+
+    def _hidden(self) -> str:
+        """Why there is no row though there are items."""
+        if not self._filter_text:
+            return f"none of {len(self._items)} is faulty; {self._key_of('table.faults')} shows all"
+        faulty = " that is faulty" if self.faults else ""
+        return (
+            f"none of {len(self._items)}{faulty} matches /{one_line(self._filter_text)}; "
+            f"{self._key_of('app.back')} shows all"
+        )
+
+    def _key_of(self, id: str) -> str:
+        return next((keys.partition(" ")[0] for b, keys in active(self.screen) if b.id == id), id)
 
     def _header(self) -> Strip:
         titles = []
@@ -306,6 +349,9 @@ class Grid(ScrollView, Generic[T], can_focus=True):
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
         self._measure()
         self.refresh()
+
+    def on_show(self) -> None:
+        self.post_message(self.Arranged(self))
 
     def watch_wide(self) -> None:
         self._choose_columns()

@@ -32,6 +32,7 @@ class Head(Widget):
     def __init__(self) -> None:
         super().__init__()
         self.title_text = ""
+        self.note = ""
         self.state = ""
 
     def render(self) -> Text:
@@ -41,10 +42,9 @@ class Head(Widget):
             if "focus-within" in (self.parent.pseudo_classes if isinstance(self.parent, Widget) else ())
             else "─ "
         )
-        right = (
-            f" {cut(self.state, max(width - cells(self.title_text) - 8, width // 3))} ─" if self.state else ""
-        )
-        left = cut(f"{lead}{self.title_text} ", max(width - cells(right), 4))
+        title = " · ".join(filter(None, (self.title_text, self.note)))
+        right = f" {cut(self.state, max(width - cells(title) - 8, width // 3))} ─" if self.state else ""
+        left = cut(f"{lead}{title} ", max(width - cells(right), 4))
         return Text(left + "─" * max(width - cells(left) - cells(right), 0) + right, no_wrap=True)
 
 
@@ -83,6 +83,12 @@ class Panel(Vertical):
         """Another title; nothing is painted where it is the same."""
         if self._head.title_text != (title := one_line(title)):
             self._head.title_text = title
+            self._head.refresh()
+
+    def on_grid_arranged(self, event: Any) -> None:
+        """The filter and order of the table inside stand beside the title."""
+        if event.grid.display and self._head.note != (note := event.grid.note):
+            self._head.note = note
             self._head.refresh()
 
     def follow(self, feed: Feed[Any]) -> None:
