@@ -89,12 +89,16 @@ LEGACY = {  # dcgm-exporter 1.x, and newer ones with its names
 _FIELDS = _OWN | _BOARD
 _FIELDS |= {old: _FIELDS[new] for old, new in LEGACY.items()}
 _BOARD_FIELDS = frozenset(_BOARD.values())
-_RATIOS = frozenset({"engine_active", "sm_active", "sm_occupancy", "tensor_active", "dram_active"})
+PERCENT = frozenset(old for old in LEGACY if old.startswith("dcgm_fi_prof_"))
+"""Ratios that 1.x calls percent, by name: a ratio itself may be a little above 1."""
 _NVLINK = ("nvlink_crc_flit", "nvlink_crc_data", "nvlink_replay", "nvlink_recovery")
 _XID_COUNT, _HEALTH = "DCGM_EXP_XID_ERRORS_COUNT", "DCGM_EXP_GPU_HEALTH_STATUS"
 _COUNTED = frozenset({_XID_COUNT, _HEALTH})
 METRICS = (*_FIELDS, *sorted(_COUNTED))
-_BLANK = 2.0**62  # DCGM's blanks are numbers just below 2^63 and 2^47 times 1e5
+# DCGM writes what it does not know as numbers from these on (dcgm_structs.h), and says by the last digit why.
+BLANK_FROM = float(0x7FFFFFF0)
+_BLANKS = tuple((blank, blank + 16) for blank in (BLANK_FROM, 2.0**47))
+_MOST = 2.0**62  # the 64-bit blanks are just below 2^63
 _MODEL = ("modelName", "model_name", "modelname")
 _DRIVER, _CUDA = "DCGM_FI_DRIVER_VERSION", "DCGM_FI_CUDA_DRIVER_VERSION"
 
@@ -128,9 +132,10 @@ class Attribution:
     own, as is that of the other pods of its daemon set. Exporters write empty labels while a GPU is idle.
     """
 
-    def __init__(self, samples: Iterable[Labels]) -> None:
+    def __init__(self, samples: Iterable[Labels], exporters: Iterable[str] = ()) -> None:
+        """`exporters` are pods that are known to be the exporter's."""
         own = {labels.get("pod", "") for labels in samples if "exported_pod" in labels}
-        self._exporters = {_stem(pod) for pod in own}
+        self._exporters = {_stem(pod) for pod in (*own, *exporters)}
 
     def user(self, labels: Labels) -> User | None:
         if pod := labels.get("exported_pod"):
@@ -147,14 +152,23 @@ def _stem(pod: str) -> str:
     return pod.rpartition("-")[0] or pod
 
 
+def blank(value: float) -> bool:
+    """Whether a number is one of DCGM's for what it does not know, or no number."""
+    return not -_MOST < value < _MOST or any(first <= value < end for first, end in _BLANKS)
+
+
 def node_of(labels: Labels) -> str | None:
-    """The node of a sample: the exporter's host label in both spellings, what scraping added, the address."""
-    for name in ("Hostname", "hostname", "node", "kubernetes_node"):
-        if found := labels.get(name):
-            return found
+    """The node of a sample: the exporter's host label in both spellings, unless that is its pod's name, what
+    scraping added, the address."""
+    host = labels.get("Hostname") or labels.get("hostname")
+    scraped = labels.get("node") or labels.get("kubernetes_node")
+    if scraped and host and (host == labels.get("pod") or "dcgm-exporter" in host):
+        return scraped
+    if found := host or scraped:
+        return found
     instance = labels.get("instance", "")
-    host, colon, port = instance.rpartition(":")
-    return (host if colon and port.isdigit() else instance) or None
+    address, colon, port = instance.rpartition(":")
+    return (address if colon and port.isdigit() else instance) or None
 
 
 def key_of(labels: Labels) -> Key | None:
@@ -168,13 +182,21 @@ def key_of(labels: Labels) -> Key | None:
     return uuid, labels.get("GPU_I_ID", "")
 
 
-def rows(samples: Sequence[Sample], cluster: str, source: GpuSource, at: str | None = None) -> list[Gpu]:
+def rows(
+    samples: Sequence[Sample],
+    cluster: str,
+    source: GpuSource,
+    at: str | None = None,
+    exporters: Iterable[str] = (),
+) -> list[Gpu]:
     """The GPUs that samples tell of, by node and index. What is in no sample is None."""
-    attribution = Attribution(s.labels for s in samples)
+    attribution = Attribution((s.labels for s in samples), exporters)
     parts: dict[Key, _Part] = {}
     for name, labels, value in samples:  # 80,000 of 2,000 GPUs: what is done here counts
         what = _FIELDS.get(name)
-        if (what is None and name not in _COUNTED) or not -_BLANK < value < _BLANK:
+        if what is None and name not in _COUNTED:
+            continue
+        if not -_MOST < value < BLANK_FROM and blank(value):
             continue
         key = key_of(labels)
         if key is None:
@@ -187,8 +209,8 @@ def rows(samples: Sequence[Sample], cluster: str, source: GpuSource, at: str | N
         if what is None:
             _count(part, name, labels, value)
             continue
-        if value > 1 and what in _RATIOS:
-            value /= 100  # 1.x called its ratios percent
+        if name in PERCENT:
+            value /= 100
         if link := labels.get("nvlink"):
             part.links[what, link] = value
             continue
@@ -213,11 +235,12 @@ def _count(part: _Part, name: str, labels: Labels, value: float) -> None:
     """XIDs of the exporter's window, and what health checks found."""
     if value <= 0:
         return
-    if name == _XID_COUNT and (code := labels.get("xid")):
+    if name == _XID_COUNT and _integer(code := labels.get("xid", "")) is not None:
         part.xid_counts[code] = max(part.xid_counts.get(code, 0), int(value))
     elif name == _HEALTH and (watch := labels.get("health_watch")):
         verdict = "FAIL" if value >= 20 else "WARN"
-        part.health[watch] = f"{verdict} {labels.get('health_error_code', '')}".rstrip()
+        if not part.health.get(watch, "").startswith("FAIL"):
+            part.health[watch] = f"{verdict} {labels.get('health_error_code', '')}".rstrip()
 
 
 def _row(key: Key, part: _Part, parent: _Part | None, cluster: str, source: GpuSource, at: str | None) -> Gpu:
@@ -242,7 +265,7 @@ def _row(key: Key, part: _Part, parent: _Part | None, cluster: str, source: GpuS
     return Gpu(
         cluster=cluster,
         node=node_of(labels),
-        index=int(index) if (index := labels.get("gpu", "")).isdecimal() else None,
+        index=_integer(labels.get("gpu", "")),
         uuid=labels.get("UUID") or labels.get("uuid") or labels.get("gpu_uuid") or None,
         model=next((labels[n] for n in _MODEL if labels.get(n)), None),
         mig_profile=labels.get("GPU_I_PROFILE") or None if key[1] else None,
@@ -297,11 +320,13 @@ def _row(key: Key, part: _Part, parent: _Part | None, cluster: str, source: GpuS
 
 def _users(part: _Part) -> list[GpuUser]:
     """Who holds the part, whoever uses most memory first. A number of its own has who is shown beside one
-    of the whole; else it is a copy of that."""
+    of the whole; else it is a copy of that. A pod that one scrape names without its container is not another
+    one."""
 
     def share(values: dict[str, float], what: str) -> float | None:
         return values.get(what) if what in part.own else None
 
+    named = {(namespace, pod) for namespace, pod, container in part.users if container}
     found = [
         GpuUser(
             namespace or None,
@@ -311,6 +336,7 @@ def _users(part: _Part) -> list[GpuUser]:
             share(values, "memory_used"),
         )
         for (namespace, pod, container), values in part.users.items()
+        if container or (namespace, pod) not in named
     ]
     found.sort(key=lambda u: (-(u.memory_used_mib or 0.0), u.namespace or "", u.pod, u.container or ""))
     return found
@@ -320,8 +346,12 @@ def _flag(value: float | None) -> bool | None:
     return None if value is None else value != 0
 
 
+def _integer(text: str) -> int | None:
+    """A label's number; None for what is none, or longer than any that makes sense."""
+    return int(text) if text.isdecimal() and len(text) <= 9 else None
+
+
 def _cuda(text: str) -> str | None:
     """12040 is 12.4."""
-    if text.isdecimal() and int(text) >= 1000:
-        return f"{int(text) // 1000}.{int(text) % 1000 // 10}"
-    return text or None
+    number = _integer(text) or 0
+    return f"{number // 1000}.{number % 1000 // 10}" if number >= 1000 else text or None

@@ -22,6 +22,9 @@ _SUFFIX = re.compile(
 )
 
 
+_LONGEST = 253  # of a pod's name; the expression is quadratic
+
+
 def key(gpu: Gpu) -> Key:
     """What joins a row with its past."""
     return gpu.uuid or f"{gpu.node}/{gpu.index}", gpu.mig_instance or ""
@@ -60,7 +63,7 @@ def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterabl
     if gpu.pod and then.idle_since is not None:
         minutes = (end - then.idle_since) / 60
         if minutes >= limits.idle_minutes:
-            yield _finding(
+            yield finding(
                 gpu,
                 "GPU_IDLE_ALLOCATED",
                 "warning",
@@ -74,7 +77,7 @@ def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterabl
     if gpu.memory_used_mib is not None and gpu.memory_total_mib:
         full = 100 * gpu.memory_used_mib / gpu.memory_total_mib
         if full >= limits.memory_full:
-            yield _finding(
+            yield finding(
                 gpu,
                 "GPU_MEMORY_FULL",
                 "warning",
@@ -89,10 +92,10 @@ def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterabl
 def _of_board(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding]:
     yield from _heat(gpu, limits)
     yield from _throttling(gpu, then, limits)
-    yield from _xids(gpu, then)
+    yield from xids(gpu, then)
     yield from _memory_errors(gpu, then)
     if then.nvlink_errors is not None and then.nvlink_errors >= limits.nvlink_errors:
-        yield _finding(
+        yield finding(
             gpu,
             "GPU_NVLINK_ERRORS",
             "warning",
@@ -105,7 +108,7 @@ def _of_board(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding]:
     for watch, verdict in sorted(gpu.health.items()):
         if watch == "ALL" and len(gpu.health) > 1:
             continue
-        yield _finding(
+        yield finding(
             gpu,
             "GPU_UNHEALTHY",
             "critical" if verdict.startswith("FAIL") else "warning",
@@ -119,7 +122,7 @@ def _heat(gpu: Gpu, limits: GpuThresholds) -> Iterable[Finding]:
     if heat is None or heat < limits.temperature_warning:
         return
     critical = heat >= limits.temperature_critical
-    yield _finding(
+    yield finding(
         gpu,
         "GPU_HOT",
         "critical" if critical else "warning",
@@ -151,7 +154,7 @@ def _throttling(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding
             "thermal": "check fans, airflow and the room",
             "power": "the power limit is reached: usual at full load, unless it was set too low",
         }[kind]
-        yield _finding(
+        yield finding(
             gpu,
             code,
             severity,
@@ -162,7 +165,7 @@ def _throttling(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding
             unit="%",
         )
     if SLOWDOWN in reasons and not hot and "hw_power_brake" not in reasons:
-        yield _finding(
+        yield finding(
             gpu,
             "GPU_THROTTLED_HARDWARE",
             "warning",
@@ -171,23 +174,25 @@ def _throttling(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding
         )
 
 
-def _xids(gpu: Gpu, then: Past) -> Iterable[Finding]:
+def xids(gpu: Gpu, then: Past) -> Iterable[Finding]:
     """The gauge is the last code and stays until the driver is loaded anew: one that did not change within
-    the window is old."""
+    the window is old. Where nobody knows the past, one that asks for a reset still does."""
     recent = {code: at for at, code in then.xids or ()}
-    for code in dict.fromkeys([*recent, *(int(c) for c in gpu.xid_counts if c.isdecimal())]):
+    for code in dict.fromkeys([*recent, *map(int, gpu.xid_counts)]):
         meaning, action, severity = xid(code)
         times = gpu.xid_counts.get(str(code))
         text = f"XID {code}: {meaning}" + (f", {times} times in the exporter's window" if times else "")
-        yield _finding(gpu, "GPU_XID", severity, text, action, since=recent.get(code), value=float(code))
+        yield finding(gpu, "GPU_XID", severity, text, action, since=recent.get(code), value=float(code))
     if gpu.xid and gpu.xid not in recent and str(gpu.xid) not in gpu.xid_counts:
         meaning, action, severity = xid(gpu.xid)
-        when = "when is not known" if then.xids is None else "before the window, and no other since"
+        known = then.xids is not None
+        when = "before the window, and no other since" if known else "when is not known"
         text = f"last XID {gpu.xid}: {meaning}; {when}"
-        yield _finding(
+        bad: FindingSeverity = "warning" if known else "critical"
+        yield finding(
             gpu,
             "GPU_XID",
-            "warning" if severity == "critical" else "info",
+            bad if severity == "critical" else "info",
             text,
             action,
             value=float(gpu.xid),
@@ -198,7 +203,7 @@ def _memory_errors(gpu: Gpu, then: Past) -> Iterable[Finding]:
     if gpu.ecc_uncorrectable:
         grown = then.uncorrectable
         when = f", {grown:.0f} of them within the window" if grown else ""
-        yield _finding(
+        yield finding(
             gpu,
             "GPU_ECC_UNCORRECTABLE",
             "critical",
@@ -209,7 +214,7 @@ def _memory_errors(gpu: Gpu, then: Past) -> Iterable[Finding]:
             unit="errors",
         )
     if gpu.row_remap_failed:
-        yield _finding(
+        yield finding(
             gpu,
             "GPU_ROW_REMAP_FAILED",
             "critical",
@@ -217,7 +222,7 @@ def _memory_errors(gpu: Gpu, then: Past) -> Iterable[Finding]:
             "drain the node, and have the board replaced",
         )
     if gpu.row_remap_pending or gpu.pages_pending:
-        yield _finding(
+        yield finding(
             gpu,
             "GPU_ROW_REMAP_PENDING",
             "warning",
@@ -228,7 +233,7 @@ def _memory_errors(gpu: Gpu, then: Past) -> Iterable[Finding]:
 
 def job_of(gpu: Gpu) -> tuple[str, str] | None:
     """Namespace and job of who holds a GPU alone, by the pod's name without index, hash and role."""
-    if gpu.pod is None or len(gpu.users) > 1:
+    if gpu.pod is None or len(gpu.users) > 1 or len(gpu.pod) > _LONGEST:
         return None
     stem, before = gpu.pod, ""
     while stem != before:
@@ -272,7 +277,7 @@ def _stragglers(gpus: Sequence[Gpu], pasts: Mapping[Key, Past], limits: GpuThres
                     continue
                 worst[name(gpu)] = (
                     deviation,
-                    _finding(
+                    finding(
                         gpu,
                         "GPU_STRAGGLER",
                         "warning",
@@ -291,7 +296,7 @@ def _holders(gpu: Gpu) -> str:
     return f"{gpu.namespace}/{gpu.pod}{more}" if gpu.namespace else f"{gpu.pod}{more}"
 
 
-def _finding(
+def finding(
     gpu: Gpu,
     code: str,
     severity: FindingSeverity,
@@ -303,6 +308,7 @@ def _finding(
     threshold: float | None = None,
     unit: str = "",
 ) -> Finding:
+    """A finding about a GPU; `since` in unix seconds."""
     return Finding(
         gpu.cluster,
         code,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aiops_cli.analysis.gpu import LEGACY, Attribution, Key, key_of
+from aiops_cli.analysis.gpu import BLANK_FROM, LEGACY, PERCENT, Attribution, Key, User, blank, key_of
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
 
@@ -26,8 +26,18 @@ _NVLINK = (
 )
 _THROTTLES = {"DCGM_FI_DEV_POWER_VIOLATION": "power", "DCGM_FI_DEV_THERMAL_VIOLATION": "thermal"}
 _UNCORRECTABLE = "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL"
-METRICS = (_UTILIZATION, _ACTIVE, _XID, *_NVLINK, *_THROTTLES, _UNCORRECTABLE)
-METRICS += tuple(old for old, new in LEGACY.items() if new in METRICS)
+
+
+def _both(*names: str) -> tuple[str, ...]:
+    """With what exporter 1.x calls them."""
+    return names + tuple(old for old, new in LEGACY.items() if new in names)
+
+
+METRICS = _both(_UTILIZATION, _ACTIVE, _XID, *_NVLINK, *_THROTTLES, _UNCORRECTABLE)
+XIDS = _both(_XID)
+_PART = frozenset({_UTILIZATION, _ACTIVE})  # of an instance; the rest is of the board
+_UNSEEN = 300.0
+"""Seconds without a measurement, or two steps, after which nobody knows whether it was idle."""
 
 
 @dataclass(slots=True)
@@ -36,7 +46,8 @@ class Past:
 
     `idle_since` is when it was last busy, if it has been idle with the same holder up to the end. A share
     of `throttled` (power, thermal) is of the window. `xids` are (when it was first seen, code), of those
-    that came within the window.
+    that came within the window. `seen` is when it was measured last, `holders` are who had it then. XIDs,
+    errors and throttling are those of the board, whose instance is "".
     """
 
     allocated_seconds: float | None = None
@@ -47,109 +58,142 @@ class Past:
     nvlink_errors: float | None = None
     uncorrectable: float | None = None
     throttled: dict[str, float] | None = None
+    seen: float | None = None
+    holders: tuple[User, ...] = ()
 
 
-def past(series: Sequence[Series], window: TimeRange, step: float, idle_below: float) -> dict[Key, Past]:
-    """The past of each GPU. `window` is aligned to `step`; `idle_below` in percent."""
-    attribution = Attribution(s.labels for s in series)
-    count = round(window.seconds / step) + 1
-    groups: dict[Key, list[tuple[str, Series]]] = {}
+def past(
+    series: Sequence[Series],
+    window: TimeRange,
+    step: float,
+    idle_below: float,
+    exporters: Iterable[str] = (),
+) -> dict[Key, Past]:
+    """The past of each GPU. `window` is aligned to `step`; `idle_below` in percent; `exporters` as in
+    `gpu.rows`.
+
+    A series ends when its GPU changes hands, and another begins: those of one GPU are one over time.
+    """
+    attribution = Attribution((s.labels for s in series), exporters)
+    groups: dict[Key, dict[str, list[Series]]] = {}
     for one in series:
-        key = key_of(one.labels)
-        name = one.labels.get("__name__", "")
-        if key is not None and len(one.timestamps):
-            groups.setdefault(key, []).append((LEGACY.get(name, name), one))
-    return {
-        key: _one(key, members, attribution, window, step, count, idle_below)
-        for key, members in groups.items()
-    }
+        key, name = key_of(one.labels), one.labels.get("__name__", "")
+        if key is None or not len(one.timestamps):
+            continue
+        known = LEGACY.get(name, name)
+        whose = key if known in _PART else (key[0], "")
+        groups.setdefault(whose, {}).setdefault(known, []).append(_measured(one, name in PERCENT))
+    return {key: _one(key, metrics, attribution, window, step, idle_below) for key, metrics in groups.items()}
+
+
+def _measured(one: Series, percent: bool) -> Series:
+    """A series without DCGM's blanks, and percent as a ratio."""
+    times, values = one.timestamps, one.values
+    if not values.max() < BLANK_FROM:
+        good = np.array([not blank(v) for v in values.tolist()], dtype=bool)
+        times, values = times[good], values[good]
+    return Series(one.labels, times, values / 100 if percent else values)
 
 
 def _one(
     key: Key,
-    members: list[tuple[str, Series]],
+    metrics: dict[str, list[Series]],
     attribution: Attribution,
     window: TimeRange,
     step: float,
-    count: int,
     idle_below: float,
 ) -> Past:
     found = Past()
-    busy = np.full(count, np.nan)
-    held = np.zeros(count, dtype=bool)
-    holder = np.zeros(count, dtype=np.int64)
-    there = {name for name, _ in members}
-    of = _ACTIVE if key[1] or _UTILIZATION not in there else _UTILIZATION
-    for name, one in members:
-        if name != of:
-            continue
-        places = np.rint((one.timestamps - window.start) / step).astype(np.int64)
-        fits = (places >= 0) & (places < count)
-        places, values = places[fits], one.values[fits]
-        if of == _ACTIVE:
-            values = values * (100.0 if np.nanmax(values, initial=0.0) <= 1 else 1.0)
-        busy[places] = np.fmax(busy[places], values)
-        if (user := attribution.user(one.labels)) is not None:
-            held[places] = True
-            holder[places] ^= hash(user)
-    if of in there:
-        _use(found, busy, held, holder, window, step, idle_below)
-    if _XID in there:
-        found.xids = _xids([one for name, one in members if name == _XID])
-    found.nvlink_errors = _increase(members, _NVLINK)
-    found.uncorrectable = _increase(members, (_UNCORRECTABLE,))
-    shares = {kind: _increase(members, (name,)) for name, kind in _THROTTLES.items() if name in there}
+    of = _ACTIVE if key[1] or _UTILIZATION not in metrics else _UTILIZATION
+    if of in metrics:
+        _use(found, metrics[of], 100.0 if of == _ACTIVE else 1.0, attribution, window, step, idle_below)
+    if _XID in metrics:
+        found.xids = _xids(metrics[_XID])
+    found.nvlink_errors = _increase(metrics, _NVLINK)
+    found.uncorrectable = _increase(metrics, (_UNCORRECTABLE,))
+    shares = {kind: _increase(metrics, (name,)) for name, kind in _THROTTLES.items() if name in metrics}
     if shares:  # nanoseconds
         found.throttled = {
             k: min(v / 1e9 / max(window.seconds, step), 1.0) for k, v in shares.items() if v is not None
         }
+    ends = [s.timestamps[-1] for members in metrics.values() for s in members if len(s.timestamps)]
+    found.seen = float(max(ends)) if ends else None
     return found
+
+
+def _merged(members: Sequence[Series], *, newest: bool = False) -> tuple[Floats, Floats]:
+    """Series of one thing as one over time: where several say something, the largest, or with `newest` the
+    one that began last."""
+    there = sorted((s for s in members if len(s.timestamps)), key=lambda s: float(s.timestamps[0]))
+    if not there:
+        return np.empty(0), np.empty(0)
+    times = np.concatenate([s.timestamps for s in there])
+    values = np.concatenate([s.values for s in there])
+    if np.all(times[1:] > times[:-1]):
+        return times, values
+    order = np.lexsort((np.repeat(np.arange(len(there)), [len(s.timestamps) for s in there]), times))
+    times, values = times[order], values[order]
+    firsts = np.flatnonzero(np.append(True, times[1:] != times[:-1]))
+    if newest:
+        return times[firsts], values[np.append(firsts[1:], len(times)) - 1]
+    return times[firsts], np.fmax.reduceat(values, firsts)
 
 
 def _use(
     found: Past,
-    busy: Floats,
-    held: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    holder: np.ndarray[tuple[int], np.dtype[np.int64]],
+    members: list[Series],
+    scale: float,
+    attribution: Attribution,
     window: TimeRange,
     step: float,
     idle_below: float,
 ) -> None:
-    known = ~np.isnan(busy)
-    idle = held & known & (np.nan_to_num(busy) < idle_below)
-    found.allocated_seconds = float(np.count_nonzero(held & known)) * step
-    found.idle_seconds = float(np.count_nonzero(idle)) * step
-    found.utilization = float(np.mean(busy[known])) if known.any() else None
-    points = np.flatnonzero(known)
-    if not points.size or not idle[points[-1]]:
+    """Time counts from a measurement to the next one, where none is missing between them."""
+    times, values = _merged(members)
+    if not times.size:
         return
-    same = idle[points] & (holder[points] == holder[points[-1]])
-    broken = np.flatnonzero(~same)
-    first = points[broken[-1] + 1] if broken.size else points[0]
-    found.idle_since = window.start + float(first) * step
+    busy = values * scale
+    having: dict[User, np.ndarray[tuple[int], np.dtype[np.bool_]]] = {}
+    for one in members:
+        if (user := attribution.user(one.labels)) is not None:
+            mask = having.setdefault(user, np.zeros(times.size, dtype=bool))
+            mask[np.searchsorted(times, one.timestamps)] = True
+    held = np.zeros(times.size, dtype=bool)
+    holder = np.zeros(times.size, dtype=np.int64)
+    for user, mask in having.items():
+        held |= mask
+        holder[mask] ^= hash(user)
+    idle = held & (busy < idle_below)
+    apart = np.diff(times)
+    counted = np.where(apart < 1.5 * step, apart, 0.0)
+    found.allocated_seconds = float(np.sum(counted[held[:-1]]))
+    found.idle_seconds = float(np.sum(counted[idle[:-1]]))
+    found.utilization = float(np.mean(busy))
+    found.holders = tuple(user for user, mask in having.items() if mask[-1])
+    unseen = max(_UNSEEN, 2 * step)
+    if not idle[-1] or window.end - times[-1] > unseen:
+        return
+    broken = np.flatnonzero(
+        ~(idle[:-1] & (holder[:-1] == holder[-1]) & (apart <= unseen))
+    )  # between this measurement and the next
+    found.idle_since = float(times[broken[-1] + 1] if broken.size else times[0])
 
 
-def _xids(series: Sequence[Series]) -> tuple[tuple[float, int], ...]:
+def _xids(members: Sequence[Series]) -> tuple[tuple[float, int], ...]:
     """The gauge keeps its last code: only a change to another one says that an XID came."""
-    found: dict[tuple[float, int], None] = {}
-    for one in series:
-        values = one.values
-        changed = np.flatnonzero(values[1:] != values[:-1]) + 1
-        for i in changed:
-            if values[i] > 0:
-                found[float(one.timestamps[i]), int(values[i])] = None
-    return tuple(sorted(found))
+    times, values = _merged(members, newest=True)
+    changed = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return tuple((float(times[i]), int(values[i])) for i in changed if values[i] > 0)
 
 
-def _increase(members: list[tuple[str, Series]], names: tuple[str, ...]) -> float | None:
-    """How much counters grew, resets (a driver that was loaded anew) left out. Copies of one counter for
-    several users are one: the largest."""
-    grown: dict[tuple[str, str], float] = {}
-    for name, one in members:
-        if name not in names:
-            continue
-        steps = np.diff(one.values)
-        more = float(np.sum(steps[steps > 0]))
-        which = name, one.labels.get("nvlink", "")
-        grown[which] = max(grown.get(which, 0.0), more)
-    return sum(grown.values()) if grown else None
+def _increase(metrics: dict[str, list[Series]], names: Iterable[str]) -> float | None:
+    """How much counters grew, resets (a driver that was loaded anew) left out."""
+    grown: list[float] = []
+    for name in names:
+        links: dict[str, list[Series]] = {}
+        for one in metrics.get(name, ()):
+            links.setdefault(one.labels.get("nvlink", ""), []).append(one)
+        for members in links.values():
+            steps = np.diff(_merged(members)[1])
+            grown.append(float(np.sum(steps[steps > 0])))
+    return sum(grown) if grown else None

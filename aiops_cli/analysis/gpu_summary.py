@@ -12,7 +12,7 @@ from aiops_cli.analysis.gpu_history import Past
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.gpu import Gpu, GpuSummary, GpuThresholds
 
-_SLICES = re.compile(r"(\d+)g\.")
+_SLICES = re.compile(r"(?<!\d)(\d{1,2})g\.")
 ERRORS = frozenset(
     {"GPU_XID", "GPU_ECC_UNCORRECTABLE", "GPU_ROW_REMAP_FAILED", "GPU_NVLINK_ERRORS", "GPU_UNHEALTHY"}
 )

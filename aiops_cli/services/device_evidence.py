@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from aiops_cli.analysis.device_clues import entity_of
 from aiops_cli.analysis.entities import owner_name
 from aiops_cli.analysis.observations import Indicator
 from aiops_cli.config.settings import Settings
-from aiops_cli.errors import AiopsError, ClusterError
+from aiops_cli.errors import AiopsError
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import SriovLimits, VfUser
 from aiops_cli.models.findings import Finding
@@ -134,16 +134,8 @@ async def _gpus(asking: Asking, found: Devices, gpus: list[Gpu]) -> None:
     window = asking.window
     ask = gpu.GpuAsk(asking.now, limits, window.end, window, asking.step, policy=asking.policy)
     answer = (await gpu.read(asking.member, ask)).rows[0]
-    try:
-        before = (await gpu.read(asking.member, gpu.GpuAsk(asking.now, limits, window.start))).rows[0].gpus
-    except ClusterError:
-        before = []
-    here = {gpu_findings.key(g) for g in answer.gpus}
-    # One that fell off the bus has no metric any more: what it said before still counts.
-    gone = [g for g in before if gpu_findings.key(g) not in here] if answer.gpus else []
-    gpus += [*answer.gpus, *gone]
-    told = gpu_findings.findings(gpus, answer.pasts, window.end, limits)
-    told += [_gone(g) for g in gone]
+    gpus += [*answer.gpus, *(lost.gpu for lost in answer.gone)]
+    told = answer.findings(window.end, limits)
     uuids = {gpu_findings.name(g): g.uuid for g in gpus if g.uuid}
     found.findings += [
         replace(f, text=f"{f.text} ({uuids[f.entity.name]})") if f.entity.name in uuids else f for f in told
@@ -153,18 +145,6 @@ async def _gpus(asking: Asking, found: Devices, gpus: list[Gpu]) -> None:
             namespace = series.labels.get("exported_namespace") or series.labels.get("namespace")
             server = Entity("pod", pod, namespace, asking.member.name)
             found.indicators.append(Indicator(server, "first_token_latency_p95", series, _FIRST_TOKEN, "s"))
-
-
-def _gone(lost: Gpu) -> Finding:
-    return Finding(
-        lost.cluster,
-        "GPU_GONE",
-        "warning",
-        Entity("gpu", gpu_findings.name(lost), lost.namespace, lost.cluster),
-        "its metrics ended within the window",
-        "look at the kernel log of its node: it fell off the bus, or node or exporter are gone",
-        source=lost.source,
-    )
 
 
 async def _clocks(asking: Asking, found: Devices) -> None:
@@ -187,18 +167,26 @@ async def _vfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser])
     for name in _DROPS:
         grown = f"sum by ({_PLACE}) (increase(sriov_vf_{name}[{max(window.seconds, 60):.0f}s]))"
         worst = await source.instant(f"topk({_MOST_VFS}, {grown} > 0)", window.end)
+        dropping = {_vf(r.labels) for r in worst.rows}
         addresses = sorted({r.labels.get("pciAddr", "") for r in worst.rows} - {""})
         if not addresses:
             continue
         which = "|".join(re.escape(a).replace("\\", "\\\\") for a in addresses)
         expr = f'max by ({_PLACE}) (rate(sriov_vf_{name}{{pciAddr=~"{which}"}}[2m]))'
         for series in await asking.ranged(expr, found):
+            if _vf(series.labels) not in dropping:
+                continue  # the same address on another node
             pci = series.labels.get("pciAddr", "")
             node = places.node(series.labels) or series.labels.get("instance", "").rpartition(":")[0]
             vf = Entity("vf", f"{node}/{pci}", None, asking.member.name)
             found.indicators.append(Indicator(vf, f"{name}_packets", series, expr, "1/s"))
     if isinstance(asking.member, LiveMember) and asking.now - window.end <= _RECENT:
         await _pfs(asking, found, users)
+
+
+def _vf(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """What tells one VF from all others."""
+    return tuple(labels.get(name, "") for name in _PLACE.split(", "))
 
 
 async def _pfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser]) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from aiops_cli.analysis import gpu as mapping
-from aiops_cli.analysis import gpu_history, gpu_summary
+from aiops_cli.analysis import gpu_summary
 from aiops_cli.analysis.gpu import Key
 from aiops_cli.analysis.gpu_findings import findings, name
+from aiops_cli.analysis.gpu_gone import Gone, gone_findings
 from aiops_cli.analysis.gpu_history import Past
 from aiops_cli.config.settings import GpuSettings
 from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableError
@@ -24,11 +26,17 @@ from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.bundle import not_recorded
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
-from aiops_cli.services.metrics import CachePolicy, range_answer
+from aiops_cli.services.gpu_past import Times, known
+from aiops_cli.services.metrics import CachePolicy
 from aiops_cli.services.times import rfc3339
 from aiops_cli.sources import dcgm
 
-NO_GPUS = f"{ErrorCode.NO_GPU_NODES}: no metric of a GPU"
+if TYPE_CHECKING:
+    from aiops_cli.models.samples import Sample
+    from aiops_cli.sources.base import MetricsSource
+
+NO_GPUS = f"{ErrorCode.NO_GPU_NODES}: no dcgm-exporter metrics in its Prometheus"
+_ORDER = ("critical", "warning", "info")
 _GPU_NODES = [("labelSelector", "nvidia.com/gpu.present=true")]
 
 
@@ -58,10 +66,16 @@ class GpuAsk:
 
 @dataclass(slots=True)
 class Reading:
-    """One cluster's GPUs, and their past."""
+    """One cluster's GPUs, their past, and those that are gone."""
 
     gpus: list[Gpu] = field(default_factory=list)
     pasts: dict[Key, Past] = field(default_factory=dict)
+    gone: list[Gone] = field(default_factory=list)
+
+    def findings(self, end: float, limits: GpuThresholds) -> list[Finding]:
+        """What is wrong, worst first; `end` is the window's."""
+        told = [*findings(self.gpus, self.pasts, end, limits), *gone_findings(self.gone, self.gpus)]
+        return sorted(told, key=lambda f: _ORDER.index(f.severity))
 
 
 @dataclass(slots=True)
@@ -87,10 +101,11 @@ async def gpus(members: Sequence[Member], ask: GpuAsk, *, watch: Watcher | None 
     rows = [gpu for _, reading in found.rows for gpu in reading.gpus if ask.wants(gpu)]
     pasts = {(cluster, k): p for cluster, reading in found.rows for k, p in reading.pasts.items()}
     end = ask.window.end if ask.window else ask.now
-    told = [f for _, r in found.rows for f in findings(r.gpus, r.pasts, end, ask.limits)]
-    shown = {(gpu.cluster, name(gpu)) for gpu in rows}
+    told = [f for _, r in found.rows for f in r.findings(end, ask.limits)]
+    lost = [one.gpu for _, r in found.rows for one in r.gone if ask.wants(one.gpu)]
+    shown = {(gpu.cluster, name(gpu)) for gpu in (*rows, *lost)}
     told = [f for f in told if (f.cluster, f.entity.name) in shown]
-    told.sort(key=lambda f: ("critical", "warning", "info").index(f.severity))
+    told.sort(key=lambda f: _ORDER.index(f.severity))
     return GpuFleet(found.with_rows(rows), told, pasts)
 
 
@@ -103,10 +118,13 @@ def summarize(fleet: GpuFleet, limits: GpuThresholds) -> tuple[FleetResult[GpuSu
 async def read(member: Member, ask: GpuAsk) -> Answer[Reading]:
     """The first source that knows GPUs. Raises the first one's error if none could be asked."""
     failed: AiopsError | None = None
+    gone: Answer[Reading] | None = None
     try:
         answer = await _prometheus(member, ask)
         if answer.rows[0].gpus:
             return answer
+        if answer.rows[0].gone:
+            gone = answer
     except ClusterError as error:
         if error.code is ErrorCode.NOT_RECORDED:
             raise not_recorded("any metric of a GPU", []) from None
@@ -116,24 +134,28 @@ async def read(member: Member, ask: GpuAsk) -> Answer[Reading]:
         if exporters := member.exporters("dcgm"):
             page = await dcgm.pages(exporters)
             rows = mapping.rows(page.rows, member.name, "dcgm", at)
-            notes = [*page.warnings, *_instead(failed)]
-            return Answer([Reading(rows)], warnings=notes, partial=page.partial)
+            notes = _instead(failed)
+            return Answer(
+                [Reading(rows)], warnings=[*page.warnings, *notes], partial=page.partial or bool(notes)
+            )
         if ask.exec_:
             from aiops_cli.services.gpu_exec import read_gpus
 
             told = await read_gpus(member, at)
-            notes = [*told.warnings, *_instead(failed)]
-            return Answer([Reading(told.rows)], warnings=notes, partial=told.partial)
+            notes = _instead(failed)
+            return Answer(
+                [Reading(told.rows)], warnings=[*told.warnings, *notes], partial=told.partial or bool(notes)
+            )
     if failed is not None:
         raise failed
-    return await _none(member)
+    return gone or await _none(member)
 
 
 def _instead(error: AiopsError | None) -> list[str]:
     """Why it was not Prometheus, unless there is none."""
     if error is None or isinstance(error, NotAvailableError):
         return []
-    return [f"no GPU metrics of Prometheus: {error.message}"]
+    return [f"what was before now is missing: {error.message}"]
 
 
 async def _none(member: Member) -> Answer[Reading]:
@@ -161,22 +183,33 @@ async def _prometheus(member: Member, ask: GpuAsk) -> Answer[Reading]:
     at = ask.at
     exprs = [dcgm.now(mapping.METRICS), dcgm.identity()] if live else [dcgm.EVERYTHING]
     answer = await dcgm.samples(source, exprs, at)
-    rows = mapping.rows(answer.rows, member.name, "prometheus", rfc3339(ask.now if at is None else at))
+    exporters = await _exporters(source, answer.rows, at) if live else set()
+    moment = ask.now if at is None else at
+    rows = mapping.rows(answer.rows, member.name, "prometheus", rfc3339(moment), exporters)
     reading = Reading(rows)
     whole = Answer([reading], answer.source, answer.age_seconds, answer.warnings, answer.partial)
-    if not rows or ask.window is None:
+    if ask.window is None:
         return whole
-    expr = dcgm.values(gpu_history.METRICS, more=False) if live else dcgm.EVERYTHING
-    window = ask.window.aligned(ask.step)
+    times = Times(ask.window, ask.step, moment, ask.now, ask.policy)
     try:
-        history = await range_answer(member, expr, window, ask.step, ask.now, ask.policy)
+        past = await known(member, rows, answer.rows, exporters, times, ask.limits.idle_utilization)
     except NotAvailableError:
         raise
     except ClusterError as error:
         whole.warnings.append(f"no past of its GPUs: {error.message}")
         whole.partial = True
         return whole
-    reading.pasts = gpu_history.past(history.rows, window, ask.step, ask.limits.idle_utilization)
-    whole.warnings += [w for w in history.warnings if w not in whole.warnings]
-    whole.partial |= history.partial
+    reading.pasts, reading.gone = past.rows[0].pasts, past.rows[0].gone
+    whole.warnings += [w for w in past.warnings if w not in whole.warnings]
+    whole.partial |= past.partial
     return whole
+
+
+async def _exporters(source: MetricsSource, samples: Sequence[Sample], at: float | None) -> set[str]:
+    """The exporters' own pods, where labels alone don't say whether a pod is one or holds a GPU."""
+    if any("exported_pod" in s.labels for s in samples):
+        return set()
+    attribution = mapping.Attribution(())
+    if not any(attribution.user(s.labels) for s in samples):
+        return set()
+    return {r.labels["pod"] for r in (await source.instant(dcgm.exporters(), at)).rows if r.labels.get("pod")}

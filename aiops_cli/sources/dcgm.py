@@ -7,6 +7,7 @@ driver, node) is asked of one metric alone.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,31 @@ def now(metrics: Iterable[str]) -> str:
 def identity() -> str:
     """PromQL for one series of each GPU with all its labels: `or` takes what has not come before."""
     return " or ".join(_EACH_HAS_ONE)
+
+
+def gone(seconds: float, step: float) -> str:
+    """PromQL for the labels of GPUs that had metrics within the last `seconds` and have none now: of those
+    that are divided differently, none."""
+    before = f"last_over_time(({identity()})[{math.ceil(seconds)}s:{math.ceil(step)}s])"
+    return f"{before} unless on (UUID, uuid) ({identity()})"
+
+
+def exporters() -> str:
+    """PromQL for the pods that GPUs' metrics are scraped from, by what scraping says of itself."""
+    return f"count by (pod) (up and on (job, instance) ({identity()}))"
+
+
+def once(metrics: Iterable[str], seconds: float) -> str:
+    """PromQL for the GPUs of which one of these was not 0 at any time within the last `seconds`."""
+    which = f'{{__name__=~"{named(metrics)}"}}'
+    return f"max by (UUID, uuid) (max_over_time({which}[{math.ceil(seconds)}s])) > 0"
+
+
+def scraped(metrics: Iterable[str], label: str, uuids: Iterable[str], seconds: float) -> str:
+    """PromQL for every sample of these metrics, of GPUs with one of these UUIDs in that label, within the
+    last `seconds`."""
+    which = "|".join(sorted(uuids))
+    return f'{{__name__=~"{named(metrics)}", {label}=~"{which}"}}[{math.ceil(seconds)}s]'
 
 
 async def samples(source: MetricsSource, exprs: Sequence[str], at: float | None) -> Answer[Sample]:

@@ -10,6 +10,7 @@ import pytest
 
 from aiops_cli.analysis.gpu_codes import throttle_reasons, xid
 from aiops_cli.analysis.gpu_findings import findings, job_of, key
+from aiops_cli.analysis.gpu_gone import gone, gone_findings
 from aiops_cli.analysis.gpu_history import Past, past
 from aiops_cli.analysis.gpu_summary import share_of, summary
 from aiops_cli.models.findings import Finding
@@ -89,8 +90,9 @@ def test_an_xid_of_the_window_an_old_one_and_a_counted_one() -> None:
     old = codes(gpu(xid=79), GPU_0=Past(xids=()))["GPU_XID"]
     assert (old.severity, old.since) == ("warning", None)
     assert "before the window" in old.text
-    unknown = codes(gpu(xid=79))["GPU_XID"]
-    assert "when is not known" in unknown.text
+    unknown = codes(gpu(xid=79))["GPU_XID"]  # of a page: it asks for a reset until there was one
+    assert (unknown.severity, "when is not known" in unknown.text) == ("critical", True)
+    assert codes(gpu(xid=31))["GPU_XID"].severity == "info"
     counted = codes(gpu(xid=31, xid_counts={"31": 4}))["GPU_XID"]
     assert "4 times" in counted.text
 
@@ -164,8 +166,8 @@ def test_allocated_and_idle_time_of_one_gpu() -> None:
         STEP,
         5.0,
     )[uuid_of("n", 0), ""]
-    assert found.allocated_seconds == 61 * STEP
-    assert found.idle_seconds == 31 * STEP
+    assert found.allocated_seconds == 60 * STEP
+    assert found.idle_seconds == 30 * STEP
     assert found.idle_since == 1800
     assert found.utilization == pytest.approx(90 * 30 / 61)
 
@@ -177,14 +179,14 @@ def test_idle_begins_anew_with_another_holder() -> None:
     cut = Series(then.labels, then.timestamps[31:], then.values[31:])
     found = past([first, cut], WINDOW, STEP, 5.0)[uuid_of("n", 0), ""]
     assert found.idle_since == 31 * STEP
-    assert found.idle_seconds == 61 * STEP
+    assert found.idle_seconds == 60 * STEP
 
 
 def test_copies_of_time_slicing_do_not_double_the_time() -> None:
     named = labels("n", 0)
     copies = [series("DCGM_FI_DEV_GPU_UTIL", lambda t: 50, named | holder(pod)) for pod in "abc"]
     found = past(copies, WINDOW, STEP, 5.0)[uuid_of("n", 0), ""]
-    assert (found.allocated_seconds, found.utilization) == (61 * STEP, 50)
+    assert (found.allocated_seconds, found.utilization) == (60 * STEP, 50)
 
 
 def test_a_mig_instance_is_judged_by_its_engine() -> None:
@@ -217,6 +219,140 @@ def test_an_xid_that_stays_is_no_new_one_and_counters_grow_over_resets() -> None
     assert found.nvlink_errors == 29
     assert found.throttled == {"thermal": pytest.approx(0.25)}
     assert found.idle_seconds is None  # nothing was said of its use
+
+
+def _part(name: str, named: dict[str, str], values: dict[float, float]) -> Series:
+    return Series(named | {"__name__": name}, np.array(list(values)), np.array(list(values.values())))
+
+
+def test_an_xid_that_ends_the_pod_lies_between_two_series() -> None:
+    named = labels("n", 0)
+    found = past(
+        [
+            _part("DCGM_FI_DEV_XID_ERRORS", named | holder("a"), {0: 0, 60: 0, 120: 0}),
+            _part("DCGM_FI_DEV_XID_ERRORS", named, {180: 79, 240: 79}),
+            _part("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", named | holder("a"), {0: 1, 120: 1}),
+            _part("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", named, {180: 3}),
+        ],
+        WINDOW,
+        STEP,
+        5.0,
+    )[uuid_of("n", 0), ""]
+    assert (found.xids, found.uncorrectable, found.seen) == (((180.0, 79),), 2, 240)
+
+
+def test_of_two_series_at_once_the_one_that_began_last_has_the_xid() -> None:
+    """A server that is not told of a series' end goes on with it for minutes."""
+    named = labels("n", 0)
+    before = _part("DCGM_FI_DEV_XID_ERRORS", named | holder("a"), {0: 79, 60: 79, 120: 79, 180: 79})
+    after = _part("DCGM_FI_DEV_XID_ERRORS", named, {120: 31, 180: 31})
+    found = past([after, before], WINDOW, STEP, 5.0)[uuid_of("n", 0), ""]
+    assert found.xids == ((120.0, 31),)
+
+
+def test_the_xid_of_a_gpu_that_was_divided_within_the_window_is_of_its_board() -> None:
+    named = labels("n", 0)
+    divided = named | {"GPU_I_ID": "7", "GPU_I_PROFILE": "1g.10gb"}
+    found = past(
+        [
+            _part("DCGM_FI_DEV_XID_ERRORS", named, {0: 0, 60: 0}),
+            _part("DCGM_FI_DEV_XID_ERRORS", divided, {120: 48}),
+        ],
+        WINDOW,
+        STEP,
+        5.0,
+    )
+    assert found[uuid_of("n", 0), ""].xids == ((120.0, 48),)
+
+
+def test_an_engine_that_is_a_little_more_than_fully_active_is_no_percent() -> None:
+    named = labels("n", 0) | holder("a")
+    found = past(
+        [series("DCGM_FI_PROF_GR_ENGINE_ACTIVE", lambda t: 1.002 if t == 600 else 0.9, named)],
+        WINDOW,
+        STEP,
+        5.0,
+    )[uuid_of("n", 0), ""]
+    assert (found.idle_seconds, found.utilization) == (0, pytest.approx(90, abs=0.2))
+    old = past(
+        [series("dcgm_fi_prof_gr_engine_active", lambda t: 0.9, {"uuid": "GPU-1"} | holder("a"))],
+        WINDOW,
+        STEP,
+        5.0,
+    )["GPU-1", ""]
+    assert old.utilization == pytest.approx(0.9)  # 1.x says percent
+
+
+def test_idle_time_does_not_bridge_what_nobody_measured() -> None:
+    named = labels("n", 0) | holder("a")
+    times = [*range(0, 601, 60), *range(1800, 3601, 60)]
+    found = past(
+        [_part("DCGM_FI_DEV_GPU_UTIL", named, dict.fromkeys(map(float, times), 0.0))], WINDOW, STEP, 5.0
+    )[uuid_of("n", 0), ""]
+    assert (found.idle_since, found.idle_seconds) == (1800, 600 + 1800)
+    ended = past(
+        [_part("DCGM_FI_DEV_GPU_UTIL", named, dict.fromkeys(map(float, range(0, 2401, 60)), 0.0))],
+        WINDOW,
+        STEP,
+        5.0,
+    )[uuid_of("n", 0), ""]
+    assert ended.idle_since is None  # and whether it still is, nobody knows
+
+
+def test_two_jobs_that_scrape_one_exporter_see_one_holder() -> None:
+    named = labels("n", 0)
+    target = {"pod": "nvidia-dcgm-exporter-x", "namespace": "gpu"}
+    first = _part("DCGM_FI_DEV_GPU_UTIL", named | holder("a"), dict.fromkeys(np.arange(0, 3601, 60.0), 0.0))
+    moved = {f"exported_{k}": v for k, v in holder("a").items()}
+    second = _part(
+        "DCGM_FI_DEV_GPU_UTIL", named | target | moved, dict.fromkeys(np.arange(0, 1801, 60.0), 0.0)
+    )
+    found = past([first, second], WINDOW, STEP, 5.0)[uuid_of("n", 0), ""]
+    assert (found.idle_since, found.holders) == (0, (("ml", "a", "main"),))
+
+
+def test_blanks_of_the_past_are_no_numbers() -> None:
+    named = labels("n", 0)
+    found = past(
+        [_part("DCGM_FI_DEV_XID_ERRORS", named, {0: 0, 60: 2147483632.0, 120: 0})], WINDOW, STEP, 5.0
+    )[uuid_of("n", 0), ""]
+    assert found.xids == ()
+
+
+def test_a_gpu_whose_metrics_ended_is_told_with_what_came_before() -> None:
+    named = labels("n", 1)
+    pasts = past(
+        [
+            _part("DCGM_FI_DEV_XID_ERRORS", named | holder("a"), {0: 0, 60: 0}),
+            _part("DCGM_FI_DEV_XID_ERRORS", named, {120: 79}),
+            _part("DCGM_FI_DEV_GPU_UTIL", named | holder("a"), {0: 90, 60: 90}),
+        ],
+        WINDOW,
+        STEP,
+        5.0,
+    )
+    there = [Gpu(cluster="c", node="n", index=0, uuid="GPU-0")]
+    lost = gone([named], there, pasts, "c")
+    told = gone_findings(lost, there)
+    assert [(f.code, f.severity, f.entity.name, f.since) for f in told] == [
+        ("GPU_XID", "critical", "n/1", "1970-01-01T00:02:00Z"),
+        ("GPU_GONE", "critical", "n/1", "1970-01-01T00:02:00Z"),
+    ]
+    assert lost[0].gpu.pod == "a"
+    (node,) = [f for f in gone_findings(lost, []) if f.code == "GPU_GONE"]
+    assert (node.severity, "whole node" in node.text) == ("warning", True)
+
+
+def test_a_gpu_that_is_divided_now_is_not_gone() -> None:
+    uuid = uuid_of("n", 0)
+    there = [Gpu(cluster="c", node="n", index=0, uuid=uuid, mig_instance="7")]
+    assert gone([labels("n", 0)], there, {(uuid, ""): Past(seen=60.0)}, "c") == []
+
+
+def test_absurd_names_cost_no_time() -> None:
+    long = "-1" * 50_000 + "x"
+    assert job_of(gpu(pod=long, users=[GpuUser("ns", long)])) is None
+    assert share_of(gpu(mig_profile="9" * 5_000 + "g.5gb")) == 1
 
 
 def test_summary_weighs_instances_and_counts_boards_once() -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -382,6 +383,160 @@ def test_a_bundle_without_gpus_says_what_is_missing_in_a_line(aiops: Aiops) -> N
     assert done.returncode == 4
     (line,) = done.stderr.splitlines()
     assert line.startswith("east: NOT_RECORDED: this bundle does not hold any metric of a GPU")
+
+
+def _lines(named: Mapping[str, str], name: str, values: Mapping[float, float]) -> list[str]:
+    inner = ",".join(f'{k}="{v}"' for k, v in named.items())
+    return [f"{name}{{{inner}}} {value} {at}" for at, value in values.items()]
+
+
+def _block(*series: list[str]) -> str:
+    """OpenMetrics text of samples with their times, each metric's together."""
+    named: dict[str, list[str]] = {}
+    for line in (line for one in series for line in one):
+        named.setdefault(line.partition("{")[0], []).append(line)
+    return "".join(f"# TYPE {n} gauge\n" + "\n".join(found) + "\n" for n, found in named.items()) + "# EOF\n"
+
+
+def _every(start: float, end: float, value: float) -> dict[float, float]:
+    return {float(t): value for t in range(int(start), int(end), 30)}
+
+
+@pytest.fixture(scope="module")
+def lost(clusters: Clusters) -> tuple[Prometheus, float]:
+    """A real Prometheus with the last half hour of these nodes, and when that ends.
+
+    node-x: GPU 0 is well; an XID ends the pod of 1, and minutes later its metrics; 2 has an XID for one
+    scrape, between two steps; 3 has one in its last sample alone. node-y is taken away. GPU 0 of node-z is
+    divided.
+    """
+    server = clusters("gpulost", {"prometheus"}).prometheus
+    now = float(int(time.time()))
+    began, ended = now - 1800, now - 600
+    code, heat = "DCGM_FI_DEV_XID_ERRORS", "DCGM_FI_DEV_GPU_TEMP"
+
+    def named(node: str, index: int, pod: str | None = None) -> dict[str, str]:
+        return labels(node, index) | (holder(pod) if pod else {})
+
+    blip = _every(began, now + 1, 0)
+    minute = (int(now - 900) // 60) * 60  # a step; the scrape after it is seen by no step
+    blip = {t: v for t, v in blip.items() if not minute <= t <= minute + 60}
+    blip |= {minute - 0.5: 0, minute + 20.0: 48, minute + 40.0: 0}
+    mig = {"GPU_I_ID": "7", "GPU_I_PROFILE": "1g.10gb"}
+    server.backfill(
+        _block(
+            _lines(named("node-x", 0), heat, _every(began, now + 1, 50)),
+            _lines(named("node-x", 1, "fit-0"), heat, _every(began, ended - 300, 70)),
+            _lines(named("node-x", 1, "fit-0"), code, _every(began, ended - 300, 0)),
+            _lines(named("node-x", 1), heat, _every(ended - 300, ended, 70)),
+            _lines(named("node-x", 1), code, _every(ended - 300, ended, 79)),
+            _lines(named("node-x", 2), heat, _every(began, now + 1, 50)),
+            _lines(named("node-x", 2), code, dict(sorted(blip.items()))),
+            _lines(named("node-x", 3), heat, _every(began, now + 1, 50)),
+            _lines(named("node-x", 3), code, _every(began, now - 20, 0) | {now - 1: 95}),
+            *(_lines(named("node-y", i), heat, _every(began, ended, 40)) for i in range(2)),
+            _lines(named("node-z", 0), heat, _every(began, ended, 40)),
+            _lines(named("node-z", 0) | mig, heat, _every(ended, now + 1, 40)),
+        )
+    )
+    server.wait_for('DCGM_FI_DEV_GPU_TEMP{Hostname="node-z"}')
+    return server, ended
+
+
+def test_gpus_whose_metrics_ended_are_findings_with_what_came_before(
+    aiops: Aiops, lost: tuple[Prometheus, float], endpoints: Endpoints
+) -> None:
+    server, ended = lost
+    env = endpoints({"ai": {"prometheus": server.url}})
+
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+    failing = aiops("gpu", "summary", "--node", "node-x", "--findings", "--fail-on", "critical", env=env)
+
+    there = {(g["node"], g["index"], g["migInstance"]) for g in done.json["items"]}
+    assert ("node-x", 1, None) not in there
+    assert ("node-z", 0, "7") in there
+    gone = {f["entity"]["name"]: f for f in done.json["findings"] if f["code"] == "GPU_GONE"}
+    assert {name: f["severity"] for name, f in gone.items()} == {
+        "node-x/1": "critical",
+        "node-y/0": "warning",
+        "node-y/1": "warning",
+    }
+    assert _unix(gone["node-x/1"]["since"]) == pytest.approx(ended, abs=400)  # a lookback and a step
+    assert failing.returncode == 1
+    assert "GPU_GONE" in failing.stdout
+    assert "node-y" not in failing.stdout
+
+
+def test_an_xid_between_two_series_two_steps_or_since_the_last_step_has_its_time(
+    aiops: Aiops, lost: tuple[Prometheus, float], endpoints: Endpoints
+) -> None:
+    server, ended = lost
+    env = endpoints({"ai": {"prometheus": server.url}})
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+    found = {(f["entity"]["name"], f["value"]): f for f in done.json["findings"] if f["code"] == "GPU_XID"}
+    assert {k: f["severity"] for k, f in found.items()} == {
+        ("node-x/1", 79): "critical",
+        ("node-x/2", 48): "critical",
+        ("node-x/3", 95): "critical",
+    }
+    assert _unix(found["node-x/1", 79]["since"]) == pytest.approx(ended - 300, abs=60)
+    assert _unix(found["node-x/2", 48]["since"]) % 60 == pytest.approx(20, abs=1)
+    assert _unix(found["node-x/3", 95]["since"]) == pytest.approx(ended + 600, abs=90)
+
+
+def _unix(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def test_the_exporters_pods_are_known_by_what_scraping_says_of_itself(
+    aiops: Aiops, scraped: Callable[..., Prometheus], endpoints: Endpoints
+) -> None:
+    """Of no dcgm-exporter's name, and no GPU is held that would tell of it."""
+    own = {"pod": "gpu-metrics-abcde", "namespace": "monitoring", "container": "exporter"}
+    server = scraped(
+        page((labels("node-e", 0) | NOBODY, IDLE)), 'DCGM_FI_DEV_FB_USED{Hostname="node-e"}', own
+    )
+    done = aiops("gpu", "nodes", "-o", "json", env=endpoints({"ai": {"prometheus": server.url}}))
+    assert [(g["node"], g["pod"], g["users"]) for g in done.json["items"]] == [("node-e", None, [])]
+
+
+def test_a_gpu_that_two_jobs_scrape_is_one_with_one_holder(
+    aiops: Aiops, scraped: Callable[..., Prometheus], endpoints: Endpoints
+) -> None:
+    text = page((labels("node-t", 0) | holder("train-0"), BUSY))
+    scraped(text, 'DCGM_FI_DEV_FB_USED{Hostname="node-t"}')
+    server = scraped(text, 'DCGM_FI_DEV_FB_USED{Hostname="node-t",pod="train-0"}', {})
+    env = endpoints({"ai": {"prometheus": server.url}})
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+    (gpu,) = done.json["items"]
+    assert ([u["pod"] for u in gpu["users"]], gpu["memoryUsedMiB"], gpu["powerW"]) == (
+        ["train-0"],
+        40_000,
+        612.5,
+    )
+    assert aiops("gpu", "summary", "-o", "json", env=env).json["total"]["memoryUsedMiB"] == 40_000
+
+
+def test_exporters_that_stand_in_for_a_prometheus_that_failed_are_a_partial_answer(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    broken = exporter("")
+    broken.status = 400
+    text = page((labels("node-a", 0), BUSY))
+    env = endpoints({"e": {"prometheus": f"http://{broken.address}", "dcgm": [exporter(text).url]}})
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+    assert (done.returncode, len(done.json["items"])) == (3, 1)
+    assert "what was before now is missing" in done.json["clusters"][0]["warnings"][0]
+
+
+def test_a_lost_gpu_on_a_page_fails_a_check(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    text = page((labels("node-a", 0), BUSY | {"DCGM_FI_DEV_XID_ERRORS": 79}))
+    env = endpoints({"e": {"dcgm": [exporter(text).url]}})
+    done = aiops("gpu", "nodes", "--findings", "--fail-on", "critical", env=env)
+    assert done.returncode == 1
+    assert "when is not known" in done.stdout
 
 
 VLLM = """# written by hand after docs.vllm.ai "Production metrics": no capture

@@ -253,3 +253,52 @@ def test_replicas_of_a_series_are_one_gpu() -> None:
 
 def test_every_metric_that_is_read_is_asked_for() -> None:
     assert {"DCGM_FI_DEV_FB_RESERVED", "DCGM_EXP_XID_ERRORS_COUNT", "dcgm_fb_used"} <= set(METRICS)
+
+
+def test_a_ratio_a_little_above_one_is_no_percent() -> None:
+    (gpu,) = read(page((labels("n1", 0), {"DCGM_FI_PROF_SM_ACTIVE": 1.002})))
+    assert gpu.sm_active == pytest.approx(1.002)
+    (old,) = read(page(({"gpu": "3", "uuid": "GPU-1"}, {"dcgm_fi_prof_sm_active": 0.8})))
+    assert old.sm_active == pytest.approx(0.008)  # 1.x says percent
+
+
+def test_the_node_of_scraping_wins_over_a_host_label_that_is_the_exporters_pod() -> None:
+    own = {"pod": "gpu-metrics-abcde", "node": "worker-7"}
+    bare = {k: v for k, v in labels("x", 0).items() if k != "Hostname"}
+    (by_pod,) = read(page((bare | own | {"Hostname": "gpu-metrics-abcde"}, BUSY)))
+    held = holder("train-0") | {"node": "worker-7", "hostname": "nvidia-dcgm-exporter-x2x4z"}
+    (by_name,) = read(page((bare | held, BUSY)))
+    (real,) = read(page((labels("n1", 0) | {"node": "ip-10-0-0-5"}, BUSY)))
+    assert (by_pod.node, by_name.node, real.node) == ("worker-7", "worker-7", "n1")
+
+
+def test_a_warning_that_comes_later_does_not_hide_a_failed_health_check() -> None:
+    named = labels("n1", 0)
+    checks = [({**named, "health_watch": "MEM", "health_error_code": code}, value)
+              for code, value in (("A", 20.0), ("B", 10.0))]  # fmt: skip
+    (gpu,) = read(page(*((found, {"DCGM_EXP_GPU_HEALTH_STATUS": value}) for found, value in checks)))
+    assert gpu.health == {"MEM": "FAIL A"}
+
+
+@pytest.mark.parametrize(
+    "number", [2147483632.0, 2147483635.0, 140737488355328.0, 140737488355330.0, 9223372036854775792.0]
+)
+def test_dcgms_blanks_of_every_size_are_unknown(number: float) -> None:
+    (gpu,) = read(page((labels("n1", 0), {"DCGM_FI_DEV_GPU_TEMP": 40.0, "DCGM_FI_DEV_POWER_USAGE": number})))
+    assert (gpu.temperature_c, gpu.power_w) == (40, None)
+    (fast,) = read(page((labels("n1", 0), {"DCGM_FI_PROF_PCIE_TX_BYTES": 6.4e10})))
+    assert fast.pcie_tx_bytes_per_second == 6.4e10
+
+
+def test_labels_that_are_absurd_numbers_are_none() -> None:
+    digits = "9" * 5_000
+    named = labels("n1", 0) | {"gpu": digits, "DCGM_FI_CUDA_DRIVER_VERSION": digits}
+    text = page((named, BUSY)) + f'DCGM_EXP_XID_ERRORS_COUNT{{UUID="{named["UUID"]}",xid="{digits}"}} 1\n'
+    (gpu,) = read(text)
+    assert (gpu.index, gpu.utilization, gpu.xid_counts) == (None, 97, {})
+
+
+def test_a_holder_that_one_of_two_jobs_names_without_its_container_is_one() -> None:
+    bare = {k: v for k, v in holder("train-0").items() if k != "container"}
+    (gpu,) = read(page((labels("n1", 0) | holder("train-0"), BUSY), (labels("n1", 0) | bare, BUSY)))
+    assert [(u.pod, u.container) for u in gpu.users] == [("train-0", "main")]
