@@ -33,6 +33,7 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.servers.binaries import MissingServer, locate
 from tests.servers.cluster import FULL, Cluster, start_clusters, stop_clusters, temporary_root
 from tests.servers.fleet import Fleet, write_endpoints
@@ -86,16 +87,8 @@ class Aiops:
         cwd: Path | None = None,
     ) -> Finished:
         """Run to the end. Raises subprocess.TimeoutExpired after `timeout` seconds."""
-        done = subprocess.run(
-            self._command(args),
-            env={**os.environ, **(env or {})},
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=cwd or self.home,
-            check=False,
+        done = warm.run(
+            args, env={**os.environ, **(env or {})}, cwd=cwd or self.home, stdin=stdin, timeout=timeout
         )
         return Finished(args, done.returncode, done.stdout, done.stderr)
 
