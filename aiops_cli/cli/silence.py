@@ -65,7 +65,7 @@ def add(
             if end
             else starts + times.parse_duration(duration, "--duration")
         )
-        draft = silences.Draft([m.wire for m in parsed], starts, ends, author or _author(), comment or "")
+        draft = silences.Draft([m.wire for m in parsed], starts, ends, author or silences.author(), comment or "")
         draft.check(session.now)
         if not dry_run:
             return await _write(session, [draft])
@@ -263,17 +263,6 @@ def _told(session: Session, found: FleetResult[SilenceResult]) -> int:
     """The exit code of a run that wrote nothing, and why."""
     session.explain(found)
     return int(session.exit_code(found))
-
-
-def _author() -> str:
-    import getpass
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _named(file: str) -> str:

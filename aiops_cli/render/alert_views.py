@@ -36,7 +36,7 @@ def alert_view(now: float) -> View[AlertItem]:
 
 def group_view(by: Sequence[str], now: float) -> View[AlertGroup]:
     def label(name: str) -> Column[AlertGroup]:
-        return Column(name, lambda g: g.labels[name])
+        return Column(name, lambda g: g.labels[name], keep=True)
 
     def count(title: str, pick: Any) -> Column[AlertGroup]:
         return Column(title, lambda g: str(pick(g)), right=True, plain=pick)

@@ -74,7 +74,7 @@ async def logs_of(
     """Lines that name the trace, errors, all lines; nothing where the place wrote none. Raises
     ClusterError."""
     source = await member.log_lines()
-    for matchers in selectors(place, await _names(member, window))[:3]:
+    for matchers in selectors(place, await stream_labels(member, window))[:3]:
         every = selector("", matchers)
         lines = await _read(source, every, window)
         if lines:
@@ -83,7 +83,7 @@ async def logs_of(
     return []
 
 
-async def _names(member: Member, window: TimeRange) -> set[str]:
+async def stream_labels(member: Member, window: TimeRange) -> set[str]:
     """The stream labels there are; pod logs by the Kubernetes API have these two."""
     try:
         return set((await (await member.logs()).labels(window)).rows)

@@ -89,6 +89,18 @@ class SilenceFilter:
         return timely and (self.created_by is None or silence.created_by == self.created_by)
 
 
+def author() -> str:
+    """Who makes a silence where nobody is named: this user and host."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
 async def list_silences(
     members: Sequence[LiveMember], wanted: SilenceFilter, now: float, *, watch: Watcher | None = None
 ) -> FleetResult[SilenceItem]:
