@@ -1,12 +1,13 @@
 """GPUs and their processes by nvidia-smi in a pod of the GPU operator, where the user allows exec.
 
-Of each node one pod: the driver's, else DCGM's, else the device plugin's; all see the node's processes by
+Of each node one pod of the operator's daemon sets: the driver's, else DCGM's, else the device plugin's; all see the node's processes by
 the host's ids, whose cgroups say which container they are of.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,8 +26,14 @@ from aiops_cli.sources.nvidia_smi import NoXml, Reading
 from aiops_cli.sources.pod_exec import ExecResult, exec_in_pod
 
 NO_PODS = f"{ErrorCode.NO_GPU_NODES}: no pod runs that has nvidia-smi (driver, DCGM or device plugin of the GPU operator)"
-# Container names of the GPU operator's daemon sets, the best first.
-_CONTAINERS = ("nvidia-driver-ctr", "nvidia-dcgm-ctr", "nvidia-device-plugin", "nvidia-device-plugin-ctr")
+# Containers of the GPU operator's daemon sets and how the label `app` (of the plugin's own chart
+# `app.kubernetes.io/name`) of their pods begins, the best first.
+_CONTAINERS = {
+    "nvidia-driver-ctr": ("nvidia-driver-daemonset", "nvidia-gpu-driver", "nvidia-vgpu-manager-daemonset"),
+    "nvidia-dcgm-ctr": ("nvidia-dcgm",),
+    "nvidia-device-plugin": ("nvidia-device-plugin",),
+    "nvidia-device-plugin-ctr": ("nvidia-device-plugin",),
+}
 _AT_ONCE = 8
 T = TypeVar("T")
 
@@ -57,12 +64,13 @@ class _Pod(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where to run nvidia-smi for a node."""
+    """Where to run nvidia-smi for a node, and until when (monotonic seconds): --timeout is for the cluster."""
 
     node: str
     namespace: str
     pod: str
     container: str
+    until: float
 
 
 @dataclass(slots=True)
@@ -92,10 +100,8 @@ async def read_processes(member: LiveMember) -> Answer[GpuProcess]:
         reading = await _smi(member, kube, place, None)
         if reading.skipped:
             nodes.warnings.append(f"{place.node}: {reading.skipped} lines of nvidia-smi make no sense")
-        pids = [p.pid for p in reading.processes]
-        if not pids:
-            return []
-        return _named(reading.processes, await _owners(kube, place, pids), nodes.pods)
+        owners = await _owners(kube, place, [p.pid for p in reading.processes])
+        return _named(reading.processes, owners, nodes.pods)
 
     return await _asked(nodes, one)
 
@@ -132,6 +138,7 @@ async def _asked(nodes: _Nodes, one: Callable[[_Place], Awaitable[list[T]]]) -> 
 
 
 async def _nodes(kube: KubernetesSource) -> _Nodes:
+    until = time.monotonic() + kube.client.timeout
     try:
         params = [("fieldSelector", "status.phase=Running"), ("resourceVersion", "0")]
         pods = Answer(await kube.items("/api/v1/pods", _Pod, params))
@@ -141,12 +148,11 @@ async def _nodes(kube: KubernetesSource) -> _Nodes:
         pods = await kube.everywhere("/api/v1", "pods", _Pod)
     best: dict[str, tuple[int, _Place]] = {}
     for pod in pods.rows:
-        there = {c.name for c in pod.spec.containers}
-        rank = next((i for i, name in enumerate(_CONTAINERS) if name in there), None)
+        known = _operators(pod)
         node = pod.spec.node_name
-        if rank is None or not node or (node in best and best[node][0] <= rank):
+        if known is None or not node or (node in best and best[node][0] <= known[0]):
             continue
-        best[node] = rank, _Place(node, pod.metadata.namespace, pod.metadata.name, _CONTAINERS[rank])
+        best[node] = known[0], _Place(node, pod.metadata.namespace, pod.metadata.name, known[1], until)
     notes = list(pods.warnings) if best else [*pods.warnings, NO_PODS]
     return _Nodes(
         [place for _, place in sorted(best.values(), key=lambda b: b[1].node)],
@@ -154,6 +160,19 @@ async def _nodes(kube: KubernetesSource) -> _Nodes:
         notes,
         pods.partial,
     )
+
+
+def _operators(pod: _Pod) -> tuple[int, str] | None:
+    """Rank and container of a pod of the operator: one that a daemon set made, with its label, not any whose
+    container is called so."""
+    owner = pod.metadata.controller
+    if owner is None or owner.kind != "DaemonSet":
+        return None
+    labels = pod.metadata.labels
+    app = labels.get("app") or labels.get("app.kubernetes.io/name") or ""
+    there = {c.name for c in pod.spec.containers}
+    ranked = enumerate(_CONTAINERS.items())
+    return next(((i, name) for i, (name, apps) in ranked if name in there and app.startswith(apps)), None)
 
 
 async def _smi(member: LiveMember, kube: KubernetesSource, place: _Place, at: str | None) -> Reading:
@@ -191,13 +210,14 @@ async def _owners(
     kube: KubernetesSource, place: _Place, pids: Sequence[int]
 ) -> dict[int, tuple[str, str | None]]:
     """Pod UID and container id by process; nothing where the container has no grep."""
+    found: dict[int, tuple[str, str | None]] = {}
     try:
-        printed = await _run(kube, place, nvidia_smi.cgroups_of(pids))
+        for argv in nvidia_smi.cgroups_of(pids):
+            # grep fails for a process that has ended: the rest is good
+            found |= nvidia_smi.parse_cgroups((await _run(kube, place, argv)).stdout)
     except ClusterError:
-        return {}
-    return nvidia_smi.parse_cgroups(
-        printed.stdout
-    )  # grep fails for a process that has ended: the rest is good
+        pass
+    return found
 
 
 def _named(
@@ -230,7 +250,13 @@ def _container(pod: _Pod, wanted: str | None) -> str | None:
 
 
 async def _run(kube: KubernetesSource, place: _Place, argv: Sequence[str]) -> ExecResult:
+    """Raises ClusterError, also where the cluster's time is over."""
     nvidia_smi.check(argv)
-    return await exec_in_pod(
-        kube.client, place.namespace, place.pod, place.container, argv, kube.client.timeout
-    )
+    left = round(place.until - time.monotonic(), 1)
+    if left <= 0:
+        raise ClusterError(
+            f"not asked within the {kube.client.timeout:g} s of --timeout",
+            hint="raise --timeout",
+            code=ErrorCode.QUERY_TIMEOUT,
+        )
+    return await exec_in_pod(kube.client, place.namespace, place.pod, place.container, argv, left)

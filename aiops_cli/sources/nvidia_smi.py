@@ -93,10 +93,14 @@ def check(argv: Sequence[str]) -> None:
     raise ValueError(f"this is never run in a container: {' '.join(words)}")
 
 
-def cgroups_of(pids: Iterable[int]) -> tuple[str, ...]:
-    """What prints the cgroups of processes in pods, each line after its file's name."""
-    files = [f"/proc/{pid}/cgroup" for pid in sorted(set(pids)) if 0 < pid < 1 << 32][:_MOST_PIDS]
-    return ("grep", "-sH", "kubepods", *files)
+def cgroups_of(pids: Iterable[int]) -> list[tuple[str, ...]]:
+    """What prints the cgroups of processes in pods, each line after its file's name: so many at once as
+    fit into a URL."""
+    files = [f"/proc/{pid}/cgroup" for pid in sorted(set(pids)) if 0 < pid < 1 << 32]
+    return [
+        ("grep", "-sH", "kubepods", *files[first : first + _MOST_PIDS])
+        for first in range(0, len(files), _MOST_PIDS)
+    ]
 
 
 def number(text: str | None) -> float | None:
@@ -143,9 +147,13 @@ def parse_xml(text: str, cluster: str, node: str | None, at: str | None = None) 
             found.skipped += 1
             continue
         common = _common(gpu, cluster, node, index, uuid, driver, cuda, at)
-        parts = [p for p in gpu.iterfind("mig_devices/mig_device") if _text(p, "gpu_instance_id")]
-        for part in parts:
-            found.gpus.append(Gpu(**common, **_memory(part), mig_instance=_text(part, "gpu_instance_id")))
+        # A GPU instance may hold several compute instances, which share its memory: it is one row.
+        parts: dict[str, Element] = {}
+        for part in gpu.iterfind("mig_devices/mig_device"):
+            if instance := _text(part, "gpu_instance_id"):
+                parts.setdefault(instance, part)
+        for instance, part in parts.items():
+            found.gpus.append(Gpu(**common, **_memory(part), mig_instance=instance))
         if not parts:
             percent = _number(gpu, "utilization/gpu_util")
             found.gpus.append(

@@ -52,14 +52,29 @@ class ExecKubelet:
     _programs: dict[tuple[str, tuple[str, ...]], Program] = field(default_factory=dict)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
-    def pod(self, namespace: str, name: str, *containers: str, labels: dict[str, str] | None = None) -> str:
-        """A running pod on this node; its UID. The id of a container is its number, 64 digits long."""
+    def pod(
+        self,
+        namespace: str,
+        name: str,
+        *containers: str,
+        labels: dict[str, str] | None = None,
+        daemon_set: str | None = None,
+    ) -> str:
+        """A running pod on this node, of a daemon set where one is named; its UID. The id of a container is
+        its number, 64 digits long."""
         kube = self.cluster.kube
         kube.namespace(namespace)
+        owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "uid": "0", "controller": True}
+        owners = [owner | {"name": daemon_set}] if daemon_set else []
         made = kube.create(
             "Pod",
             {
-                "metadata": {"name": name, "namespace": namespace, "labels": labels or {}},
+                "metadata": {
+                    "name": name,
+                    "namespace": namespace,
+                    "labels": labels or {},
+                    "ownerReferences": owners,
+                },
                 "spec": {
                     "nodeName": self.name,
                     "containers": [{"name": c, "image": "registry.example/gpu:1"} for c in containers],

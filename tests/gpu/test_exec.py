@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -27,7 +28,7 @@ from tests.gpu.smi_text import DIVIDED, GPUS_CSV, PROCESSES_CSV, WHOLE, XML, cgr
 from tests.servers.cluster import Cluster
 
 OPERATOR = "nvidia-gpu-operator"
-PIDS = nvidia_smi.cgroups_of([4242, 4343])
+(PIDS,) = nvidia_smi.cgroups_of([4242, 4343])
 
 
 @pytest.fixture
@@ -49,7 +50,14 @@ def env(cluster: Cluster) -> Mapping[str, str]:
 def driver(kubelet: ExecKubelet) -> str:
     """A driver pod as the GPU operator's daemon set makes it."""
     name = f"nvidia-driver-daemonset-{time.time_ns()}"
-    kubelet.pod(OPERATOR, name, "openshift-driver-toolkit-ctr", "nvidia-driver-ctr")
+    kubelet.pod(
+        OPERATOR,
+        name,
+        "openshift-driver-toolkit-ctr",
+        "nvidia-driver-ctr",
+        labels={"app": "nvidia-driver-daemonset-418.94"},
+        daemon_set="nvidia-driver-daemonset-418.94",
+    )
     return f"{OPERATOR}/{name}/nvidia-driver-ctr"
 
 
@@ -254,6 +262,56 @@ def test_a_node_whose_driver_is_down_is_told(
     done = aiops("gpu", "processes", "--exec", env=env)
     assert done.returncode == 4
     assert f"nvidia-smi failed on {kubelet.name} (9): {words}" in done.stderr
+
+
+def test_nothing_is_run_in_a_pod_that_only_looks_like_the_operators(
+    aiops: Aiops, kubelet: ExecKubelet, env: Mapping[str, str]
+) -> None:
+    named, labelled, owned = (f"{what}-{time.time_ns()}" for what in ("named", "labelled", "owned"))
+    label = {"app": "nvidia-driver-daemonset"}
+    kubelet.pod("web", named, "nvidia-driver-ctr")
+    kubelet.pod("web", labelled, "nvidia-driver-ctr", labels=label)
+    kubelet.pod("web", owned, "nvidia-driver-ctr", labels={"app": "web"}, daemon_set="web")
+    before = aiops("gpu", "processes", "--exec", env=env)
+    container = driver(kubelet)
+    kubelet.program(container, nvidia_smi.QUERY_XML, Program(XML))
+    after = aiops("gpu", "processes", "--exec", env=env)
+    assert "no pod runs that has nvidia-smi" in before.stderr
+    assert after.returncode == 0
+    assert {where for where, _ in kubelet.ran} == {container}
+
+
+def test_the_timeout_is_for_the_cluster_and_not_for_each_of_its_nodes(
+    aiops: Aiops, cluster: Cluster, env: Mapping[str, str]
+) -> None:
+    """Eight nodes are asked at once, and hang: the ninth gets no time of its own."""
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(exec_kubelet_of(cluster, f"slow-{i}")) for i in range(9)]
+        for node in nodes:
+            hangs = node is not nodes[-1]
+            node.program(driver(node), nvidia_smi.QUERY_XML, Program("half" if hangs else XML, hangs=hangs))
+        done = aiops("--timeout", "4", "gpu", "nodes", "--exec", env=env)
+        assert done.returncode == 4
+        assert nodes[-1].ran == []
+
+
+def test_owners_of_more_processes_than_fit_into_one_call(
+    aiops: Aiops, kubelet: ExecKubelet, env: Mapping[str, str]
+) -> None:
+    container = driver(kubelet)
+    uid = kubelet.pod("ml", f"train-{time.time_ns()}", "main")
+    pids = range(1000, 1205)
+    many = "".join(
+        f"<process_info><pid>{p}</pid><type>C</type><process_name>x</process_name></process_info>"
+        for p in pids
+    )
+    gpu = f"<gpu><uuid>{WHOLE}</uuid><processes>{many}</processes></gpu>"
+    kubelet.program(container, nvidia_smi.QUERY_XML, Program(f"<nvidia_smi_log>{gpu}</nvidia_smi_log>"))
+    for argv in nvidia_smi.cgroups_of(pids):
+        files = [int(word.split("/")[2]) for word in argv[3:]]
+        kubelet.program(container, argv, Program("".join(cgroup_v2(p, uid) for p in files)))
+    done = aiops("gpu", "processes", "--exec", "-o", "json", env=env)
+    assert [p["pid"] for p in done.json["items"] if p["namespace"] == "ml"] == list(pids)
 
 
 def test_without_a_driver_pod_there_is_a_clear_line(

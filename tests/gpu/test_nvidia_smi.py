@@ -150,7 +150,8 @@ def test_nothing_else_is_ever_run(argv: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="never run"):
         smi.check(argv)
     smi.check(smi.QUERY_XML)
-    smi.check(smi.cgroups_of([4242, 1]))
+    for argv in smi.cgroups_of(range(1, 500)):
+        smi.check(argv)
 
 
 _WORDS = st.sampled_from(
@@ -186,3 +187,12 @@ def test_no_output_breaks_the_parsers(text: str) -> None:
 def test_no_damage_to_the_xml_breaks_its_parser(at: int, instead: str, length: int) -> None:
     with contextlib.suppress(smi.NoXml):
         smi.parse_xml(XML[:at] + instead + XML[at + length :], "c", "n")
+
+
+def test_compute_instances_of_one_gpu_instance_are_one_row() -> None:
+    second = "<mig_device><index>2</index><gpu_instance_id>7</gpu_instance_id><compute_instance_id>1</compute_instance_id></mig_device>"
+    found = smi.parse_xml(XML.replace("    </mig_devices>", second + "</mig_devices>"), "c", "n")
+    assert [(g.index, g.mig_instance, g.memory_used_mib) for g in found.gpus if g.mig_instance] == [
+        (1, "7", 1203),
+        (1, "9", None),
+    ]
