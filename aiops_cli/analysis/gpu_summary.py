@@ -71,6 +71,7 @@ def _row(
         model,
         gpus=len(boards),
         mig_instances=sum(g.mig_instance is not None for g in gpus),
+        units=len(gpus),
         allocated=len(held),
         used=sum(_busy(g, limits) for g in gpus),
         idle_allocated=sum(not _busy(g, limits) and g.utilization is not None for g in held),

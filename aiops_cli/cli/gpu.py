@@ -54,7 +54,7 @@ def nodes(
         check_fail_on(fail_on)
         ask = _ask(session, exec_, node, namespace)
         found = await gpu.gpus(session.members, ask, watch=session.watcher())
-        _ensure_node(found, node, namespace)
+        _ensure_matched(found, node, namespace, fail_on)
         return emit_findings(session, GPUS, found.result, found.findings, only=findings, fail_on=fail_on)
 
     execute(ctx, body)
@@ -69,8 +69,8 @@ def summary(
     findings: FindingsFlag = False,
     fail_on: FailOn = None,
 ) -> None:
-    """GPUs by cluster and model: allocated, used, idle though allocated, hot, erroring. Idle hours are GPU
-    hours that were held and not used over --since (1h)."""
+    """GPUs by cluster and model: allocated, used, idle though allocated, hot, erroring. UNITS are what can be
+    scheduled: GPUs and MIG instances. Idle hours are GPU hours that were held and not used over --since (1h)."""
 
     async def body(session: Session) -> int:
         from aiops_cli.render.gpu_views import SUMMARY
@@ -79,7 +79,7 @@ def summary(
         check_fail_on(fail_on)
         ask = _ask(session, exec_, node, namespace)
         found = await gpu.gpus(session.members, ask, watch=session.watcher())
-        _ensure_node(found, node, namespace)
+        _ensure_matched(found, node, namespace, fail_on)
         result, total = gpu.summarize(found, ask.limits)
         people = session.format in ("table", "wide", "md")
         if people and len(result.rows) > 1 and not findings:
@@ -187,9 +187,9 @@ def _ask(
     )
 
 
-def _ensure_node(found: GpuFleet, node: str | None, namespace: str | None) -> None:
+def _ensure_matched(found: GpuFleet, node: str | None, namespace: str | None, fail_on: str | None) -> None:
     """Raises ClusterError (NOT_FOUND) for a node that no cluster has GPUs of. That a namespace holds none is
-    an answer."""
-    if node is not None:
+    an answer, but no check that passed."""
+    if node is not None or fail_on is not None:
         flags = {"--node": node, "--namespace": namespace}
-        ensure_matched(found.result, found.findings, flags, "aiops gpu nodes shows the nodes that there are")
+        ensure_matched(found.result, found.findings, flags, "aiops gpu nodes -o wide shows what there is")

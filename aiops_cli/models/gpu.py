@@ -107,8 +107,8 @@ class GpuProcess(Struct, frozen=True, rename="camel"):
 class GpuSummary(Struct, frozen=True, rename="camel"):
     """An item of `gpu summary`: the GPUs of one model in one cluster; `*` in the totals.
 
-    `gpus` counts physical ones, `migInstances` their parts. `allocated` to `free` count schedulable units:
-    a GPU that is not divided, or a MIG instance. GPU hours weigh an instance by its share of the GPU, and
+    `gpus` counts physical ones, `migInstances` their parts. `units` are what can be scheduled, of which
+    `allocated` to `free` count some: a GPU that is not divided, or a MIG instance. GPU hours weigh an instance by its share of the GPU, and
     are null where no history could be had. `powerW` counts each physical GPU once.
     """
 
@@ -116,6 +116,7 @@ class GpuSummary(Struct, frozen=True, rename="camel"):
     model: str
     gpus: int
     mig_instances: int
+    units: int
     allocated: int
     used: int
     idle_allocated: int

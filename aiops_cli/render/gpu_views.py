@@ -148,6 +148,7 @@ SUMMARY: View[GpuSummary] = View(
         Column("model", _model, plain=lambda s: s.model),
         _count("gpus", lambda s: s.gpus),
         _count("mig", lambda s: s.mig_instances, wide=True),
+        _count("units", lambda s: s.units),
         _count("alloc", lambda s: s.allocated),
         _count("used", lambda s: s.used),
         _count("idle", lambda s: s.idle_allocated),

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from aiops_cli.analysis import gpu_inference as mapping
+from aiops_cli.errors import ErrorCode, NotAvailableError
 from aiops_cli.models.gpu import GpuInference
 from aiops_cli.models.result import Answer, FleetResult
+from aiops_cli.services.bundle import not_recorded
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.gpu import GpuAsk, read
@@ -21,7 +23,8 @@ def _any(names: Sequence[str]) -> str:
 
 
 _GAUGES = f"max by (__name__, {', '.join(mapping.LABELS)}) ({_any(tuple(mapping.GAUGES))})"
-_TOKENS = f"sum by ({_BY}) (rate({_any(mapping.TOKENS)}[5m]))"
+# A server that two jobs scrape is one: its engines are added, its scrapes are not.
+_TOKENS = f"sum by ({_BY}) (max by ({', '.join(mapping.LABELS)}) (rate({_any(mapping.TOKENS)}[5m])))"
 
 
 def _first_token(quantile: float) -> str:
@@ -40,9 +43,14 @@ async def inference(
 
     async def one(member: Member) -> Answer[GpuInference]:
         source = await member.metrics()
-        gauges, tokens, p50, p95 = await asyncio.gather(
-            *(dcgm.samples(source, [expr], ask.at) for expr in QUERIES)
-        )
+        try:
+            gauges, tokens, p50, p95 = await asyncio.gather(
+                *(dcgm.samples(source, [expr], ask.at) for expr in QUERIES)
+            )
+        except NotAvailableError as error:
+            if error.code is ErrorCode.NOT_RECORDED:
+                raise not_recorded("any metric of a model server", []) from None
+            raise
         answers = mapping.Answers(gauges.rows, tokens.rows, p50.rows, p95.rows)
         gpus = (await read(member, ask)).rows[0].gpus if gauges.rows else []
         rows = mapping.rows(answers, gpus, member.name)

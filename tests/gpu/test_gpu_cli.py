@@ -378,11 +378,14 @@ def test_what_was_recorded_is_answered_from_the_bundle(
     assert (processes.returncode, "no process lists" in processes.stderr) == (2, True)
 
 
-def test_a_bundle_without_gpus_says_what_is_missing_in_a_line(aiops: Aiops) -> None:
-    done = aiops("gpu", "nodes", "--bundle", "demo", "-c", "east")
+@pytest.mark.parametrize(("command", "of"), [("nodes", "GPU"), ("inference", "model server")])
+def test_a_bundle_without_gpus_says_what_is_missing_in_a_line(aiops: Aiops, command: str, of: str) -> None:
+    done = aiops("gpu", command, "--bundle", "demo", "-c", "east")
     assert done.returncode == 4
     (line,) = done.stderr.splitlines()
-    assert line.startswith("east: NOT_RECORDED: this bundle does not hold any metric of a GPU")
+    assert line == (
+        f"east: NOT_RECORDED: this bundle does not hold any metric of a {of}; nothing of that kind was recorded"
+    )
 
 
 def _lines(named: Mapping[str, str], name: str, values: Mapping[float, float]) -> list[str]:
@@ -576,6 +579,37 @@ def test_model_servers_are_joined_with_their_gpus(
     assert (row["running"], row["waiting"], row["kvCacheUsage"]) == (22, 3, 0.9)
     assert row["gpus"] == ["node-v/0", "node-v/1"]
     assert (row["gpuUtilization"], row["gpuMemoryUsedMiB"]) == (97, 80_000)
+
+
+def test_a_server_that_two_jobs_scrape_writes_its_tokens_once(
+    aiops: Aiops, clusters: Clusters, endpoints: Endpoints
+) -> None:
+    server = clusters("gputokens", {"prometheus"}).prometheus
+    now = int(time.time())
+    named = {"pod": "llama-0", "namespace": "serving", "instance": "10.0.0.1:8000", "model_name": "llama"}
+    lines = []
+    for job in ("by-service", "by-pod"):
+        for engine in "01":
+            of = named | {"job": job, "engine": engine}
+            lines.append(_lines(of, "vllm:num_requests_running", _every(now - 600, now + 1, 4)))
+            grown = {t: 5 * (t - now + 600) for t in _every(now - 600, now + 1, 0)}
+            lines.append(_lines(of, "vllm:generation_tokens_total", grown))
+    server.backfill(_block(*lines))
+    server.wait_for("vllm:num_requests_running")
+    done = aiops("gpu", "inference", "-o", "json", env=endpoints({"ai": {"prometheus": server.url}}))
+    (row,) = done.json["items"]
+    assert (row["running"], row["tokensPerSecond"]) == (8, pytest.approx(10))
+
+
+def test_a_check_of_a_namespace_that_holds_no_gpu_has_not_passed(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    text = page((labels("node-a", 0) | holder("x"), BUSY))
+    env = endpoints({"e": {"dcgm": [exporter(text).url]}})
+    looked = aiops("gpu", "nodes", "-n", "mistyped", env=env)
+    checked = aiops("gpu", "nodes", "-n", "mistyped", "--fail-on", "critical", env=env)
+    assert (looked.returncode, checked.returncode) == (0, 4)
+    assert "nothing in the chosen clusters matches --namespace mistyped" in checked.stderr
 
 
 def test_top_in_a_pipe_is_ndjson_the_busiest_first(
