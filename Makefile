@@ -1,6 +1,7 @@
 # make demo: the main job on the bundled incident.  make test: everything this machine can run.
 # make servers: get the real servers, after which make test skips nothing.
 PYTHON ?= python3
+WORKERS ?= 3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
@@ -32,8 +33,9 @@ lint: $(DEV)
 	$(VENV)/bin/mypy --strict aiops_cli
 	$(VENV)/bin/lint-imports
 
+# More workers than two cores: much of the time is spent waiting for servers. A file stays with one worker.
 test: lint
-	tests/netns $(PY) -m pytest
+	tests/netns $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 servers: $(DEV)
 	$(PY) -m tests.servers build

@@ -52,6 +52,13 @@ LEAKING = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
 )
 COMMAND_SECONDS = 60.0
+LONGEST = (
+    "tests/incidents/test_related_live.py",
+    "tests/incidents/test_shop.py",
+    "tests/incidents/test_devices_live.py",
+    "tests/cli/test_tail.py",
+    "tests/test_servers.py",
+)
 # Read once: tests run without any AIOPS_ variable.
 REQUIRE_SERVERS = os.environ.get("AIOPS_REQUIRE_SERVERS") == "1"
 
@@ -332,6 +339,13 @@ def _revived(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     for pool in {"clusters", "standalone"} & set(request.fixturenames):
         request.getfixturevalue(pool).revive()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits longest first, so that no worker is left with it when the others are done."""
+    last = len(LONGEST)
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], last))
 
 
 def pytest_configure() -> None:

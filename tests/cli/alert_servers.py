@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import Standalone
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.network import free_port
-from tests.servers.process import POLL_SECONDS, Server, bring_up
+from tests.servers.process import POLL_SECONDS, Server, bring_up, get
 from tests.servers.prometheus import Prometheus
 
 
@@ -78,12 +78,12 @@ def resolve_alert(url: str, labels: Mapping[str, str]) -> None:
 
 
 def alerts_of(url: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = httpx2.get(f"{url}/api/v2/alerts", trust_env=False).json()
+    found: list[dict[str, Any]] = get(f"{url}/api/v2/alerts").json()
     return found
 
 
 def silences_of(url: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = httpx2.get(f"{url}/api/v2/silences", trust_env=False).json()
+    found: list[dict[str, Any]] = get(f"{url}/api/v2/silences").json()
     return found
 
 
@@ -173,7 +173,7 @@ class AlertPair:
 
 
 def _peers(url: str) -> int:
-    found: list[Any] = httpx2.get(f"{url}/api/v2/status", trust_env=False).json()["cluster"]["peers"]
+    found: list[Any] = get(f"{url}/api/v2/status").json()["cluster"]["peers"]
     return len(found)
 
 

@@ -26,7 +26,7 @@ def fleet(clusters: Clusters) -> Iterator[Fleet]:
     """A cluster whose shop fails orders, since the pool of the ledger's connections is exhausted; a
     rollout of the catalog beside it. The alert on checkout has reached Alertmanager."""
     cluster = clusters("jumps", ALL_PARTS)
-    shop = Shop(cluster, rate=15, seed=1)
+    shop = Shop(cluster, rate=8, seed=1)
     fleet = Fleet([cluster])
     fleet.write()
     try:

@@ -6,20 +6,20 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 
 from tests.conftest import Clusters
 from tests.incidents.deployment import NAMESPACE, VERSIONS, Shop
 from tests.incidents.scenarios import SCENARIOS
 from tests.servers.cluster import ALL_PARTS
+from tests.servers.process import POLL_SECONDS, get
 
 SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
 def shop(clusters: Clusters) -> Iterator[Shop]:
-    shop = Shop(clusters("shop", ALL_PARTS), rate=15, seed=1)
+    shop = Shop(clusters("shop", ALL_PARTS), rate=8, seed=1)
     try:
         shop.start()
         shop.wait_ready()
@@ -36,15 +36,16 @@ def wait_for(shop: Shop, expr: str) -> None:
 def wait_for_line(shop: Shop, logql: str) -> None:
     deadline = time.monotonic() + SECONDS
     url = f"{shop.cluster.loki.url}/loki/api/v1/query_range"
-    while not httpx2.get(url, params={"query": logql}).json()["data"]["result"]:  # pushed once a second
+    while not get(url, params={"query": logql}, timeout=30.0).json()["data"]["result"]:
         assert time.monotonic() < deadline, f"no line for {logql}"
+        time.sleep(POLL_SECONDS)  # lines are pushed once a second
 
 
 def traces(shop: Shop, **params: str) -> list[dict[str, Any]]:
     asked = {"lookback": "1h", **params}
-    found: list[dict[str, Any]] = httpx2.get(f"{shop.cluster.jaeger.url}/api/traces", params=asked).json()[
-        "data"
-    ]
+    found: list[dict[str, Any]] = get(
+        f"{shop.cluster.jaeger.url}/api/traces", params=asked, timeout=30.0
+    ).json()["data"]
     return found
 
 
@@ -55,6 +56,7 @@ def test_an_order_goes_through_every_service_in_one_trace(shop: Shop) -> None:
     while not whole and time.monotonic() < deadline:  # each process sends its spans in its own time
         orders = traces(shop, service="ledger", operation="POST /entries")
         whole = [t for t in orders if {p["serviceName"] for p in t["processes"].values()} == everyone]
+        time.sleep(POLL_SECONDS)
     tags = {tag["key"]: tag["value"] for span in whole[0]["spans"] for tag in span["tags"]}
     assert tags["db.name"] == "ledger"
     assert not traces(shop, service="ledger-db")  # databases send no spans

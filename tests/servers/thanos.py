@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx2
-
 from tests.servers.network import LOOPBACK, free_port, listen_address
-from tests.servers.process import Server, bring_up, get_ok, stop_all
+from tests.servers.process import Server, bring_up, get, get_ok, stop_all
 from tests.servers.prometheus import Prometheus
 
 REPLICA_LABELS = ("prometheus_replica", "replica")
@@ -87,7 +85,7 @@ class ThanosQuery(Server):
 
     def stores(self) -> int:
         """How many sidecars it knows and has no error from."""
-        reply = httpx2.get(f"{self.url}/api/v1/stores", timeout=1.0, trust_env=False)
+        reply = get(f"{self.url}/api/v1/stores")
         found = reply.raise_for_status().json()["data"].values()
         return sum(1 for kind in found for store in kind if not store["lastError"])
 
