@@ -1,0 +1,136 @@
+"""Lines that are held: a bounded number of them, each with a number of its own, and which of them are shown.
+
+Numbers only grow: lines that come later get higher ones, an older page lower ones (they may be negative).
+So a cursor stays on its line whatever comes or goes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiops_cli.analysis.merge import Line
+
+MOST = 50_000
+_CHUNK = 2_000  # lines that are looked at in one go, beside the interface
+Keep = Callable[[Line], bool]
+Compute = Callable[[Callable[[], list[int]]], Awaitable[list[int]]]
+
+
+class Buffer:
+    """`shown` are the numbers of the lines that the filter keeps: all of them without one.
+
+    A filter is applied by `sift`, the newest lines first, while the interface goes on.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self.dropped = 0
+        """Lines that left at the top since the last `clear`."""
+        self.version = 0
+        """Grows with each change of what is shown."""
+        self._lines: list[Line] = []
+        self._first = 0
+        self._keep: Keep | None = None
+        self._kept: list[int] = []
+        self._low = self._high = 0  # what the filter has seen: [low, high)
+        self._generation = 0
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, number: int) -> Line:
+        return self._lines[number - self._first]
+
+    @property
+    def first(self) -> int:
+        return self._first
+
+    @property
+    def end(self) -> int:
+        """One more than the last line's number."""
+        return self._first + len(self._lines)
+
+    @property
+    def shown(self) -> Sequence[int]:
+        return range(self._first, self.end) if self._keep is None else self._kept
+
+    @property
+    def filtered(self) -> bool:
+        return self._keep is not None
+
+    @property
+    def unseen(self) -> int:
+        """Lines that the filter has yet to look at."""
+        return 0 if self._keep is None else len(self._lines) - (self._high - self._low)
+
+    def clear(self) -> None:
+        self._lines = []
+        self._first = self.end
+        self.dropped = 0
+        self._anew()
+
+    def append(self, lines: Sequence[Line]) -> None:
+        """Newer lines; the oldest leave where there is no more room."""
+        self._lines += lines
+        if (over := len(self._lines) - self.most) > 0:
+            del self._lines[:over]
+            self._first += over
+            self.dropped += over
+            self._low, self._high = max(self._low, self._first), max(self._high, self._first)
+            del self._kept[: bisect_left(self._kept, self._first)]
+        self.version += 1
+
+    def prepend(self, lines: Sequence[Line]) -> None:
+        """Older lines, as far as there is room."""
+        fitting = lines[max(len(lines) - self.room, 0) :]
+        self._lines[:0] = fitting
+        self._first -= len(fitting)
+        self.version += 1
+
+    @property
+    def room(self) -> int:
+        """Older lines that can be taken in; none once the oldest have left."""
+        return 0 if self.dropped else max(self.most - len(self._lines), 0)
+
+    def cut(self, ns: int) -> None:
+        """Forget the lines from this time (unix nanoseconds) on: they are read again."""
+        self._lines = [line for line in self._lines if line[1][0] < ns]
+        self._anew()
+
+    def set_filter(self, keep: Keep | None) -> None:
+        """What `sift` keeps from now on; None for all."""
+        self._keep = keep
+        self._anew()
+
+    def _anew(self) -> None:
+        self._kept = []
+        self._low = self._high = self.end
+        self._generation += 1
+        self.version += 1
+
+    async def sift(self, compute: Compute) -> bool:
+        """Let the filter look at a few more lines by `compute`; False if it has seen all.
+
+        New lines go first, then older ones from the newest back.
+        """
+        keep, generation = self._keep, self._generation
+        if keep is None or not self.unseen:
+            return False
+        newer = self._high < self.end
+        start = self._high if newer else max(self._low - _CHUNK, self._first)
+        end = min(self._high + _CHUNK, self.end) if newer else self._low
+        chunk = self._lines[start - self._first : end - self._first]
+        found = await compute(lambda: [start + i for i, line in enumerate(chunk) if keep(line)])
+        if generation != self._generation:
+            return True
+        found = found[bisect_left(found, self._first) :]  # some may have left meanwhile
+        if newer:
+            self._kept += found
+            self._high = max(end, self._high)
+        else:
+            self._kept[:0] = found
+            self._low = min(max(start, self._first), self._low)
+        if found:
+            self.version += 1
+        return True
