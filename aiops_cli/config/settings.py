@@ -68,7 +68,7 @@ class EndpointSettings(_Strict):
 
 
 class EndpointsSettings(_Strict):
-    """Endpoints by hand; a value may be a bare URL. `dcgm` and `ptp` are lists of exporter URLs;
+    """Endpoints by hand; a value may be a bare URL. `dcgm` and `ptp` are exporter URLs, one or a list;
     `alertmanager` may be a list, for a HA pair or several that know different alerts; `prometheus` may
     be one of replicas, which know the same series."""
 
@@ -91,6 +91,11 @@ class EndpointsSettings(_Strict):
     def _bare_urls(cls, value: object) -> object:
         given = [value] if isinstance(value, (str, dict)) else value
         return [{"url": v} if isinstance(v, str) else v for v in given] if isinstance(given, list) else given
+
+    @field_validator("dcgm", "ptp", mode="before")
+    @classmethod
+    def _exporter_list(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("dcgm", "ptp")
     @classmethod

@@ -18,7 +18,7 @@ CLUSTERS: View[ClusterEntry] = View(
         Column("region", lambda c: c.region),
         Column("platform", lambda c: c.platform),
         Column("version", lambda c: c.version),
-        Column("endpoints", lambda c: ",".join(e.signal for e in c.endpoints)),
+        Column("endpoints", lambda c: ",".join(dict.fromkeys(e.signal for e in c.endpoints))),
         Column("server", lambda c: c.server),
         Column("labels", lambda c: ",".join(f"{k}={v}" for k, v in sorted(c.labels.items())), wide=True),
     ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aiops_cli.errors import UsageError
-from aiops_cli.models.fleet import SIGNALS, ClusterHealth, Endpoint, Fact
+from aiops_cli.models.fleet import SIGNALS, Cluster, ClusterHealth, Endpoint, Fact
 from aiops_cli.models.result import Answer, ClusterStatus, FleetResult
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.health import score
@@ -67,7 +67,7 @@ def entries(members: Sequence[Member], registry: Registry) -> FleetResult[Cluste
                 cluster.labels.get("platform") or known.get("platform"),
                 known.get("version"),
                 cluster.labels,
-                [_shown(merged[s]) for s in SIGNALS if s in merged],
+                [*(_shown(merged[s]) for s in SIGNALS if s in merged), *_pages(cluster)],
                 facts,
             )
         )
@@ -78,6 +78,11 @@ def entries(members: Sequence[Member], registry: Registry) -> FleetResult[Cluste
 def _shown(endpoint: Endpoint) -> Endpoint:
     """Without header values, which may hold secrets."""
     return msgspec.structs.replace(endpoint, headers=dict.fromkeys(endpoint.headers, "[hidden]"))
+
+
+def _pages(cluster: Cluster) -> list[Endpoint]:
+    """The exporters that config names."""
+    return [Endpoint(kind, url, "config") for kind, urls in cluster.exporters.items() for url in urls]
 
 
 async def discover_all(

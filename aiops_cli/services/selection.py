@@ -96,9 +96,11 @@ def _by_glob(clusters: Sequence[Cluster], globs: Sequence[str]) -> list[Cluster]
         and not any(fnmatchcase(c.name, g) for g in unwanted)
     ]
     kept: dict[str, str] = {}
-    for cluster in sorted(fitting, key=lambda c: not c.endpoints):  # one that the config knows goes first
+    for cluster in sorted(
+        fitting, key=lambda c: not (c.endpoints or c.exporters)
+    ):  # one that the config knows goes first
         kept.setdefault(_way(cluster), cluster.name)
-    return [c for c in fitting if c.endpoints or kept[_way(c)] == c.name or c.name in wanted]
+    return [c for c in fitting if c.endpoints or c.exporters or kept[_way(c)] == c.name or c.name in wanted]
 
 
 def _way(cluster: Cluster) -> str:

@@ -205,3 +205,21 @@ def test_two_contexts_of_one_server_are_asked_once(
 @pytest.mark.parametrize("command", ["clusters discover", "clusters health"])
 def test_commands_that_make_no_sense_without_live_clusters(aiops: Aiops, command: str) -> None:
     assert aiops(*command.split()).returncode == 2
+
+
+def test_exporters_that_config_names_are_listed(aiops: Aiops, home: Path) -> None:
+    """One URL stands for a list of one."""
+    config = home / "exporters.toml"
+    config.write_text(
+        '[clusters.edge.endpoints]\ndcgm = "http://10.0.0.5:9400/metrics"\n'
+        'ptp = ["http://10.0.0.5:9091/metrics", "http://10.0.0.6:9091/metrics"]\n'
+    )
+    env = {"AIOPS_CONFIG": str(config)}
+    (entry,) = aiops("clusters", "list", "-o", "json", env=env).json["items"]
+    assert [(e["signal"], e["url"], e["via"]) for e in entry["endpoints"]] == [
+        ("dcgm", "http://10.0.0.5:9400/metrics", "config"),
+        ("ptp", "http://10.0.0.5:9091/metrics", "config"),
+        ("ptp", "http://10.0.0.6:9091/metrics", "config"),
+    ]
+    assert "dcgm,ptp " in aiops("clusters", "list", env=env).stdout
+    assert "http://10.0.0.6:9091/metrics  (config" in aiops("clusters", "show", "edge", env=env).stdout
