@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError
 from aiops_cli.models.fleet import ClusterHealth, Connectivity, HealthState
@@ -17,12 +18,13 @@ from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.services.times import rfc3339
 
-_SIGNALS = {
+SIGNALS_OF = {
     "prometheus": ("prometheus",),
     "alertmanager": ("alertmanager",),
     "tempo": ("tempo", "jaeger"),
     "loki": ("loki",),
 }
+"""The endpoints of which a component is one or the other."""
 _COST = {"apiServer": 50, "prometheus": 20, "alertmanager": 0, "tempo": 15, "loki": 15}
 
 
@@ -50,8 +52,24 @@ def _status(error: ErrorInfo) -> Status:
     return "TIMEOUT" if error.code in (ErrorCode.QUERY_TIMEOUT, ErrorCode.CONNECT_TIMEOUT) else "ERROR"
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One component: OK or DOWN, None where the cluster has none or it is not known; how long its answer took
+    (milliseconds), and what it failed with."""
+
+    name: str
+    state: str | None
+    ms: float
+    error: AiopsError | None
+
+
 async def probe(member: LiveMember) -> ClusterHealth:
     """One cluster's health, each component probed at once."""
+    return of_parts(member.name, await parts(member))
+
+
+async def parts(member: LiveMember) -> list[Part]:
+    """The components in the order of the score, each probed at once."""
     probes: dict[str, Callable[[], Awaitable[None]]] = {
         "apiServer": lambda: _kube(member),
         "prometheus": lambda: _metrics(member),
@@ -60,26 +78,27 @@ async def probe(member: LiveMember) -> ClusterHealth:
         "loki": lambda: _logs(member),
     }
     outcomes = await asyncio.gather(*(_outcome(p) for p in probes.values()))
-    components: dict[str, str | None] = {}
-    first: ErrorInfo | None = None
-    blind = outcomes[0] is not None
-    for name, outcome in zip(probes, outcomes, strict=True):
+    blind = outcomes[0][0] is not None
+    found = []
+    for name, (error, ms) in zip(probes, outcomes, strict=True):
         # Without an API server to ask, what nobody has ever found is unknown, not down.
-        unknown = name != "apiServer" and blind and not any(member.knows(s) for s in _SIGNALS[name])
-        if isinstance(outcome, NotAvailableError) or unknown:
-            components[name] = None
-        else:
-            components[name] = "OK" if outcome is None else "DOWN"
-            if outcome is not None and first is None:
-                first = ErrorInfo.of(outcome)
-    known = {k: v for k, v in components.items() if v is not None}
+        unknown = name != "apiServer" and blind and not any(member.knows(s) for s in SIGNALS_OF[name])
+        state = None if isinstance(error, NotAvailableError) or unknown else "DOWN" if error else "OK"
+        found.append(Part(name, state, ms, error))
+    return found
+
+
+def of_parts(cluster: str, parts: Sequence[Part]) -> ClusterHealth:
+    """What its components make of a cluster."""
+    components = {p.name: p.state for p in parts}
+    first = next((p.error for p in parts if p.state == "DOWN" and p.error is not None), None)
     return ClusterHealth(
-        member.name,
+        cluster,
         _state(components),
         score(components),
-        _connectivity(known),
+        _connectivity({k: v for k, v in components.items() if v is not None}),
         components,
-        first,
+        ErrorInfo.of(first) if first is not None else None,
         rfc3339(time.time()),
     )
 
@@ -107,12 +126,14 @@ def _connectivity(known: dict[str, str]) -> Connectivity:
     return "CONNECTED" if all(v == "OK" for v in known.values()) else "INTERMITTENT"
 
 
-async def _outcome(probe: Callable[[], Awaitable[None]]) -> AiopsError | None:
+async def _outcome(probe: Callable[[], Awaitable[None]]) -> tuple[AiopsError | None, float]:
+    began = time.perf_counter()
+    failed: AiopsError | None = None
     try:
         await probe()
     except AiopsError as error:
-        return error
-    return None
+        failed = error
+    return failed, (time.perf_counter() - began) * 1000
 
 
 async def _kube(member: LiveMember) -> None:

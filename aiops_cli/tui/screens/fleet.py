@@ -1,114 +1,281 @@
-"""Fleet: how many clusters are well, which are not, and what fires."""
+"""Fleet: how many clusters are well, which are not, what fires, and what the GPUs do."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, ClassVar
 
-from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
-from textual.widgets import Static
+from textual.containers import Container
 
 from aiops_cli.models.fleet import ClusterHealth
-from aiops_cli.models.result import FleetResult
+from aiops_cli.models.gpu import GpuThresholds
 from aiops_cli.models.signals import AlertItem
 from aiops_cli.render.alert_views import alert_view
-from aiops_cli.render.cluster_views import health_view
-from aiops_cli.services.session import Session
+from aiops_cli.render.fleet_views import fleet_view
+from aiops_cli.services.fleet_status import FleetRow, GpuReading, fleet_rows, totals
+from aiops_cli.services.fleet_watch import FleetWatch
+from aiops_cli.services.rounds import Round
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
+from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
-from aiops_cli.tui.themes import SIGNS, style_of
+from aiops_cli.tui.widgets.cards import Cards
+from aiops_cli.tui.widgets.cells import CellMap
 from aiops_cli.tui.widgets.grid import Grid
+from aiops_cli.tui.widgets.heat import MEASURES, cluster_groups, gpu_groups
 from aiops_cli.tui.widgets.panel import Panel
 
-HEALTH_SECONDS, ALERT_SECONDS = 30.0, 15.0
-
-
-async def ask_health(session: Session) -> FleetResult[ClusterHealth]:
-    """Health of the clusters in scope, probed, or as recorded."""
-    if session.bundle is not None:
-        from aiops_cli.services.inventory import recorded_health
-
-        return recorded_health(session.bundle, [m.name for m in session.members])
-    from aiops_cli.services import health
-
-    return await health.check(session.live)
-
-
-async def ask_alerts(session: Session) -> FleetResult[AlertItem]:
-    from aiops_cli.services import alerts
-
-    return await alerts.list_alerts(session.members)
+ROUND_SECONDS = 15.0
+_AGES_SECONDS = 5.0
+_WIDE = 120  # cells from which on panels stand side by side
 
 
 class Fleet(Board):
     NAME = "fleet"
     DEFAULT_CSS = """
-    Fleet #cards { height: 3; border: round $primary 40%; padding: 0 1; }
-    Fleet #health { height: 2fr; }
-    Fleet #alerts { height: 1fr; }
+    Fleet #fleet { height: 5fr; }
+    Fleet #map { display: none; }
+    Fleet.-map #map { display: block; }
+    Fleet.-map #clusters { display: none; }
+    Fleet #fleet.-blank .body { display: none; }
+    Fleet #lower { layout: vertical; height: 3fr; }
+    Fleet #gpus { height: 6; display: none; }
+    Fleet.-gpus #gpus { display: block; }
+    Fleet.-gpus #lower { height: 5fr; }
+    Fleet.-wide #lower { layout: horizontal; height: 3fr; }
+    Fleet.-wide #gpus { height: 1fr; width: 2fr; }
+    Fleet.-wide #alerts { width: 3fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        act("fleet.logs", "l", "to('logs')", "Logs", "Logs of the cluster under the cursor.", show=True),
-    ]
+        act("fleet.view", "v", "view", "Map", "Clusters as a table, or as a map of one cell each.", show=True),
+        act("fleet.alerts", "a", "to('alerts')", "Alerts", "Alerts of the cluster under the cursor.", show=True),
+        act("fleet.logs", "l", "to('logs')", "Logs", "Its logs.", show=True),
+        act("fleet.metrics", "m", "to('metrics')", "Metrics", "Its metrics."),
+        act("fleet.traces", "t", "to('traces')", "Traces", "Its traces."),
+        act("fleet.events", "e", "to('cluster')", "Events", "What happened in it."),
+        act("fleet.causes", "x", "to('rca')", "Root cause", "What is wrong with it, and why.", show=True),
+        act("fleet.gpus", "u", "to('gpu')", "GPUs", "Its GPUs."),
+        act("fleet.cnf", "n", "to('cnf')", "CNF", "Its network functions, clocks and VFs."),
+        act("fleet.related", "R", "related", "Related", "What else is known of an alert."),
+        act("fleet.heat", "h", "heat", "Heat", "GPUs by use, or by temperature."),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._states: Round[ClusterHealth] | None = None
+        self._firing: Round[AlertItem] | None = None
+        self._cards_read: Round[GpuReading] | None = None
+        self._limits = GpuThresholds()
+        self._measure = MEASURES[0]
+        self._feeds_of: dict[str, Feed[Any]] = {}
 
     def content(self) -> ComposeResult:
-        self._health: Grid[ClusterHealth] = Grid(health_view(), judge=lambda h: h.state, id="clusters")
-        self._alerts: Grid[AlertItem] = Grid(alert_view(clock.now()), id="recent")
-        with Vertical():
-            yield Static(id="cards", markup=False)
-            yield Panel("Clusters", self._health, id="health")
-            yield Panel("Alerts", self._alerts, empty="no alert is active", id="alerts")
+        self._table: Grid[FleetRow] = Grid(
+            fleet_view(),
+            judge=lambda r: r.state,
+            dim=lambda r: r.old,
+            labels=lambda r: {**r.labels, "cluster": r.cluster},
+            id="clusters",
+        )
+        self._map = CellMap(apart=True, id="map")
+        self._recent: Grid[AlertItem] = Grid(alert_view(clock.now()), dim=self._is_old, id="recent")
+        self._heat = CellMap(id="heat")
+        yield Cards(id="cards")
+        yield Panel("Clusters", self._table, self._map, id="fleet")
+        with Container(id="lower"):
+            yield Panel("Recent alerts", self._recent, empty="no alert is active", id="alerts")
+            yield Panel("GPUs", self._heat, empty="no GPU is known", id="gpus")
 
     def on_mount(self) -> None:
         super().on_mount()
-        health = self.feed(
-            ask_health, self._show_health, every=HEALTH_SECONDS, kept=("health", FleetResult[ClusterHealth])
-        )
-        alerts = self.feed(
-            ask_alerts, self._show_alerts, every=ALERT_SECONDS, kept=("alerts", FleetResult[AlertItem])
-        )
-        self.query_one("#health", Panel).follow(health)
-        self.query_one("#alerts", Panel).follow(alerts)
-        self._health.focus()
+        loop = asyncio.get_running_loop()
 
-    def _show_health(self, result: FleetResult[ClusterHealth]) -> None:
-        self._health.show(result.rows)
-        counts: dict[str, int] = {}
-        for row in result.rows:
-            counts[row.state] = counts.get(row.state, 0) + 1
-        self._cards(counts)
+        def told(what: str) -> None:
+            loop.call_soon_threadsafe(self._more, what)
 
-    def _cards(self, counts: dict[str, int]) -> None:
-        text = Text(no_wrap=True)
-        for state, level in (
-            ("ONLINE", "ok"),
-            ("DEGRADED", "warn"),
-            ("OFFLINE", "fatal"),
-            ("UNKNOWN", "unknown"),
-        ):
-            style = style_of(level, self.app.theme_variables)
-            text.append(f"{SIGNS[level]} {counts.get(state, 0)} {state.lower()}   ", style)
-        self.query_one("#cards", Static).update(text)
+        self._watch = FleetWatch(told)
+        self._feeds_of = {
+            "health": self.feed(
+                self._watch.health,
+                self._show_health,
+                every=ROUND_SECONDS,
+                kept=("fleet-health", Round[ClusterHealth]),
+            ),
+            "alerts": self.feed(
+                self._watch.alerts,
+                self._show_alerts,
+                every=ROUND_SECONDS,
+                kept=("fleet-alerts", Round[AlertItem]),
+            ),
+            "gpus": self.feed(
+                self._watch.gpus,
+                self._show_gpus,
+                every=ROUND_SECONDS,
+                kept=("fleet-gpus", Round[GpuReading]),
+            ),
+        }
+        for panel, name in (("#fleet", "health"), ("#alerts", "alerts"), ("#gpus", "gpus")):
+            self.query_one(panel, Panel).follow(self._feeds_of[name])
+        self.set_interval(_AGES_SECONDS, self._age)
+        if self.dashboard.remembered.text("fleet-view", "table") == "map":
+            self.add_class("-map")
+        self._focus_clusters()
 
-    def _show_alerts(self, result: FleetResult[AlertItem]) -> None:
-        self._alerts.show(
-            result.rows, alert_view(self.dashboard.asked().now if self.dashboard.session else clock.now())
-        )
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width >= _WIDE, "-wide")
+
+    # What is shown
+
+    def _more(self, what: str) -> None:
+        """Clusters answered after the round that asked them."""
+        if (feed := self._feeds_of.get(what)) is not None:
+            feed.refresh()
+
+    def _age(self) -> None:
+        if self.is_current and self.dashboard.live:
+            self._paint()
+
+    def _show_health(self, found: Round[ClusterHealth]) -> None:
+        self._states = found
+        self._paint()
+
+    def _show_alerts(self, found: Round[AlertItem]) -> None:
+        self._firing = found
+        rows = sorted(found.result.rows, key=lambda a: a.starts_at or "", reverse=True)
+        self._recent.show(sorted(rows, key=lambda a: a.state != "FIRING"), alert_view(self._now()))
+        self._paint()
+
+    def _show_gpus(self, found: Round[GpuReading]) -> None:
+        self._cards_read = found
+        if (session := self.dashboard.session) is not None:
+            from aiops_cli.services.gpu import thresholds
+
+            self._limits = thresholds(session.settings.gpu)
+        self._paint_heat()
+        self._paint()
+
+    def _paint_heat(self) -> None:
+        readings = self._cards_read.result.rows if self._cards_read else []
+        self._heat.show(gpu_groups(readings, self._measure, self._limits))
+        self.set_class(any(r.gpus for r in readings), "-gpus")
+        unit = "tens of %" if self._measure == "use" else "tens of °C"
+        self.query_one("#gpus", Panel).retitle(f"GPUs by {self._measure}, {unit}")
+
+    def _now(self) -> float:
+        session = self.dashboard.session
+        return session.now if session is not None and session.bundle is not None else clock.now()
+
+    def _clusters(self) -> list[tuple[str, dict[str, str]]]:
+        """Those in scope; before they are read, those that the store knows."""
+        if self.dashboard.session is not None:
+            return [(m.name, m.cluster.labels) for m in self.dashboard.members]
+        return [(h.cluster, {}) for h in self._states.result.rows] if self._states else []
+
+    def _paint(self) -> None:
+        clusters = self._clusters()
+        rows = fleet_rows(clusters, self._now(), self._states, self._firing, self._cards_read, self._limits)
+        self._table.show(rows)
+        order = {name: i for i, (name, _) in enumerate(clusters)}
+        self._map.show(cluster_groups(self._table.rows, order))
+        self.query_one(Cards).show(totals(rows), gpus_unknown=self._gpus_unknown())
+        asked = len(self._states.asked_at) if self._states else 0
+        waits = f", {asked} asked" if asked else ""
+        self.query_one("#fleet", Panel).retitle(f"Clusters {len(rows)}{waits}")
+
+    def _gpus_unknown(self) -> str:
+        if self._cards_read is None:
+            return "…"
+        return "none known" if self.dashboard.live else "not in this bundle"
+
+    def _is_old(self, alert: AlertItem) -> bool:
+        """Whether its cluster did not answer this time."""
+        failed = self._firing.result.failed if self._firing else []
+        return any(c.name == alert.cluster for c in failed)
+
+    # Coming, going, doing
+
+    def scope_changed(self) -> None:
+        super().scope_changed()
+        self._paint()
+
+    def action_refresh(self) -> None:
+        self._watch.expire()
+        super().action_refresh()
+
+    def _focus_clusters(self) -> None:
+        (self._map if self.has_class("-map") else self._table).focus()
+
+    def action_view(self) -> None:
+        self.toggle_class("-map")
+        self.dashboard.remembered.set("fleet-view", "map" if self.has_class("-map") else "table")
+        self._focus_clusters()
+
+    def action_heat(self) -> None:
+        self._measure = MEASURES[1 - MEASURES.index(self._measure)]
+        self._paint_heat()
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
-        item: Any = event.item
-        if event.grid is self._health:
-            self.go(Place("cluster", contexts=(item.cluster,)))
+        if event.grid is self._recent:
+            alert: AlertItem = event.item
+            self.go(Place("alerts", alert.name, contexts=(alert.cluster,)))
         else:
-            self.go(Place("alerts", item.name, contexts=(item.cluster,)))
+            self._open(event.item.cluster)
+
+    def on_cell_map_opened(self, event: CellMap.Opened) -> None:
+        if event.map is self._map:
+            self._open(event.key)
+        else:
+            self._to_gpu(event.key)
+
+    def _open(self, cluster: str) -> None:
+        self.go(Place("cluster", args={"name": cluster}))
+
+    def _to_gpu(self, key: tuple[str, str | None, int | None, str | None]) -> None:
+        cluster, node, _, _ = key
+        self.go(Place("gpu", "", {"node": node} if node else {}, (cluster,)))
+
+    def on_cards_chosen(self, event: Cards.Chosen) -> None:
+        if event.name == "clusters":
+            self._table.faults = not self._table.faults
+        elif event.name == "health":
+            self._table.set_order("" if self._table.order == "score" else "score")
+        else:
+            self.go(Place({"alerts": "alerts", "gpus": "gpu"}[event.name]))
+
+    def _under_cursor(self) -> tuple[str, dict[str, str]] | None:
+        """The cluster, and what else a row names: the namespace, the time, the node."""
+        if self._recent.has_focus and (alert := self._recent.selected) is not None:
+            said = {"ns": alert.labels.get("namespace"), "at": alert.starts_at}
+            return alert.cluster, {k: v for k, v in said.items() if v}
+        if self._heat.has_focus and (cell := self._heat.selected) is not None:
+            return cell.key[0], {"node": cell.key[1]} if cell.key[1] else {}
+        if self.has_class("-map"):
+            return (self._map.selected.key, {}) if self._map.selected else None
+        return (self._table.selected.cluster, {}) if self._table.selected else None
 
     def action_to(self, view: str) -> None:
-        if (item := self._health.selected) is not None:
-            self.go(Place(view, contexts=(item.cluster,)))
+        found = self._under_cursor()
+        if found is None:
+            self.app.notify("no cluster is chosen", severity="warning")
+        elif view == "cluster":
+            cluster, args = found
+            self.go(Place("cluster", args={"name": cluster, "tab": "events", **args}))
+        else:
+            cluster, args = found
+            self.go(Place(view, "", args, (cluster,)))
+
+    def action_related(self) -> None:
+        from aiops_cli.services.related_subjects import of_alerts
+        from aiops_cli.tui.widgets.related import show_related
+
+        if (alert := self._recent.selected) is None or not self._recent.has_focus:
+            self.app.notify("choose an alert (tab goes to them)", severity="warning")
+            return
+        show_related(self, f"alert {alert.name}", lambda horizon: of_alerts([alert], horizon))
 
 
 SCREEN = Fleet

@@ -1,0 +1,261 @@
+"""The state of each cluster at a glance, and of the fleet: health, alerts and GPUs put together as they come."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aiops_cli.errors import AiopsError, ClusterError, ErrorCode
+from aiops_cli.models.findings import Finding
+from aiops_cli.models.fleet import ClusterHealth
+from aiops_cli.models.gpu import Gpu, GpuThresholds
+from aiops_cli.models.result import ClusterStatus, FleetResult
+from aiops_cli.models.signals import AlertItem
+from aiops_cli.services import health
+from aiops_cli.services.alerts import rank
+from aiops_cli.services.fleet import LiveMember, Member
+from aiops_cli.services.rounds import Round
+from aiops_cli.store.state import State
+
+HEALTH_SECONDS = {"HUB": 15.0, "SPOKE": 30.0, "EDGE": 60.0, "FAR_EDGE": 120.0}
+LATE_SECONDS = 5.0
+"""From when on a cluster that is asked and has not answered is told."""
+_LOOK_AGAIN_SECONDS = 300.0
+_SAME_STATE_SECONDS = 600.0
+_NAMED = 3
+_STATES = ("OFFLINE", "DEGRADED", "UNKNOWN", "ONLINE")
+SEVERITIES = ("critical", "warning", "info", "other")
+"""By `alerts.rank`."""
+
+
+def health_seconds(member: Member) -> float:
+    """How long the health of a cluster of this type is good."""
+    return HEALTH_SECONDS.get(member.cluster.labels.get("type", "").upper(), HEALTH_SECONDS["SPOKE"])
+
+
+class HealthCheck:
+    """Checks one cluster's health again and again, and keeps the states in the store."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._last: dict[str, ClusterHealth] = {}
+        self._kept: dict[str, float] = {}
+        self._looked: dict[str, float] = {}
+
+    async def __call__(self, member: LiveMember) -> FleetResult[ClusterHealth]:
+        """As `health.check`, of one cluster. What was found of it is looked for anew when it fails on."""
+        last = self._last.get(member.name)
+        if last is not None and last.error is not None and self._may_look(member.name):
+            await member.start_over(_error(last))
+        result = await health.check([member])
+        if result.rows:
+            if last is not None and _is_back(last, result.rows[0]):
+                # Discovery that failed with the API server would answer with that failure for ever.
+                await member.start_over(_error(last))
+                result = await health.check([member])
+            self._keep(result.rows[0])
+        return result
+
+    def _may_look(self, name: str) -> bool:
+        now = time.monotonic()
+        if now - self._looked.get(name, now) >= _LOOK_AGAIN_SECONDS:
+            self._looked[name] = now
+            return True
+        self._looked.setdefault(name, now)
+        return False
+
+    def _keep(self, row: ClusterHealth) -> None:
+        last, now = self._last.get(row.cluster), time.monotonic()
+        same = last is not None and (last.state, last.components) == (row.state, row.components)
+        if not same or now - self._kept.get(row.cluster, 0.0) >= _SAME_STATE_SECONDS:
+            self._state.add_health([row])
+            self._kept[row.cluster] = now
+        self._last[row.cluster] = row
+
+
+def _is_back(last: ClusterHealth, row: ClusterHealth) -> bool:
+    return last.components.get("apiServer") == "DOWN" and row.components.get("apiServer") == "OK"
+
+
+def _error(row: ClusterHealth) -> AiopsError:
+    assert row.error is not None
+    return ClusterError(row.error.message, hint=row.error.hint, code=ErrorCode(row.error.code))
+
+
+@dataclass(frozen=True, slots=True)
+class GpuReading:
+    """One cluster's GPUs now, and what is wrong with them."""
+
+    gpus: list[Gpu]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRow:
+    """One cluster. What nobody has answered yet is None. `age` is that of its health and `waiting` how long it has
+    been asked again without an answer, in seconds; `failed` says what could not be read, by part. `alerts`
+    counts those that fire by SEVERITIES, `firing` names the gravest. `gpus_used` are those that compute."""
+
+    cluster: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    health: ClusterHealth | None = None
+    age: float | None = None
+    waiting: float | None = None
+    alerts: tuple[int, int, int, int] | None = None
+    firing: tuple[str, ...] = ()
+    gpus: int | None = None
+    gpus_used: int | None = None
+    finding: Finding | None = None
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        return self.health.state if self.health is not None else "UNKNOWN"
+
+    @property
+    def old(self) -> bool:
+        """Whether what is known of it is not of now: it fails, or lets wait."""
+        return self.health is None or self.waiting is not None or self.state == "OFFLINE"
+
+    @property
+    def trouble(self) -> tuple[object, ...]:
+        """Sorts what needs a look first."""
+        firing = self.alerts or (0, 0, 0, 0)
+        worst = self.finding.severity if self.finding else "-"
+        score = self.health.score if self.health is not None and self.health.score is not None else 100
+        return (_STATES.index(self.state), -firing[0], worst != "critical", -firing[1], score)
+
+
+def fleet_rows(
+    clusters: Iterable[tuple[str, Mapping[str, str]]],
+    now: float,
+    states: Round[ClusterHealth] | None,
+    firing: Round[AlertItem] | None,
+    gpus: Round[GpuReading] | None,
+    limits: GpuThresholds,
+) -> list[FleetRow]:
+    """A row for each (cluster, labels), those with trouble first."""
+    found = {h.cluster: h for h in states.result.rows} if states else {}
+    alerts, names = _counted(firing), _names(firing)
+    cards = _by_cluster(gpus)
+    failed = _failures(alerts=firing, gpus=gpus)
+    rows = []
+    for name, labels in clusters:
+        reading = cards.get(name)
+        used = total = None
+        if reading is not None:
+            used, total = gpus_used(reading.gpus, limits), len(reading.gpus)
+        at = states.at.get(name) if states else None
+        asked = states.asked_at.get(name) if states else None
+        waited = None if asked is None else max(now - asked, 0.0)
+        rows.append(
+            FleetRow(
+                name,
+                labels,
+                found.get(name),
+                None if at is None else max(now - at, 0.0),
+                waited if waited is not None and waited >= LATE_SECONDS else None,
+                alerts.get(name),
+                tuple(names.get(name, ())),
+                total,
+                used,
+                reading.findings[0] if reading is not None and reading.findings else None,
+                failed.get(name, {}),
+            )
+        )
+    rows.sort(key=lambda r: r.trouble)
+    return rows
+
+
+def gpus_used(gpus: Iterable[Gpu], limits: GpuThresholds) -> int:
+    return sum(g.utilization is not None and g.utilization >= limits.idle_utilization for g in gpus)
+
+
+def _counted(firing: Round[AlertItem] | None) -> dict[str, tuple[int, int, int, int]]:
+    """Alerts that fire, by cluster and severity; zeros for a cluster that answered with none."""
+    if firing is None:
+        return {}
+    counts: dict[str, list[int]] = {c.name: [0, 0, 0, 0] for c in firing.result.clusters if c.error is None}
+    for alert in firing.result.rows:
+        if alert.state == "FIRING":
+            counts.setdefault(alert.cluster, [0, 0, 0, 0])[rank(alert.severity)] += 1
+    return {name: (c[0], c[1], c[2], c[3]) for name, c in counts.items()}
+
+
+def _names(firing: Round[AlertItem] | None) -> dict[str, list[str]]:
+    """The first few that fire on each cluster, in the order of the answer: the gravest first."""
+    names: dict[str, list[str]] = {}
+    for alert in firing.result.rows if firing is not None else ():
+        known = names.setdefault(alert.cluster, [])
+        if alert.state == "FIRING" and len(known) < _NAMED and alert.name not in known:
+            known.append(alert.name)
+    return names
+
+
+def _by_cluster(gpus: Round[GpuReading] | None) -> dict[str, GpuReading]:
+    """Clusters that have any."""
+    return {r.gpus[0].cluster: r for r in gpus.result.rows if r.gpus} if gpus else {}
+
+
+_ABSENT = frozenset(c for c in ErrorCode if c.endswith("_NOT_AVAILABLE") or c is ErrorCode.NOT_RECORDED)
+
+
+def lacks(status: ClusterStatus) -> bool:
+    """Whether the cluster has no such source at all, which is no failure of it."""
+    return status.error is not None and status.error.code in _ABSENT
+
+
+def _failures(
+    **parts: Round[AlertItem] | Round[GpuReading] | None,
+) -> dict[str, dict[str, str]]:
+    """What could not be read of each cluster, by part."""
+    failed: dict[str, dict[str, str]] = {}
+    for what, found in parts.items():
+        for c in found.result.failed if found is not None else ():
+            if c.error is not None and not lacks(c):
+                failed.setdefault(c.name, {})[what] = c.error.message
+    return failed
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The fleet in numbers. `scores` are those that are known, ascending; `worst` is the GPUs' gravest finding."""
+
+    states: Counter[str]
+    scores: Sequence[int]
+    lowest: FleetRow | None
+    alerts: tuple[int, int, int, int]
+    alerting: int
+    unknown_alerts: int
+    gpus: int
+    gpus_used: int
+    gpu_clusters: int
+    worst: Finding | None
+
+
+def totals(rows: Sequence[FleetRow]) -> Totals:
+    scored = sorted(
+        ((r.health.score, r) for r in rows if r.health is not None and r.health.score is not None),
+        key=lambda pair: pair[0],
+    )
+    known = [r.alerts for r in rows if r.alerts is not None]
+    sums = [sum(a[i] for a in known) for i in range(4)]
+    worst = sorted(
+        (r.finding for r in rows if r.finding is not None),
+        key=lambda f: ("critical", "warning", "info").index(f.severity),
+    )
+    with_gpus = [r for r in rows if r.gpus]
+    return Totals(
+        Counter(r.state for r in rows),
+        [score for score, _ in scored],
+        scored[0][1] if scored else None,
+        (sums[0], sums[1], sums[2], sums[3]),
+        sum(any(a) for a in known),
+        len(rows) - len(known),
+        sum(r.gpus or 0 for r in with_gpus),
+        sum(r.gpus_used or 0 for r in with_gpus),
+        len(with_gpus),
+        worst[0] if worst else None,
+    )

@@ -1,0 +1,108 @@
+"""Asking a fleet again and again without waiting for its slowest cluster: each has its own interval, and what it
+said last stays until it says something else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import msgspec
+
+from aiops_cli.models.result import ClusterStatus, FleetResult
+from aiops_cli.services.fanout import failure_of, status_of
+from aiops_cli.services.fleet import Member
+
+T = TypeVar("T")
+_PATIENCE = 0.3  # seconds that a round waits for the quick ones
+_TELLING = 0.25  # seconds between two words of later answers
+
+
+@dataclass(slots=True)
+class Round(Generic[T]):
+    """What is known of a fleet. `at` says when each cluster answered last, `asked_at` since when one is asked
+    that has not answered yet (unix seconds). Clusters that never answered have no status in `result`."""
+
+    result: FleetResult[T]
+    at: dict[str, float] = field(default_factory=dict)
+    asked_at: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Known(Generic[T]):
+    rows: list[T]
+    status: ClusterStatus
+    at: float
+
+
+class Rounds(Generic[T]):
+    """`ask` puts one question to one cluster; `every(cluster, its answer)` is how long (seconds) that answer is
+    good. `told` is called, on the loop that asks, when more answers have come."""
+
+    def __init__(
+        self,
+        ask: Callable[[Member], Awaitable[FleetResult[T]]],
+        every: Callable[[Member, FleetResult[T]], float],
+        told: Callable[[], None] | None = None,
+    ) -> None:
+        self._ask, self._every, self._told = ask, every, told
+        self._known: dict[str, _Known[T]] = {}
+        self._next: dict[str, float] = {}
+        self._running: dict[str, tuple[asyncio.Task[None], float]] = {}
+        self._telling: asyncio.TimerHandle | None = None
+
+    def expire(self) -> None:
+        """Nothing that is known is good any more: the next round asks every cluster."""
+        self._next.clear()
+
+    async def round(self, members: Sequence[Member]) -> Round[T]:
+        """Start to ask the clusters that are due; what is known a moment later. Never fails for a cluster."""
+        now = time.monotonic()
+        started = []
+        for member in members:
+            if member.name not in self._running and self._next.get(member.name, 0.0) <= now:
+                task = asyncio.create_task(self._one(member))
+                self._running[member.name] = (task, time.time())
+                started.append(task)
+        if started:
+            await asyncio.wait(started, timeout=_PATIENCE)
+        known = [(m.name, self._known[m.name]) for m in members if m.name in self._known]
+        return Round(
+            FleetResult([row for _, k in known for row in k.rows], [k.status for _, k in known]),
+            {name: k.at for name, k in known},
+            {m.name: self._running[m.name][1] for m in members if m.name in self._running},
+        )
+
+    async def _one(self, member: Member) -> None:
+        began = time.perf_counter()
+        try:
+            result = await self._ask(member)
+        except Exception as error:  # as in fan_out: whatever one cluster makes of us, the others are asked on
+            elapsed = (time.perf_counter() - began) * 1000
+            status = status_of(member.name, failure_of(member.name, error), elapsed)
+            result = FleetResult([], [status])
+        finally:
+            self._running.pop(member.name, None)
+        status = result.clusters[0]
+        earlier = self._known.get(member.name)
+        if status.error is not None and not result.rows and earlier is not None and earlier.rows:
+            # What it said last is still the best that is known of it, and is marked with its age.
+            aged = msgspec.structs.replace(status, age_seconds=round(time.time() - earlier.at, 1))
+            self._known[member.name] = _Known(earlier.rows, aged, earlier.at)
+        else:
+            self._known[member.name] = _Known(result.rows, status, time.time())
+        self._next[member.name] = time.monotonic() + self._every(member, result)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._told is None or self._telling is not None:
+            return
+
+        def tell() -> None:
+            self._telling = None
+            if self._told is not None:
+                self._told()
+
+        self._telling = asyncio.get_running_loop().call_later(_TELLING, tell)
