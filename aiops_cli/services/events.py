@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 
 from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, UsageError
+from aiops_cli.models.alerts import AlertPeriod
 from aiops_cli.models.events import CHANGES, TYPES, EventItem
 from aiops_cli.models.result import Answer, FleetResult
-from aiops_cli.models.signals import Change, KubeEvent, Workload
+from aiops_cli.models.signals import AlertItem, Change, KubeEvent, Workload
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
@@ -272,24 +274,21 @@ async def _alerts(member: Member, window: TimeRange, wanted: Filter, step: float
         raise ClusterError(
             error.message, hint=error.hint, code=ErrorCode(error.code), endpoint=error.endpoint
         )
-    began: list[tuple[float, dict[str, str], EventItem]] = []
-    for period in past.rows:
-        at = unix(period.starts_at)
-        if at is not None and not period.started_before:
-            ended = f"until {period.ends_at}" if period.ends_at else "still firing"
-            row = _alert(member.name, at, period.labels, period.name, period.severity, ended)
-            began.append((at, period.labels, row))
-    for alert in active.rows:
-        at = unix(alert.starts_at)
-        if at is None or alert.state == "PENDING":
-            continue
-        began = [one for one in began if not _same_start(one[0], one[1], at, alert.labels)]
+    began: list[tuple[float, EventItem]] = []
+    firing = [
+        (at, alert)
+        for alert in active.rows
+        if alert.state != "PENDING" and (at := unix(alert.starts_at)) is not None
+    ]
+    for at, period in without_active([p for p in past.rows if not p.started_before], firing):
+        ended = f"until {period.ends_at}" if period.ends_at else "still firing"
+        began.append((at, _alert(member.name, at, period.labels, period.name, period.severity, ended)))
+    for at, alert in firing:
         about = alert.annotations.get("summary") or alert.annotations.get("description")
         told = alert.state.lower() + (f": {about}" if about else "")
-        row = _alert(member.name, at, alert.labels, alert.name, alert.severity, told)
-        began.append((at, alert.labels, row))
+        began.append((at, _alert(member.name, at, alert.labels, alert.name, alert.severity, told)))
     family = _Family(wanted.name, wanted.name_kind, [])
-    rows = [row for at, _, row in began if window.start <= at <= window.end and _fits(row, wanted, family)]
+    rows = [row for at, row in began if window.start <= at <= window.end and _fits(row, wanted, family)]
     warnings = [w for s in statuses for w in [*s.warnings, *([s.error.message] if s.error else [])]]
     return Answer(
         rows,
@@ -299,9 +298,24 @@ async def _alerts(member: Member, window: TimeRange, wanted: Filter, step: float
     )
 
 
-def _same_start(at: float, labels: dict[str, str], other_at: float, other_labels: dict[str, str]) -> bool:
-    """Whether Prometheus and Alertmanager tell the same: relabelling may add labels and take some away."""
-    return abs(at - other_at) <= _SAME_START and all(other_labels.get(k, v) == v for k, v in labels.items())
+def without_active(
+    periods: Sequence[AlertPeriod], firing: Sequence[tuple[float, AlertItem]]
+) -> list[tuple[float, AlertPeriod]]:
+    """When periods began, without those that Alertmanager tells too: relabelling may add labels and take some
+    away. Each is looked up by the pair of its labels that fewest have, so that a storm costs no square."""
+    dated = [(at, period) for period in periods if (at := unix(period.starts_at)) is not None]
+    often = Counter(pair for _, period in dated for pair in period.labels.items())
+    by_pair: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for i, (_, period) in enumerate(dated):
+        by_pair[min(period.labels.items(), key=often.__getitem__, default=("", ""))].append(i)
+    told: set[int] = set()
+    for at, alert in firing:
+        for pair in alert.labels.items():
+            for i in by_pair.get(pair, ()):
+                began, period = dated[i]
+                if abs(began - at) <= _SAME_START and period.labels.items() <= alert.labels.items():
+                    told.add(i)
+    return [one for i, one in enumerate(dated) if i not in told]
 
 
 def _alert(

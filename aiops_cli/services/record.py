@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -41,7 +41,8 @@ from aiops_cli.services.evidence import SUSPICIOUS, owner_label, sampled_spans, 
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.queries import CATALOGUE
-from aiops_cli.services.scrub import REDACTED, scrub, scrub_attributes, scrub_labels
+from aiops_cli.services.record_redact import redact
+from aiops_cli.services.scrub import scrub, scrub_attributes, scrub_labels
 from aiops_cli.services.times import datable, unix
 from aiops_cli.sources.sriov import expressions
 
@@ -53,9 +54,7 @@ RAW = (
 _SLICES = 8
 _SUSPECT_LINES, _OTHER_LINES = 4000, 2000
 _TRACES = 40
-_WORKLOADS = {"deployment", "statefulset", "daemonset", "service", "app", "workload"}
 _STATES = ("node", "quota", "autoscaler", "restart")
-S = TypeVar("S", bound=msgspec.Struct)
 
 
 @dataclass(slots=True)
@@ -176,7 +175,7 @@ async def _cluster(member: Member, recording: Recording) -> tuple[ClusterParts, 
     await asyncio.gather(*(guard(source, work) for source, work in sources.items()))
     if len(errors) == len(sources):
         raise next((e for e in errors if not _absent(e.code)), errors[0])
-    _redact(parts, recording.redact)
+    redact(parts, recording.redact)
     return parts, failed
 
 
@@ -343,67 +342,3 @@ def _scrubbed(change: Change) -> Change:
     return msgspec.structs.replace(
         change, what=scrub(change.what), detail=scrub(change.detail), differences=differences
     )
-
-
-def _redact(parts: ClusterParts, names: list[str]) -> None:
-    """Replace the values of chosen labels and attributes everywhere: also where the recording has a
-    field of its own for one, such as a pod's name."""
-    hidden = set(names)
-    if not hidden:
-        return
-
-    def hide(values: dict[str, Any]) -> None:
-        for name, value in values.items():
-            if name in hidden:
-                values[name] = REDACTED
-            elif isinstance(value, dict):
-                hide(value)
-
-    for query in parts.queries:
-        for series in query.series:
-            hide(series.labels)
-    for logs in parts.logs:
-        for stream in logs.streams:
-            hide(stream)
-        for line in logs.lines:
-            hide(line.metadata)
-    for span in parts.spans:
-        hide(span.attributes)
-        hide(span.resource)
-        for event in [*span.events, *span.links]:
-            hide(event)
-        if hidden & {"service", "service.name", "service_name"}:
-            span.service = REDACTED
-    for alert in parts.alerts:
-        hide(alert.labels)
-        hide(alert.annotations)
-    parts.alerts = [_without(a, hidden, {"alertname": "name", "severity": "severity"}) for a in parts.alerts]
-    if parts.kube:
-        for pod in parts.kube.workloads:
-            hide(pod.labels)
-        places = {"namespace": "namespace", "pod": "pod", "node": "node"}
-        parts.kube.workloads = [_without(w, hidden, places) for w in parts.kube.workloads]
-        parts.kube.events = [_without(e, hidden, _naming(e.kind)) for e in parts.kube.events]
-        parts.kube.changes = [_without(c, hidden, _naming(c.kind)) for c in parts.kube.changes]
-        parts.kube.states = [_without(c, hidden, _naming(c.kind)) for c in parts.kube.states or []]
-        if hidden & _WORKLOADS:
-            parts.kube.changes = [_without_workloads(c) for c in parts.kube.changes]
-            parts.kube.states = [_without_workloads(c) for c in parts.kube.states]
-
-
-def _naming(kind: str) -> dict[str, str]:
-    """Which field of an object's event or change says what a label of its kind's name says."""
-    return {"namespace": "namespace", kind.lower(): "name"}
-
-
-def _without_workloads(change: Change) -> Change:
-    detail = change.detail
-    for name in change.workloads:
-        detail = detail.replace(name, REDACTED)
-    return msgspec.structs.replace(change, detail=detail, workloads=[])
-
-
-def _without(item: S, hidden: set[str], fields: dict[str, str]) -> S:
-    """An item without the fields that say what a hidden label says."""
-    changed = {f: REDACTED for label, f in fields.items() if label in hidden and getattr(item, f)}
-    return msgspec.structs.replace(item, **changed) if changed else item

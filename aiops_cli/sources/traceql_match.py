@@ -62,14 +62,61 @@ class _Trace:
     def by_id(self) -> dict[str, Span]:
         return {s.span_id: s for s in self.spans}
 
-    def ancestors(self, span: Span) -> list[Span]:
-        """From the parent up; a circle of parents ends."""
-        found: list[Span] = []
-        seen = {span.span_id}
-        while span.parent_id and span.parent_id not in seen and span.parent_id in self.by_id:
-            span = self.by_id[span.parent_id]
-            seen.add(span.span_id)
-            found.append(span)
+    def parent(self, span_id: str) -> str | None:
+        above = self.by_id[span_id].parent_id
+        return above if above in self.by_id else None
+
+    @cached_property
+    def circles(self) -> dict[str, frozenset[str]]:
+        """Of spans whose ancestors end in a circle of parents, by id, that circle. A span of it is no ancestor
+        of its own."""
+        found: dict[str, frozenset[str]] = {}
+        done: set[str] = set()
+        for start in self.by_id:
+            path: dict[str, None] = {}
+            at: str | None = start
+            while at is not None and at not in done and at not in path:
+                path[at] = None
+                at = self.parent(at)
+            done.update(path)
+            if at is not None and at in path:
+                walked = list(path)
+                found.update(dict.fromkeys(path, frozenset(walked[walked.index(at) :])))
+            elif at in found:
+                found.update(dict.fromkeys(path, found[at]))
+        return found
+
+    def below(self, ids: set[str]) -> set[str]:
+        """Which spans have one of these as an ancestor: each is looked at once, however deep the trace."""
+        under: dict[str, bool] = {}
+        for circle in set(self.circles.values()):
+            hits = len(circle & ids)
+            under.update((x, hits > (x in ids)) for x in circle)
+        for start in self.by_id:
+            path: list[str] = []
+            at: str | None = start
+            while at is not None and at not in under:
+                path.append(at)
+                at = self.parent(at)
+            for span_id in reversed(path):
+                above = self.parent(span_id)
+                under[span_id] = above is not None and (above in ids or under[above])
+        return {x for x, is_under in under.items() if is_under}
+
+    def above(self, ids: set[str]) -> set[str]:
+        """The ancestors of these spans, as `below`."""
+        found: set[str] = set()
+        for span_id in ids:
+            at = self.parent(span_id)
+            while at is not None and at not in found:
+                found.add(at)
+                at = self.parent(at)
+        in_circle: dict[frozenset[str], set[str]] = defaultdict(set)
+        for span_id in ids & self.circles.keys():
+            in_circle[self.circles[span_id]].add(span_id)
+        for circle, several in in_circle.items():
+            if len(several) == 1:
+                found -= several & circle
         return found
 
 
@@ -116,13 +163,16 @@ def _related(spanset: Combined, left: list[Span], right: list[Span], trace: _Tra
     if spanset.sign == ">":
         return [s for s in right if s.parent_id in ids]
     if spanset.sign == ">>":
-        return [s for s in right if any(a.span_id in ids for a in trace.ancestors(s))]
+        below = trace.below(ids)
+        return [s for s in right if s.span_id in below]
     if spanset.sign == "~":
         siblings: dict[str | None, set[str]] = defaultdict(set)
         for s in left:
             siblings[s.parent_id].add(s.span_id)
         return [s for s in right if s.parent_id and siblings[s.parent_id] - {s.span_id}]
-    above = {a.span_id for s in left for a in (trace.ancestors(s)[:1] if spanset.sign == "<" else trace.ancestors(s))}  # fmt: skip
+    above = (
+        {s.parent_id for s in left if s.parent_id != s.span_id} if spanset.sign == "<" else trace.above(ids)
+    )
     return [s for s in right if s.span_id in above]
 
 

@@ -79,14 +79,16 @@ class Answering:
 
     async def alerts(self) -> Answer[AlertItem]:
         return Answer(
-            [AlertItem("x", "f", "Slow", "FIRING", None, {"pod": "api-0"}, {"client_secret": SECRET}, "soon")]
+            [AlertItem("x", "f", "Slow", "FIRING", None, {"pod": "api-0"}, {"client_secret": SECRET, "summary": "api-0, in shop"}, "soon")]
         )
 
     async def version(self) -> str:
         return "v1.34.0"
 
     async def events(self, window: TimeRange) -> Answer[KubeEvent]:
-        return Answer([KubeEvent(START, "Warning", "r", "Pod", "api-0", "shop", f"pwd={SECRET}")])
+        return Answer(
+            [KubeEvent(START, "Warning", "r", "Pod", "api-0", "shop", f"pwd={SECRET} of shop/api-0_x.")]
+        )
 
     async def changes(self, window: TimeRange) -> Answer[Change]:
         differences = [Difference("env A", "changed", "app", f"token={SECRET}", f"pwd={SECRET}")]
@@ -130,7 +132,9 @@ async def test_no_part_of_a_whole_cluster_holds_a_secret(tmp_path: Path) -> None
 async def test_redaction_reaches_events_of_spans_and_fields_of_objects(tmp_path: Path) -> None:
     parts, text = await recorded(tmp_path, ["pod", "user.email"])
     assert "a@b" not in text and "api-0" not in text
+    assert parts.alerts[0].annotations["summary"] == "[redacted], in shop"
     assert parts.kube is not None
+    assert parts.kube.events[0].message.endswith(" of shop/[redacted]_x.")
     assert parts.kube.workloads[0].node == "node-1" and parts.kube.events[0].namespace == "shop"
     assert parts.kube.states is not None
     assert (parts.kube.states[0].name, parts.kube.states[0].workloads) == ("[redacted]", ["api"])

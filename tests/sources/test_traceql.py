@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aiops_cli.errors import ErrorCode, UsageError
 from aiops_cli.models.signals import Span
@@ -116,6 +118,38 @@ def test_a_trace_is_searched_as_tempo_would(text: str, found: str) -> None:
 def test_spans_that_are_each_other_s_parents_end_the_search() -> None:
     looped = [Span("t", a, b, "s", a, "internal", 0, 1, "unset") for a, b in (("x", "y"), ("y", "x"))]
     assert [s.span_id for s in matching(parse('{ name = "x" } >> { }'), looped)] == ["y"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=10))
+def test_ancestors_and_descendants_are_those_of_every_shape(shape: list[tuple[int, bool]]) -> None:
+    """Trees, forests and circles: a parent may be anybody, or not there."""
+    spans = [
+        Span("t", str(i), str(parent), "s", "left" if chosen else "other", "internal", 0, 1, "unset")
+        for i, (parent, chosen) in enumerate(shape)
+    ]
+    parents = {s.span_id: s.parent_id for s in spans}
+
+    def above(span_id: str) -> set[str]:
+        found, at = set(), parents[span_id]
+        while at in parents and at not in found | {span_id}:
+            found.add(str(at))
+            at = parents[str(at)]
+        return found
+
+    left = {s.span_id for s in spans if s.name == "left"}
+    below = [s.span_id for s in spans if above(s.span_id) & left]
+    over = [s.span_id for s in spans if any(s.span_id in above(x) for x in left)]
+    assert [s.span_id for s in matching(parse('{ name = "left" } >> { }'), spans)] == below
+    assert [s.span_id for s in matching(parse('{ name = "left" } << { }'), spans)] == over
+
+
+def test_a_deep_trace_is_walked_once() -> None:
+    depth = 100_000  # the square of which would take an hour
+    spans = [
+        Span("t", str(i), str(i - 1) if i else None, "s", str(i), "", 0, 1, "unset") for i in range(depth)
+    ]
+    assert len(matching(parse('{ name = "1" } >> { }'), spans)) == depth - 2
+    assert len(matching(parse("{ } << { }"), spans)) == depth - 1
 
 
 @pytest.mark.parametrize(
