@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import os
+import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,21 +14,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.options import Options
 from aiops_cli.services.session import Session, open_session
-from aiops_cli.store.answers import AnswerCache
-from aiops_cli.store.paths import cache_dir
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act, active
 from aiops_cli.tui.backend import Backend
 from aiops_cli.tui.board import Board
-from aiops_cli.tui.place import Place, parse
+from aiops_cli.tui.kept import Kept
+from aiops_cli.tui.place import Place, parse, words
 from aiops_cli.tui.remembered import Remembered
 from aiops_cli.tui.screens import SCREENS
-from aiops_cli.tui.themes import DEFAULT, NAMES, THEMES
+from aiops_cli.tui.themes import DEFAULT, NAMES, PLAIN, THEMES
+from aiops_cli.tui.trail import Trail
 from aiops_cli.tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RANGES = ("5m", "15m", "1h", "3h", "6h", "12h", "24h", "2d", "7d")
-_KEPT_SECONDS = 7 * 86400.0  # what the store keeps for the first paint
-_TRAIL = 50
+_END_SECONDS = 5.0  # for what is left to do once the terminal is gone
 
 
 async def _nothing() -> None:
@@ -57,17 +58,17 @@ class Dashboard(App[AiopsError]):
             act(f"go.{e.name}", e.key, f"go('{e.name}')", e.title, e.meaning)
             for e in SCREENS.values()
         ),
-        act("app.prompt", "colon", "prompt", "Prompt", "`view filter key=value @context`.", show=True),
+        act("app.prompt", "colon", "prompt", "Go", "`view filter key=value @context`.", show=True),
         act("app.palette", "ctrl+p", "command_palette", "Palette", "Every action, by name."),
         act("app.help", "question_mark,f1", "help", "Keys", "The keys that do something here.", show=True),
         act("app.back", "escape", "back", "Back", "Leave the filter or detail, then the screen.", show=True),
         act("app.older", "left_square_bracket", "history(-1)", "Older place", "As in a browser."),
         act("app.newer", "right_square_bracket", "history(1)", "Newer place"),
         act("app.last", "minus", "last", "Last screen", "The screen before this one, and back."),
-        act("app.range", "T", "range", "Time range", "How far back is looked, or from when to when.", show=True),
+        act("app.range", "T", "range", "Range", "How far back is looked, or from when to when.", show=True),
         act("app.scope", "at", "scope", "Clusters", "Only some clusters: globs.", show=True),
-        act("app.theme", "ctrl+t", "theme", "Theme", "The next theme."),
-        act("app.jump", "ctrl+o", "jump", "Jump", "A letter on each thing; press it to go there."),
+        act("app.theme", "ctrl+t,f2", "theme", "Theme", "The next theme."),
+        act("app.jump", "ctrl+o,J", "jump", "Jump", "A letter on each thing; press it to go there."),
         act("app.suspend", "alt+z", "suspend_process", "Suspend", "To the shell; `fg` comes back."),
         act("app.quit", "q,ctrl+c,ctrl+q", "quit", "Quit", show=True),
     ]  # fmt: skip
@@ -76,24 +77,23 @@ class Dashboard(App[AiopsError]):
         super().__init__()
         self.options = options
         self.backend = Backend()
-        self.remembered = Remembered()
+        self.remembered = Remembered(trouble=self._cannot_remember)
+        self.kept = Kept(options)
         self.ready = asyncio.Event()
         self.session: Session | None = None
         self.contexts: tuple[str, ...] = ()
-        self.trail: list[Place] = []
-        self._at = -1
+        self.trail = Trail()
+        self._chosen: tuple[str, ...] = ()  # by `@`; a place may narrow it to its own cluster
         self._last = ""
         self._members: Sequence[Member] = ()
         self._close: Callable[[], Awaitable[None]] = _nothing
         self._start = start
-        self._answers = AnswerCache(cache_dir() / "dashboard")
-        self._who = _who(options)
         for theme in THEMES:
             self.register_theme(theme)
-        theme_name = self.remembered.text("theme", DEFAULT)
+        theme_name = self.remembered.text("theme")
         self.theme = theme_name if theme_name in self.available_themes else DEFAULT
         if not (options.since or options.start or options.end) and options.bundle is None:
-            self.options = replace(options, since=self.remembered.text("since", "1h"))
+            self.options = replace(options, since=_duration(self.remembered.text("since"), "1h"))
 
     # What is asked
 
@@ -120,9 +120,14 @@ class Dashboard(App[AiopsError]):
         return self._members
 
     async def on_mount(self) -> None:
+        if not (self.is_headless or self.is_web):
+            self._end_by_signals()
+            few_colours = self.console.color_system == "standard" and not self.remembered.text("theme")
+            if self.no_color or few_colours:
+                self.theme = PLAIN
         if self._start is None:
             name = self.remembered.text("screen", "fleet")
-            self._start = Place(name if name in SCREENS else "fleet")
+            self._start = self._place_of(name if name in SCREENS else "fleet")
         self.go(self._start)
         self.call_after_refresh(lambda: self.run_worker(self._open(), exclusive=True, group="open"))
 
@@ -137,7 +142,16 @@ class Dashboard(App[AiopsError]):
             return
         self.session, self._close, self._members = session, close, session.members
         if keys := session.settings.keys:
+            from aiops_cli.tui.keymap import check
+
+            try:
+                clashes = await self.backend.compute(lambda: check(keys, session.settings.path))
+            except AiopsError as error:
+                self.exit(error)
+                return
             self.set_keymap(keys)
+            for clash in clashes:
+                self.notify(clash, severity="warning", markup=False)
         if self.contexts:
             self._choose(self.contexts)
         self.ready.set()
@@ -146,6 +160,29 @@ class Dashboard(App[AiopsError]):
 
     def _say(self, line: str) -> None:
         self.call_from_thread(self.notify, line, markup=False)
+
+    def _cannot_remember(self, error: OSError) -> None:
+        why = f"screens, filters and history can't be remembered: {error.strerror or error}"
+        self.call_later(self.notify, why, severity="warning", markup=False)
+
+    def _end_by_signals(self) -> None:
+        """SIGTERM ends as `q` does. So does SIGHUP, whose terminal is gone: nothing may wait for it long."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, lambda: self.exit(return_code=128 + signal.SIGTERM))
+
+        def hung_up() -> None:
+            guard = threading.Timer(_END_SECONDS, os._exit, (128 + signal.SIGHUP,))
+            guard.daemon = True
+            guard.start()
+            self.exit(return_code=128 + signal.SIGHUP)
+
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
+
+    def exit(self, result: AiopsError | None = None, return_code: int = 0, message: Any = None) -> None:
+        """End, with the place remembered."""
+        with contextlib.suppress(Exception):  # whatever a screen is in the middle of, the program ends
+            self.remember_place()
+        super().exit(result, return_code, message)
 
     async def on_unmount(self) -> None:
         await self.backend.close(self._close)
@@ -160,26 +197,7 @@ class Dashboard(App[AiopsError]):
             self._exit_renderables.append(Text(told(self._exception)))
         self._close_messages_no_wait()
 
-    # What the store keeps for the first paint
-
-    def recall(self, name: str, kind: Any) -> tuple[Any, float] | None:
-        """What was kept under this name for these clusters, and when (unix seconds)."""
-        import msgspec
-
-        now = clock.now()
-        kept = self._answers.get(f"{self._who}/{name}", _KEPT_SECONDS, now) if self.live else None
-        if kept is None:
-            return None
-        try:
-            return msgspec.msgpack.decode(kept.payload, type=kind), now - kept.age_seconds
-        except msgspec.MsgspecError:  # another version's: live answers are on their way
-            return None
-
-    def keep(self, name: str, value: Any) -> None:
-        import msgspec
-
-        if self.live and not self.options.no_cache:
-            self._answers.put(f"{self._who}/{name}", msgspec.msgpack.encode(value), clock.now())
+    # What is remembered
 
     def restore_grid(self, name: str, grid: Grid[Any]) -> None:
         """As it was left: filter, order, columns, faults only."""
@@ -195,16 +213,21 @@ class Dashboard(App[AiopsError]):
 
     def remember_grid(self, name: str, grid: Grid[Any]) -> None:
         state = {"filter": grid.filter_text, "order": grid.order, "wide": grid.wide, "faults": grid.faults}
-        self.remembered.set("grids", self.remembered.mapping("grids") | {name: state})
+        self.remembered.put("grids", name, state)
+
+    def remember_place(self) -> None:
+        """The text of the screen that is shown: its filter or query, for when it is opened again."""
+        board = next((s for s in reversed(self.screen_stack) if isinstance(s, Board)), None)
+        if board is not None and board.is_attached:
+            self.remembered.put("places", board.NAME, board.place().text)
 
     # Where one is
 
     @property
     def crumbs(self) -> list[str]:
         """The way here: the last few places, this one last."""
-        way = self.trail[max(self._at - 2, 0) : self._at + 1]
         titles: list[str] = []
-        for place in way:
+        for place in self.trail.way:
             shown = " ".join(
                 filter(None, (SCREENS[place.view].title, place.text or next(iter(place.args.values()), "")))
             )
@@ -223,26 +246,33 @@ class Dashboard(App[AiopsError]):
         o = self.options
         if o.since:
             return f"last {o.since}"
-        return " to ".join(filter(None, (o.start, o.end or "now"))) if o.start or o.end else ""
+        if o.start or o.end:
+            return " to ".join(filter(None, (o.start, o.end or "now")))
+        if self.session is None or self.session.bundle is None:
+            return ""
+        manifest = self.session.bundle.manifest
+        return f"{clock.text(manifest.start)} to {clock.text(manifest.end)}"
 
     @property
     def origin_text(self) -> str:
         return "" if self.live else f"bundle {Path(str(self.options.bundle)).name}"
 
     def go(self, place: Place) -> None:
-        """Open a place; the one left can be come back to."""
-        if self.trail and isinstance(self.screen, Board):
-            self.trail[self._at] = replace(self.screen.place(), contexts=self.trail[self._at].contexts)
-        del self.trail[self._at + 1 :]
-        self.trail = [*self.trail, place][-_TRAIL:]
-        self._at = len(self.trail) - 1
+        """Open a place; the one left can be come back to, with the clusters it had."""
+        self._leave()
+        self.trail.visit(place)
         self._show(place)
+
+    def _leave(self) -> None:
+        while isinstance(self.screen, ModalScreen):
+            self.pop_screen()
+        if isinstance(self.screen, Board) and self.screen.is_attached:
+            self.trail.left_as(replace(self.screen.place(), contexts=self.contexts or ("*",)))
+            self.remember_place()
 
     def _show(self, place: Place) -> None:
         if place.contexts:
             self.set_scope(place.contexts)
-        if not place.view:
-            return
         board = self._board(place.view)
         if self.screen is not board:
             if isinstance(self.screen, Board):
@@ -259,6 +289,10 @@ class Dashboard(App[AiopsError]):
         found = self.get_screen(name)
         assert isinstance(found, Board)
         return found
+
+    def _choose_scope(self, contexts: Sequence[str]) -> None:
+        self.set_scope(contexts)
+        self._chosen = self.contexts
 
     def set_scope(self, contexts: Sequence[str]) -> None:
         """Ask only clusters that match; none, all again."""
@@ -322,15 +356,15 @@ class Dashboard(App[AiopsError]):
             self.go(self._place_of(name))
 
     def _place_of(self, name: str) -> Place:
-        """A screen as it was left."""
+        """A screen as it was left, also by an earlier start. The fleet is all of it again."""
+        fleet = (self._chosen or ("*",)) if name == "fleet" and self.trail.here else ()
+        last = self.trail.last_of(name)
+        text = last.text if last else str(self.remembered.mapping("places").get(name, ""))
         if self.is_screen_installed(name):
             board = self.get_screen(name)
             if isinstance(board, Board) and board.is_attached:
-                return board.place()
-        return Place(name, str(self._left(name)))
-
-    def _left(self, name: str) -> str:
-        return next((p.text for p in reversed(self.trail) if p.view == name), "")
+                return replace(board.place(), contexts=fleet)
+        return Place(name, text, contexts=fleet)
 
     async def action_back(self) -> None:
         if isinstance(self.screen, Board) and self.screen.leave_inside():
@@ -338,14 +372,11 @@ class Dashboard(App[AiopsError]):
         self.action_history(-1)
 
     def action_history(self, by: int) -> None:
-        following = self._at + by
-        if not 0 <= following < len(self.trail):
+        self._leave()
+        if (place := self.trail.step(by)) is None:
             self.notify("there is no older place" if by < 0 else "there is no newer place")
-            return
-        if isinstance(self.screen, Board):
-            self.trail[self._at] = self.screen.place()
-        self._at = following
-        self._show(self.trail[following])
+        else:
+            self._show(place)
 
     def action_last(self) -> None:
         if self._last:
@@ -359,9 +390,10 @@ class Dashboard(App[AiopsError]):
                 self.remembered.add_line("prompt", line.strip())
                 self.run_line(line)
 
-        words = [*SCREENS, *(b.id for b, _ in active(self.screen) if b.id)]
+        ids = [b.id for b, _ in active(self.screen) if b.id]
+        names = [c.name for c in self.session.clusters] if self.session else []
         self.push_screen(
-            Ask("Go to :", history=self.remembered.texts("prompt"), words=words,
+            Ask("Go to :", history=self.remembered.texts("prompt"), words=lambda line: words(line, ids, names),
                 hint="view filter key=value @context · or an action's id"),
             done,
         )  # fmt: skip
@@ -378,7 +410,7 @@ class Dashboard(App[AiopsError]):
         except AiopsError as error:
             self.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
             return
-        self.go(place) if place.view else self.set_scope(place.contexts)
+        self.go(place) if place.view else self._choose_scope(place.contexts)
 
     def action_help(self) -> None:
         from aiops_cli.tui.widgets.dialogs import Help
@@ -408,7 +440,7 @@ class Dashboard(App[AiopsError]):
 
         def done(text: str | None) -> None:
             if text is not None:
-                self.set_scope([w.removeprefix("@") for w in text.split()])
+                self._choose_scope([w.removeprefix("@") for w in text.split()])
 
         names = [c.name for c in self.session.clusters] if self.session else []
         self.push_screen(
@@ -423,8 +455,7 @@ class Dashboard(App[AiopsError]):
 
     def action_theme(self) -> None:
         at = NAMES.index(self.theme) if self.theme in NAMES else -1
-        self.theme = NAMES[(at + 1) % len(NAMES)]
-        self.remembered.set("theme", self.theme)
+        self._take_theme(NAMES[(at + 1) % len(NAMES)])
         self.notify(f"theme {self.theme}")
 
     def action_jump(self) -> None:
@@ -452,18 +483,11 @@ def _run(screen: Screen[Any], action: str) -> Any:
     return run
 
 
-def _who(options: Options) -> str:
-    """What tells this fleet from another one before anything is read: the files that name it, as they are
-    now, and the choice among them."""
-    from aiops_cli.store.paths import config_dir
+def _duration(text: str, default: str) -> str:
+    """A duration that was remembered, where it is one."""
+    from aiops_cli.services.times import parse_duration
 
-    config = Path(options.config or os.environ.get("AIOPS_CONFIG") or config_dir() / "config.toml")
-    kube = options.kubeconfig or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
-    parts: list[object] = [options.contexts, options.selector, options.group, options.bundle]
-    for path in (config, *(Path(p) for p in kube.split(os.pathsep) if p)):
-        try:
-            stat = path.stat()
-            parts.append((str(path.absolute()), stat.st_mtime_ns, stat.st_size))
-        except OSError:
-            parts.append(str(path))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    try:
+        return text if text and parse_duration(text) > 0 else default
+    except AiopsError:
+        return default

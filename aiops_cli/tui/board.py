@@ -91,8 +91,8 @@ class Board(Screen[None]):
             lambda: ask(app.asked()),
             shown,
             every=every if app.live else None,
-            recall=None if kept is None else lambda: app.recall(*kept),
-            keep=None if kept is None else lambda value: app.keep(kept[0], value),
+            recall=None if kept is None else lambda: app.kept.recall(*kept),
+            keep=None if kept is None else lambda value: app.kept.keep(kept[0], value),
             ready=app.ready,
         )
         self.feeds.append(made)
@@ -161,6 +161,7 @@ class Board(Screen[None]):
 
         def done(text: str | None) -> None:
             self._filter(grid, before if text is None else text)
+            self.dashboard.remember_place()
             if text:
                 self.dashboard.remembered.add_line("filters", text)
 

@@ -11,6 +11,7 @@ def now() -> float:
     return time.time()
 
 
-def text() -> str:
-    """Hours, minutes and seconds, local."""
-    return datetime.fromtimestamp(now()).strftime("%H:%M:%S")
+def text(at: float | None = None) -> str:
+    """Hours, minutes and seconds, local; of another day with its month and day."""
+    today, then = datetime.fromtimestamp(now()), datetime.fromtimestamp(now() if at is None else at)
+    return then.strftime("%H:%M:%S" if then.date() == today.date() else "%m-%d %H:%M")

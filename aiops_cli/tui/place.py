@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from aiops_cli.errors import UsageError
 from aiops_cli.tui.screens import SCREENS, named
 
-KEYS = ("ns", "at", "since", "sev", "trace", "node", "tab", "name", "kind", "state")
+KEYS = ("ns", "at", "since", "sev", "trace", "node", "tab", "name", "kind", "state", "op", "min")
 _CONTEXT = re.compile(r"(?:^|(?<=\s))@(\S+)(?=\s|$)")
 _PAIR = re.compile(rf"(?:^|(?<=\s))({'|'.join(KEYS)})=(\"[^\"]*\"|\S+)(?=\s|$)")
 
@@ -55,8 +56,10 @@ def parse(line: str) -> Place:
             f"there is no view {head!r}",
             hint=f"did you mean {near[0]!r}?" if near else f"views: {', '.join(SCREENS)}",
         )
+    query = _named_query(rest) if entry.name == "metrics" else ""
+    rest = rest.strip().removeprefix(query)
     contexts = tuple(_CONTEXT.findall(rest))
-    rest = _CONTEXT.sub("", rest)
+    rest = query + _CONTEXT.sub("", rest)
     # Within braces and quotes of a query, `name="x"` is the query's.
     bare = re.sub(r"\{[^}]*\}|\([^)]*\)", lambda m: " " * len(m.group()), rest)
     args = {m[1]: rest[m.start(2) : m.end(2)].strip('"') for m in _PAIR.finditer(bare)}
@@ -65,6 +68,24 @@ def parse(line: str) -> Place:
     if head.lower() in entry.aliases and "tab" not in args and head.lower() in _TABS:
         args["tab"] = head.lower()
     return Place(entry.name, " ".join(rest.split()) if '"' not in rest else rest.strip(), args, contexts)
+
+
+def _named_query(rest: str) -> str:
+    """`@cpu-by-node` at the head, if that is a query of the catalogue and not a cluster."""
+    from aiops_cli.services.queries import is_ours
+
+    head = rest.split()[:1]
+    return head[0] if head and head[0].startswith("@") and is_ours(head[0][1:]) else ""
+
+
+def words(line: str, ids: Sequence[str], clusters: Sequence[str]) -> list[str]:
+    """What the last word of a prompt's line may become: a view or an action's id first, then keys and
+    clusters."""
+    if line.rpartition(" ")[2].startswith("@"):
+        return [f"@{name}" for name in clusters]
+    if " " in line.lstrip():
+        return [f"{key}=" for key in KEYS]
+    return [*SCREENS, *(a for e in SCREENS.values() for a in e.aliases if len(a) > 2), *ids]
 
 
 _TABS = ("events", "silences", "ptp", "sriov", "settings", "anomalies", "tail")

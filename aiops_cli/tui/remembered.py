@@ -1,34 +1,43 @@
 """What the dashboard remembers from one start to the next: `$XDG_DATA_HOME/aiops/dashboard.json`.
 
 Every field may be missing or of another version: what can't be read is as if it had never been set, and
-what this version doesn't know is kept as it is. Never holds a query's answer or a secret.
+what this version doesn't know is kept as it is. A damaged file is set aside. Never holds a query's answer
+or a secret.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aiops_cli.store.files import write_whole
+from aiops_cli.store.files import set_aside, write_whole
 from aiops_cli.store.paths import data_dir
 
 _KEPT_LINES = 200  # of a history
 
 
 class Remembered:
-    """A small JSON object, read once; written whole after each change. A disk that can't be written costs
-    the memory, never the session."""
+    """A small JSON object; each change is written whole, at once, over what another dashboard wrote since.
+    A disk that can't be written costs the memory, never the session: `trouble` is told once."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, trouble: Callable[[OSError], None] | None = None) -> None:
         self._path = path or data_dir() / "dashboard.json"
-        self._all: dict[str, Any] = {}
-        self.trouble: OSError | None = None
-        with contextlib.suppress(OSError, ValueError):
+        self._trouble = trouble
+        self._all = self._read()
+
+    def _read(self) -> dict[str, Any]:
+        try:
             read = json.loads(self._path.read_bytes())
-            if isinstance(read, dict):
-                self._all = read
+        except OSError:
+            return {}
+        except (ValueError, RecursionError):
+            read = None
+        if isinstance(read, dict):
+            return read
+        set_aside(self._path)
+        return {}
 
     def text(self, key: str, default: str = "") -> str:
         value = self._all.get(key)
@@ -46,14 +55,23 @@ class Remembered:
         """Remember it, at once on disk."""
         if self._all.get(key) == value:
             return
-        self._all[key] = value
+        self._all = {**self._all, **self._read(), key: value}
         try:
-            write_whole(self._path, json.dumps(self._all, ensure_ascii=False, indent=1).encode())
-            self.trouble = None
+            write_whole(
+                self._path, json.dumps(self._all, ensure_ascii=False, indent=1).encode("utf-8", "replace")
+            )
         except OSError as error:
-            self.trouble = error
+            if self._trouble is not None:
+                self._trouble(error)
+                self._trouble = None
+
+    def put(self, key: str, name: str, value: Any) -> None:
+        """Remember one entry of a mapping."""
+        self._all |= self._read()
+        self.set(key, self.mapping(key) | {name: value})
 
     def add_line(self, key: str, line: str) -> None:
         """Append to a history: the newest last, each line once."""
         if line.strip():
+            self._all |= self._read()
             self.set(key, [*(x for x in self.texts(key) if x != line), line][-_KEPT_LINES:])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 from rich.style import Style
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from aiops_cli.render.colour import level_of_word
 
@@ -35,13 +35,15 @@ THEMES = (
         background="#101214", surface="#171a1d", panel="#20252a", success="#1fae85", warning="#e69f00",
         error="#f07a2b", dark=True,
     ),
+    # Titles in the terminal's own text colour: its blue or cyan can't be read on every ground.
     Theme(
-        "aiops-16", primary="ansi_blue", secondary="ansi_magenta", accent="ansi_bright_magenta",
+        "aiops-16", primary="ansi_default", secondary="ansi_magenta", accent="ansi_default",
         foreground="ansi_default", background="ansi_default", surface="ansi_default", panel="ansi_default",
-        success="ansi_green", warning="ansi_yellow", error="ansi_red", dark=True, ansi=True,
+        boost="ansi_default", success="ansi_green", warning="ansi_yellow", error="ansi_red", dark=True, ansi=True,
+        variables=BUILTIN_THEMES["ansi-dark"].variables,
     ),
 )  # fmt: skip
-DEFAULT = "aiops-dark"
+DEFAULT, PLAIN = "aiops-dark", "aiops-16"
 NAMES = tuple(t.name for t in THEMES)
 
 SIGNS = {"fatal": "✖", "error": "✖", "warn": "▲", "debug": "·", "trace": "·", "ok": "●", "unknown": "○"}

@@ -102,10 +102,11 @@ class Where(Widget):
 
 class Keys(Widget):
     """The keys worth knowing here: the screen's own, the table's, then those that work anywhere. One line:
-    what finds no room is left out from the middle, so that help and quit always stand."""
+    what finds no room is left out, last what leads out of here and to the rest."""
 
     DEFAULT_CSS = "Keys { height: 1; width: 1fr; dock: bottom; background: $panel; }"
-    _LAST = ("app.prompt", "app.help", "app.quit")
+    _FIRST = ("app.quit", "app.help", "app.prompt", "table.open", "table.filter")  # have room before others
+    _LAST = ("app.prompt", "app.help", "app.quit")  # stand at the end
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,24 +119,30 @@ class Keys(Widget):
         if screen is self.screen:
             self.refresh()
 
-    def render(self) -> Text:
+    def _chosen(self, gap: int) -> list[tuple[Binding, str]]:
+        """What there is room for, in order."""
         shown = [(b, keys.partition(" ")[0]) for b, keys in active(self.screen) if b.show]
-        ends = [next((p for p in shown if p[0].id == id), None) for id in self._LAST]
-        last = [p for p in ends if p is not None]
-        room = self.size.width - sum(map(_width, last))
-        text, left = Text(no_wrap=True), 0
-        self._spans = []
-        for pair in [p for p in shown if p not in last] + last:
-            width = _width(pair)
-            if pair not in last:
-                if width > room:
-                    continue
+        room, fitting = self.size.width, set()
+        for binding, key in sorted(shown, key=lambda p: _rank(p[0].id, self._FIRST)):
+            width = cells(key) + cells(binding.description) + 1 + gap
+            if width <= room + gap:
                 room -= width
-            binding, key = pair
+                fitting.add(binding.id)
+        return sorted(
+            (p for p in shown if p[0].id in fitting), key=lambda p: -_rank(p[0].id, self._LAST[::-1])
+        )
+
+    def render(self) -> Text:
+        text, left, gap = Text(no_wrap=True), 0, 2
+        if len(chosen := self._chosen(gap)) < len(self._chosen(1)):
+            chosen, gap = self._chosen(1), 1
+        self._spans = []
+        for binding, key in chosen:
             text.append(f"{key} ", "bold")
-            text.append(f"{binding.description}  ", "dim")
-            self._spans.append((left, left + width, binding))
-            left += width
+            text.append(binding.description + " " * gap, "dim")
+            self._spans.append(
+                (left, left := left + cells(key) + cells(binding.description) + 1 + gap, binding)
+            )
         return text
 
     def on_click(self, event: events.Click) -> None:
@@ -144,5 +151,5 @@ class Keys(Widget):
                 self.app.call_later(self.app.simulate_key, binding.key)
 
 
-def _width(pair: tuple[Binding, str]) -> int:
-    return cells(pair[1]) + cells(pair[0].description) + 3
+def _rank(id: str | None, order: tuple[str, ...]) -> int:
+    return order.index(id) if id in order else len(order)
