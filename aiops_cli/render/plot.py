@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from string import ascii_lowercase as LETTERS
+from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from aiops_cli.models.signals import Series
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 MARGIN = 9
 MAX_SERIES = 12
+LETTERS = ascii_lowercase
 _TICKS = 5  # steps of the value axis, about
 _FLAT = 0.005  # of the values: a smaller change is not drawn as a large one
 _LARGEST = 8e307  # twice that is still a float

@@ -196,6 +196,13 @@ def named(text: str, settings: Settings) -> NamedQuery:
     )
 
 
+def is_ours(name: str) -> bool:
+    """Whether the catalogue has a query of this name."""
+    from aiops_cli.services.catalogue import MORE
+
+    return name in CATALOGUE or name in MORE
+
+
 def every(settings: Settings) -> dict[str, NamedQuery]:
     """All queries by name: the user's own first, which win over ours."""
     from aiops_cli.services.catalogue import MORE

@@ -1,0 +1,71 @@
+"""The named queries, to choose from: type to narrow, enter takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.widgets import Input
+
+from aiops_cli.errors import AiopsError
+from aiops_cli.render.metric_views import QUERIES, QueryItem
+from aiops_cli.render.text import one_line
+from aiops_cli.tui.actions import act
+from aiops_cli.tui.widgets.dialogs import Dialog
+from aiops_cli.tui.widgets.grid import Grid
+
+
+class Queries(Dialog):
+    """Returns the name of the one that was taken, with its `@`, or None."""
+
+    DEFAULT_CSS = """
+    Queries > .box { height: 80%; }
+    Queries Input { margin: 0 0 1 0; background: $surface; }
+    Queries Grid { background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        act("dialog.up", "up", "move(-1)", "Up", priority=True),
+        act("dialog.down", "down", "move(1)", "Down", priority=True),
+        act("dialog.page-up", "pageup", "move(-10)", "Page up", priority=True),
+        act("dialog.page-down", "pagedown", "move(10)", "Page down", priority=True),
+    ]
+
+    def __init__(self, items: Sequence[QueryItem], chosen: str = "") -> None:
+        super().__init__()
+        self._items, self._chosen = items, chosen
+        self._grid: Grid[QueryItem] = Grid(QUERIES, id="queries")
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box") as box:
+            box.border_title = "Named queries"
+            box.border_subtitle = (
+                "type to narrow · enter takes · esc leaves · your own: [queries] in the config"
+            )
+            yield Input(placeholder="name, meaning, service, node, gpu, …")
+            yield self._grid
+
+    def on_mount(self) -> None:
+        self._grid.show(self._items)
+        self._grid.select(self._chosen)
+        self.query_one(Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        try:
+            self._grid.set_filter(event.value)
+        except AiopsError as error:
+            self.query_one(".box").border_subtitle = Text(one_line(error.message))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._grid.action_open()
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        self.dismiss(f"@{event.item.name}")
+
+    def action_move(self, by: int) -> None:
+        self._grid.action_cursor(by)
