@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from aiops_cli.tui.board import Board
 
 
-def follow(board: Board, view: Literal["logs", "traces"], subject: Subject) -> None:
-    """Open `view` on what the subject is about, at its moment."""
-    board.run_worker(_follow(board, view, subject), exclusive=True, group="follow")
+def follow(board: Board, view: Literal["logs", "traces"], subject: Subject, *, trace: bool = False) -> None:
+    """Open `view` on what the subject is about, at its moment; with `trace` only lines that name its trace."""
+    board.run_worker(_follow(board, view, subject, trace), exclusive=True, group="follow")
 
 
-async def _follow(board: Board, view: Literal["logs", "traces"], subject: Subject) -> None:
+async def _follow(board: Board, view: Literal["logs", "traces"], subject: Subject, trace: bool) -> None:
     from aiops_cli.services.workload_queries import logs_query, traces_query
 
     app = board.dashboard
@@ -37,4 +37,5 @@ async def _follow(board: Board, view: Literal["logs", "traces"], subject: Subjec
         board.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
         return
     if board.is_current:  # else one has gone elsewhere since
-        board.go(Place(view, query, {"at": rfc3339(subject.at)}, (subject.cluster,)))
+        args = {"at": rfc3339(subject.at)} | ({"trace": subject.trace_id} if trace and subject.trace_id else {})
+        board.go(Place(view, query, args, (subject.cluster,)))
