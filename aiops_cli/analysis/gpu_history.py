@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,7 +90,7 @@ def past(
 def _measured(one: Series, percent: bool) -> Series:
     """A series without DCGM's blanks, and percent as a ratio."""
     times, values = one.timestamps, one.values
-    if not values.max() < BLANK_FROM:
+    if not (values.max() if len(values) > 1 else values[0]) < BLANK_FROM:
         good = np.array([not blank(v) for v in values.tolist()], dtype=bool)
         times, values = times[good], values[good]
     return Series(one.labels, times, values / 100 if percent else values)
@@ -124,12 +125,15 @@ def _one(
 def _merged(members: Sequence[Series], *, newest: bool = False) -> tuple[Floats, Floats]:
     """Series of one thing as one over time: where several say something, the largest, or with `newest` the
     one that began last."""
-    there = sorted((s for s in members if len(s.timestamps)), key=lambda s: float(s.timestamps[0]))
+    there = [s for s in members if len(s.timestamps)]
     if not there:
         return np.empty(0), np.empty(0)
+    if len(there) == 1:
+        return there[0].timestamps, there[0].values
+    there.sort(key=lambda s: s.timestamps[0])
     times = np.concatenate([s.timestamps for s in there])
     values = np.concatenate([s.values for s in there])
-    if np.all(times[1:] > times[:-1]):
+    if all(a.timestamps[-1] < b.timestamps[0] for a, b in pairwise(there)):
         return times, values
     order = np.lexsort((np.repeat(np.arange(len(there)), [len(s.timestamps) for s in there]), times))
     times, values = times[order], values[order]
@@ -194,6 +198,7 @@ def _increase(metrics: dict[str, list[Series]], names: Iterable[str]) -> float |
         for one in metrics.get(name, ()):
             links.setdefault(one.labels.get("nvlink", ""), []).append(one)
         for members in links.values():
-            steps = np.diff(_merged(members)[1])
-            grown.append(float(np.sum(steps[steps > 0])))
+            values = _merged(members)[1]
+            steps = values[1:] - values[:-1]
+            grown.append(float(steps[steps > 0].sum()) if len(steps) else 0.0)
     return sum(grown) if grown else None

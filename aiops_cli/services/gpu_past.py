@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _CLOSELY = 86_400.0
 """Seconds of a window in which XIDs are looked for sample by sample; in a longer one, step by step."""
+_AT_ONCE = 50  # GPUs of a query, which has to fit into a URL
 _SAFE = re.compile(r"[\w.-]{1,100}")
 
 
@@ -92,9 +93,10 @@ async def _closely(source: MetricsSource, seconds: float, at: float) -> list[Ser
     had = await source.instant(dcgm.once(gpu_history.XIDS, seconds), at)
     found: list[Series] = []
     for label in ("UUID", "uuid"):
-        uuids = {u for r in had.rows if _SAFE.fullmatch(u := r.labels.get(label, ""))}
-        if uuids:
-            answer = await source.instant(dcgm.scraped(gpu_history.XIDS, label, uuids, seconds), at)
+        uuids = sorted({u for r in had.rows if _SAFE.fullmatch(u := r.labels.get(label, ""))})
+        for first in range(0, len(uuids), _AT_ONCE):
+            some = uuids[first : first + _AT_ONCE]
+            answer = await source.instant(dcgm.scraped(gpu_history.XIDS, label, some, seconds), at)
             found += [Series(r.labels, np.asarray(r.times), np.asarray(r.values)) for r in answer.rows]
     return found
 
