@@ -71,8 +71,9 @@ class Fact(Struct, frozen=True, rename="camel"):
 class ClusterHealth(Struct, frozen=True, rename="camel"):
     """An item of `clusters health`: score 100, less 50 API server, 20 Prometheus, 15 Tempo, 15 Loki.
 
-    A component is OK, DOWN, or null where the cluster has none or it is not known. `alertmanager` has no part in
-    the score; the state tells of it.
+    A component is OK, DOWN, or null where the cluster has none or it is not known. `alertmanager`, and
+    `dcgm` and `ptp`, which are there where config names exporters, have no part in the score; the state tells of
+    them.
     """
 
     cluster: str

@@ -38,8 +38,8 @@ DISCOVERED: View[Discovered] = View(
 
 
 def health_view() -> View[ClusterHealth]:
-    def part(name: str, title: str) -> Column[ClusterHealth]:
-        return Column(title, lambda h: h.components.get(name))
+    def part(name: str, title: str, *, wide: bool = False) -> Column[ClusterHealth]:
+        return Column(title, lambda h: h.components.get(name), wide=wide)
 
     return View(
         "ClusterHealthList",
@@ -58,6 +58,8 @@ def health_view() -> View[ClusterHealth]:
             part("alertmanager", "alertmanager"),
             part("tempo", "traces"),
             part("loki", "loki"),
+            part("dcgm", "dcgm", wide=True),
+            part("ptp", "ptp", wide=True),
             Column("error", lambda h: h.error.message if h.error else None),
             Column("checked", lambda h: h.checked_at, wide=True),
         ],

@@ -1,7 +1,8 @@
-"""Health of clusters: API server, then Prometheus, Alertmanager, Tempo or Jaeger, Loki, only what a cluster has.
+"""Health of clusters: API server, then Prometheus, Alertmanager, Tempo or Jaeger, Loki, exporters, only what a
+cluster has.
 
-Score 100, less 50 API server, 20 Prometheus, 15 traces, 15 Loki, never below 0; an Alertmanager that is
-down costs nothing there, and the cluster is degraded (specs/02-cluster-registry.md).
+Score 100, less 50 API server, 20 Prometheus, 15 traces, 15 Loki, never below 0; an Alertmanager or exporter
+that is down costs nothing there, and the cluster is degraded (specs/02-cluster-registry.md).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from aiops_cli.models.result import Answer, ClusterStatus, ErrorInfo, FleetResul
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.services.times import rfc3339
+from aiops_cli.sources.exposition import read_page
 
 SIGNALS_OF = {
     "prometheus": ("prometheus",),
@@ -25,7 +27,7 @@ SIGNALS_OF = {
     "loki": ("loki",),
 }
 """The endpoints of which a component is one or the other."""
-_COST = {"apiServer": 50, "prometheus": 20, "alertmanager": 0, "tempo": 15, "loki": 15}
+_COST = {"apiServer": 50, "prometheus": 20, "tempo": 15, "loki": 15}
 
 
 async def check(members: Sequence[LiveMember], *, watch: Watcher | None = None) -> FleetResult[ClusterHealth]:
@@ -65,7 +67,21 @@ class Part:
 
 async def probe(member: LiveMember) -> ClusterHealth:
     """One cluster's health, each component probed at once."""
-    return of_parts(member.name, await parts(member))
+    found, pages = await asyncio.gather(parts(member), exporters(member))
+    return of_parts(member.name, [*found, *pages])
+
+
+async def exporters(member: LiveMember) -> list[Part]:
+    """The pages of `dcgm` and `ptp` that config names, all of a kind as one component."""
+
+    async def one(kind: str) -> Part:
+        async def read() -> None:
+            await asyncio.gather(*(read_page(c, f"the {kind} exporter") for c in member.exporters(kind)))
+
+        error, ms = await _outcome(read)
+        return Part(kind, "DOWN" if error else "OK", ms, error)
+
+    return await asyncio.gather(*(one(kind) for kind in member.cluster.exporters))
 
 
 async def parts(member: LiveMember) -> list[Part]:
@@ -107,7 +123,7 @@ def score(components: dict[str, str | None]) -> int | None:
     """0 to 100 of what is known; None where nothing is."""
     if not any(components.values()):
         return None
-    return max(0, 100 - sum(_COST[name] for name, state in components.items() if state == "DOWN"))
+    return max(0, 100 - sum(_COST.get(name, 0) for name, state in components.items() if state == "DOWN"))
 
 
 def _state(components: dict[str, str | None]) -> HealthState:

@@ -10,6 +10,7 @@ from tests.conftest import Aiops
 from tests.faults.files import cluster_entry, write_config, write_kubeconfig
 from tests.faults.fixtures import Here
 from tests.faults.stub import Stub, dead_address
+from tests.gpu.exporter import Exporter
 from tests.servers.cluster import Cluster
 from tests.servers.fleet import Fleet
 
@@ -223,3 +224,21 @@ def test_exporters_that_config_names_are_listed(aiops: Aiops, home: Path) -> Non
     ]
     assert "dcgm,ptp " in aiops("clusters", "list", env=env).stdout
     assert "http://10.0.0.6:9091/metrics  (config" in aiops("clusters", "show", "edge", env=env).stdout
+
+
+def test_exporters_that_config_names_have_a_part_in_health(aiops: Aiops, home: Path) -> None:
+    with Exporter('DCGM_FI_DEV_GPU_TEMP{gpu="0"} 40\n').running() as good:
+        config = home / "exporters.toml"
+        config.write_text(
+            f'[clusters.one.endpoints]\ndcgm = "{good.url}"\n'
+            f'[clusters.two.endpoints]\ndcgm = "{good.url}"\nptp = "http://{dead_address()}/metrics"\n'
+        )
+        done = aiops("clusters", "health", "-o", "json", env={"AIOPS_CONFIG": str(config)})
+    one, two = done.json["items"]
+    assert ({k: v for k, v in one["components"].items() if v}, one["state"], one["score"]) == (
+        {"dcgm": "OK"},
+        "ONLINE",
+        100,
+    )
+    assert (two["components"]["ptp"], two["state"], two["score"]) == ("DOWN", "DEGRADED", 100)
+    assert two["error"]["code"] == "CLUSTER_UNREACHABLE"
