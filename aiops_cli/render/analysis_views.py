@@ -29,7 +29,7 @@ def anomaly_view(zone: tzinfo | None) -> View[Anomaly]:
             Column("type", lambda a: a.type),
             Column("start", lambda a: when(a.start, zone)[5:], plain=lambda a: a.start),
             Column("end", lambda a: when(a.end, zone)[11:], plain=lambda a: a.end),
-            Column("series", lambda a: _series_name(names, a)),
+            Column("series", lambda a: _series_name(names, a), keep=True),
             Column("expected", lambda a: si(a.expected), right=True, plain=lambda a: a.expected),
             Column("actual", lambda a: si(a.actual), right=True, plain=lambda a: a.actual),
             Column("conf", lambda a: f"{a.confidence:.2f}", right=True, plain=lambda a: a.confidence),

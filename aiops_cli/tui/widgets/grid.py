@@ -245,6 +245,7 @@ class Grid(ScrollView, Generic[T], can_focus=True):
 
     def _choose_columns(self) -> None:
         self._columns = [c for c in self._view.columns if self.wide or not c.wide]
+        self._widths = [cells(c.title) for c in self._columns]  # until they are measured
         self._texts.clear()
 
     def _measure(self) -> None:
