@@ -89,7 +89,7 @@ def waterfall(rows: Sequence[Bar], width: int, *, events: bool = False, colour: 
             f"{duration(row.duration_ms):>9} {duration(row.self_ms):>8}{mark}"
         )
         lines.append(paint(line, row.status) if colour else line)
-        lines += [cut(line, width) for line in _below(row, "  " * (min(row.depth, INDENT) + 1), events)]
+        lines += [cut(line, width) for line in below(row, "  " * (min(row.depth, INDENT) + 1), events)]
     return "\n".join(lines) + "\n" + contributors(rows, width)
 
 
@@ -109,8 +109,8 @@ def span_tree(rows: Sequence[Bar], width: int, *, events: bool = False, colour: 
             f"{duration(row.self_ms):>8} {critical:>9}{mark}"
         )
         lines.append(paint(line, row.status) if colour else line)
-        below = guide.replace("├─ ", "│  ").replace("└─ ", "   ")
-        lines += [cut(line, width) for line in _below(row, below + "   ", events)]
+        under = guide.replace("├─ ", "│  ").replace("└─ ", "   ")
+        lines += [cut(line, width) for line in below(row, under + "   ", events)]
     return "\n".join(lines) + "\n" + contributors(rows, width)
 
 
@@ -145,7 +145,7 @@ def bar(row: Bar, total: float, width: int) -> str:
     return "".join(drawn)
 
 
-def _below(row: Bar, indent: str, events: bool) -> Iterator[str]:
+def below(row: Bar, indent: str, events: bool) -> Iterator[str]:
     """What went wrong in a span, what happened in it, and what it was linked from."""
     told = False
     for event in row.events:

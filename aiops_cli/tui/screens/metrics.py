@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
@@ -27,6 +26,7 @@ from aiops_cli.tui.place import Place
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
 from aiops_cli.tui.widgets.plot import Lines, Plot, value_at
+from aiops_cli.tui.widgets.plot_answers import Chart, Values, ask_chart, ask_values
 from aiops_cli.tui.widgets.plot_legend import Legend
 from aiops_cli.tui.widgets.promql import Promql
 
@@ -37,66 +37,6 @@ SECONDS = 15.0
 _AROUND = 1800.0  # seconds shown on each side of a moment that one jumped to
 _NOTHING = "p writes PromQL, n chooses a named query; @name and the queries before complete as one types"
 HISTORY = "promql"
-
-
-@dataclass(slots=True)
-class Chart(FleetResult[MetricRow]):
-    """Series of a range query, with the key and the greatest value of each (NaN: none that can be drawn)."""
-
-    window: TimeRange = field(default_factory=lambda: TimeRange(0.0, 1.0))
-    step: float = 1.0
-    unit: str = ""
-    meaning: str = ""
-    keys: list[str] = field(default_factory=list)
-    greatest: list[float] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Values(FleetResult[MetricRow]):
-    """An instant answer."""
-
-    unit: str = ""
-
-
-async def ask_chart(session: Session, expr: str, zoom: TimeRange | None) -> Chart:
-    """The query over the window, decoded and measured here: that may be millions of samples."""
-    if not expr:
-        return Chart([], [])
-    import numpy as np
-
-    from aiops_cli.services import metrics, queries
-
-    asked = queries.named(expr, session.settings)
-    window = (
-        session.window() if zoom is None else zoom if session.bundle is None else session.bundle.within(zoom)
-    )
-    step = session.step(window)
-    found = await metrics.query_range(
-        session.members, asked.expr, window, step, session.now,
-        policy=session.cache_policy(), replica_labels=session.settings.defaults.replica_labels,
-    )  # fmt: skip
-    rows = metrics.rows(found)
-    greatest = []
-    for row in rows.rows:
-        values = np.asarray(row.values, np.float64)
-        known = values[np.isfinite(values)]
-        greatest.append(float(known.max()) if known.size else float("nan"))
-    keys = [f"{row.cluster}/{selector(row.labels)}" for row in rows.rows]
-    return Chart(rows.rows, rows.clusters, window, step, asked.unit, asked.meaning, keys, greatest)
-
-
-async def ask_values(session: Session, expr: str, at: float | None) -> Values:
-    """The query at a moment, now or the end of a bundle without one."""
-    if not expr:
-        return Values([], [])
-    from aiops_cli.services import metrics, queries
-
-    asked = queries.named(expr, session.settings)
-    found = await metrics.query(
-        session.members, asked.expr, session.now if at is None and session.bundle else at,
-        replica_labels=session.settings.defaults.replica_labels,
-    )  # fmt: skip
-    return Values(found.rows, found.clusters, asked.unit)
 
 
 class Metrics(Board):
