@@ -31,10 +31,12 @@ Params = Sequence[tuple[str, str]]
 
 CONNECT_TIMEOUT = 5.0
 _ATTEMPTS = 3
-_RETRY_BUDGET = 10
+_RETRY_BUDGET = 10.0
+_REFILL = 0.1  # of a retry, by each good answer: a tail of hours is not left without for a bad start
 _PATIENCE = 5.0  # a server that asks us to wait longer than this gets its answer shown instead
 _RETRY_STATUS = frozenset({429, 502, 503, 504})
 _MAX_BODY = 1 << 30
+_CLIENT = "aiops_client"  # among a response's extensions: whose it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class HttpClient:
         self._slots = asyncio.Semaphore(max_in_flight)
         self._most = max_in_flight
         self._client: httpx2.AsyncClient | None = None
+        self._uses: dict[httpx2.AsyncClient, int] = {}
         self._certificate: bytes | None = None
         self._budget = _RETRY_BUDGET
         self._connect_timeout = min(CONNECT_TIMEOUT, timeout)
@@ -125,9 +128,10 @@ class HttpClient:
         return self.target.base_url
 
     async def aclose(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        for client in {*self._uses, *([self._client] if self._client is not None else [])}:
+            await client.aclose()
+        self._uses.clear()
+        self._client = None
 
     async def get(
         self,
@@ -186,7 +190,7 @@ class HttpClient:
                 yield answer
             finally:
                 if answer.response is not None:
-                    await answer.response.aclose()
+                    await self._close(answer.response)
 
     def _late(self, seconds: float) -> ClusterError:
         return ClusterError(
@@ -227,10 +231,12 @@ class HttpClient:
             ):
                 await _pause(attempt, wait)
                 continue
+            if reply.status not in _RETRY_STATUS:
+                self._budget = min(self._budget + _REFILL, _RETRY_BUDGET)
             return reply
 
     def _may_retry(self, attempt: int, most: int) -> bool:
-        if attempt >= most or self._budget <= 0:
+        if attempt >= most or self._budget < 1:
             return False
         self._budget -= 1
         return True
@@ -265,7 +271,7 @@ class HttpClient:
         try:
             return self._reply(response, await self._body(response), login, start)
         finally:
-            await response.aclose()
+            await self._close(response)
 
     async def _opened(self, path: str, params: Params, headers: dict[str, str], login: Login) -> Stream:
         start = time.perf_counter()
@@ -275,10 +281,10 @@ class HttpClient:
             body = bytearray() if going_on else await self._body(response)
             head = self._reply(response, body, login, start)
         except BaseException:
-            await response.aclose()
+            await self._close(response)
             raise
         if not going_on:
-            await response.aclose()
+            await self._close(response)
         return Stream(head.status, head.headers, head.body, head.url, response if going_on else None)
 
     async def _send(
@@ -290,10 +296,42 @@ class HttpClient:
         headers: dict[str, str],
         login: Login,
     ) -> httpx2.Response:
-        """The answer's head, its body still to be read; whoever gets it closes it."""
-        import httpx2
+        """The answer's head, its body still to be read; whoever gets it calls `_close`."""
 
         client = await self._open(login)
+        self._uses[client] = self._uses.get(client, 0) + 1
+        try:
+            response = await self._sent(client, method, path, params, data, headers, login)
+        except BaseException:
+            await self._leave(client)
+            raise
+        response.extensions[_CLIENT] = client
+        return response
+
+    async def _close(self, response: httpx2.Response) -> None:
+        await response.aclose()
+        await self._leave(response.extensions[_CLIENT])
+
+    async def _leave(self, client: httpx2.AsyncClient) -> None:
+        """One whose certificate was renewed meanwhile is closed by the last who used it."""
+        self._uses[client] = self._uses.get(client, 1) - 1
+        if not self._uses[client]:
+            del self._uses[client]
+            if client is not self._client:
+                await client.aclose()
+
+    async def _sent(
+        self,
+        client: httpx2.AsyncClient,
+        method: str,
+        path: str,
+        params: Params,
+        data: bytes | None,
+        headers: dict[str, str],
+        login: Login,
+    ) -> httpx2.Response:
+        import httpx2
+
         sent = self._sendable({**self.target.headers, **headers}, login.token)
         extensions = {"sni_hostname": self.target.tls_server_name} if self.target.tls_server_name else {}
         self.requests += 1
@@ -373,7 +411,9 @@ class HttpClient:
 
         if self._client is not None and login.certificate == self._certificate:
             return self._client
-        await self.aclose()
+        old, self._client = self._client, None
+        if old is not None and old not in self._uses:
+            await old.aclose()
         trust = self.target.trust
         if login.certificate and login.key:
             trust = Trust(trust.ca, trust.insecure, login.certificate, login.key)
