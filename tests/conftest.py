@@ -54,6 +54,7 @@ LEAKING = (
 COMMAND_SECONDS = 60.0
 LONGEST = (
     "tests/incidents/test_related_live.py",
+    "tests/peers/test_equal_answers.py",
     "tests/incidents/test_shop.py",
     "tests/incidents/test_devices_live.py",
     "tests/cli/test_tail.py",

@@ -14,8 +14,12 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec.json import decode
 
 from tests.peers.data import POINTS, STEP
 from tests.servers.binaries import locate
@@ -253,17 +257,22 @@ class Read(NamedTuple):
 
 
 def _frozen(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(labels.items()))
+    return _sorted(tuple(labels.items()))
 
 
-def _number(text: object) -> object:
+@lru_cache
+def _sorted(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(labels))
+
+
+def _number(text: str) -> float | None:
     """NaN and infinities are null in aiops's JSON."""
-    value = float(str(text))
-    return value if abs(value) != float("inf") and value == value else None
+    value = float(text)
+    return value if isfinite(value) else None
 
 
 def _items(text: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(text)["items"]
+    found: list[dict[str, Any]] = decode(text)["items"]
     return found
 
 
@@ -277,21 +286,26 @@ def _samples_of_aiops(text: str) -> Any:
 
 
 def _vector_of_promtool(text: str) -> Any:
-    return sorted((_frozen(s["metric"]), [(s["value"][0], _number(s["value"][1]))]) for s in json.loads(text))
+    return sorted((_frozen(s["metric"]), [(s["value"][0], _number(s["value"][1]))]) for s in decode(text))
 
 
 def _matrix_of_promtool(text: str) -> Any:
-    return sorted((_frozen(s["metric"]), [(t, _number(v)) for t, v in s["values"]]) for s in json.loads(text))
+    return sorted((_frozen(s["metric"]), [(t, _number(v)) for t, v in s["values"]]) for s in decode(text))
 
 
 def _ns(rfc3339: str) -> int:
     """Nanoseconds since 1970 of `…Z` with any number of decimals."""
     whole, _, fraction = rfc3339.removesuffix("Z").partition(".")
-    return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 10**9 + int(fraction[:9].ljust(9, "0"))
+    return _second(whole) * 10**9 + int(fraction[:9].ljust(9, "0"))
+
+
+@lru_cache
+def _second(text: str) -> int:
+    return int(datetime.fromisoformat(text + "+00:00").timestamp())
 
 
 def _lines_of_aiops(text: str) -> Any:
-    rows = map(json.loads, text.splitlines())
+    rows = map(decode, text.splitlines())
     return sorted((_ns(r["timestamp"]), _frozen(r["labels"]), r["line"]) for r in rows if "line" in r)
 
 
@@ -303,7 +317,7 @@ def _lines_of_logcli(text: str) -> Any:
         if row.startswith("Common labels: {"):
             common = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', row))
         elif row.startswith("{"):
-            entry = json.loads(row)
+            entry = decode(row)
             labels = _frozen({**common, **entry["labels"]})
             found.append((_ns(entry["timestamp"]), labels, entry["line"]))
     return sorted(found)
