@@ -11,20 +11,13 @@ from textual.binding import Binding
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-SHARED = ("app", "table")
-"""Groups whose actions work on every screen beside the screen's own."""
-REGISTRY: dict[str, list[Binding]] = {}
-"""Every action that a loaded module has, by id: screens may share an id for the same thing."""
-
 
 def act(
     id: str, keys: str, run: str, label: str, help: str = "", *, show: bool = False, priority: bool = False
 ) -> Binding:
     """An action: its id in the config, its keys, the Textual action that runs, a label of a word or two for
     footer and palette, and a sentence for help. `show` puts it in the footer."""
-    made = Binding(keys, run, label, show=show, id=id, tooltip=help or label, priority=priority)
-    REGISTRY.setdefault(id, []).append(made)
-    return made
+    return Binding(keys, run, label, show=show, id=id, tooltip=help or label, priority=priority)
 
 
 def group(binding: Binding) -> str:
@@ -43,6 +36,14 @@ def active(screen: Screen[object]) -> list[tuple[Binding, str]]:
     order = {"table": 1, "app": 2, "go": 3}
     shown = [(binding, " ".join(sorted(keys, key=len))) for binding, keys in found.values()]
     return sorted(shown, key=lambda pair: order.get(group(pair[0]), 0))
+
+
+async def run(screen: Screen[object], id: str) -> None:
+    """Do what the action of this id does here."""
+    for entry in screen.active_bindings.values():
+        if entry.binding.id == id and entry.enabled:
+            await screen.app.run_action(entry.binding.action, entry.node)
+            return
 
 
 def by_group(found: Iterable[tuple[Binding, str]]) -> dict[str, list[tuple[Binding, str]]]:

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -20,7 +21,7 @@ from aiops_cli.errors import AiopsError
 from aiops_cli.models.options import Options
 from aiops_cli.services.session import Session, open_session
 from aiops_cli.tui import clock
-from aiops_cli.tui.actions import act, active
+from aiops_cli.tui.actions import act, active, run
 from aiops_cli.tui.backend import Backend
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.kept import Kept
@@ -403,7 +404,7 @@ class Dashboard(App[AiopsError]):
         word = line.strip().removeprefix(":")
         for binding, _ in active(self.screen):
             if binding.id == word or (word == "q" and binding.id == "app.quit"):
-                self.call_later(self.screen.run_action, binding.action)
+                self.call_later(run, self.screen, str(binding.id))
                 return
         try:
             place = parse(word)
@@ -465,22 +466,14 @@ class Dashboard(App[AiopsError]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         for binding, keys in active(screen):
-            yield SystemCommand(
-                f"{binding.description}", f"{keys}  {binding.tooltip}", _run(screen, binding.action)
-            )
+            later = partial(self.call_later, run, screen, str(binding.id))
+            yield SystemCommand(binding.description, f"{keys}  {binding.tooltip}", later)
         for name in self.available_themes:
             yield SystemCommand(f"Theme {name}", "", lambda name=name: self._take_theme(name))
 
     def _take_theme(self, name: str) -> None:
         self.theme = name
         self.remembered.set("theme", name)
-
-
-def _run(screen: Screen[Any], action: str) -> Any:
-    def run() -> Any:
-        return screen.app.call_later(screen.run_action, action)
-
-    return run
 
 
 def _duration(text: str, default: str) -> str:

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from aiops_cli.models.options import Options
 from aiops_cli.tui import clock
 from aiops_cli.tui.app import Dashboard
-from aiops_cli.tui.place import Place, parse
+from aiops_cli.tui.place import parse
 
 NARROW, WIDE = (80, 24), (160, 50)
 SECONDS = 30.0
@@ -24,11 +24,12 @@ Driver = Pilot[Any]
 
 @asynccontextmanager
 async def driving(
-    place: str = "fleet", *, bundle: str | None = None, size: tuple[int, int] = NARROW, **options: Any
+    place: str | None = "fleet", *, bundle: str | None = None, size: tuple[int, int] = NARROW, **options: Any
 ) -> AsyncIterator[Driver]:
-    """The dashboard opened at `place`, its session ready: `async with driving("logs", bundle="demo") as pilot`."""
-    app = Dashboard(Options(bundle=bundle, **options), start=parse(place) if place else Place("fleet"))
-    async with app.run_test(size=size) as pilot:
+    """The dashboard opened at `place` (None: where it was left), its session ready:
+    `async with driving("logs", bundle="demo") as pilot`."""
+    app = Dashboard(Options(bundle=bundle, **options), start=parse(place) if place else None)
+    async with app.run_test(size=size, notifications=True) as pilot:
         await asyncio.wait_for(app.ready.wait(), SECONDS)
         yield pilot
 

@@ -88,8 +88,11 @@ class Where(Widget):
     def render(self) -> Text:
         app = self._board.dashboard
         width = self.size.width
-        right = " ".join(filter(None, (app.scope_text, app.range_text, app.origin_text, clock.text())))
-        right = cut(one_line(right), max(width // 2, 20))
+        parts = [p for p in (app.scope_text, app.origin_text, app.range_text, clock.text()) if p]
+        most = max(width * 2 // 3, 20)
+        while len(parts) > 1 and sum(cells(p) + 2 for p in parts) > most:
+            parts.pop()
+        right = cut(one_line("  ".join(parts)), most)
         crumbs = " › ".join(one_line(c) for c in app.crumbs)
         left = crumbs if cells(crumbs) <= width - cells(right) - 1 else "… › " + one_line(app.crumbs[-1])
         left = cut(left, max(width - cells(right) - 1, 8))
