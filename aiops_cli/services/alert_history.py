@@ -7,6 +7,7 @@ value of ALERTS_FOR_STATE is since when the alert is active (unix seconds), pend
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ async def history(
         own = [s for s in remembered if s.cluster == member.name]
         try:
             answer = await _of_prometheus(member, window, matchers, step, own)
+            own = await _reaching(await member.metrics(), own, answer.rows, window)
         except AiopsError as error:
             if not own or error.code is ErrorCode.NOT_RECORDED:
                 raise
@@ -180,6 +182,37 @@ def _interval(times: Sequence[object]) -> float:
     steps = [np.diff(np.asarray(t, np.float64)) for t in times]
     joined = np.concatenate(steps) if steps else np.array([])
     return float(np.median(joined)) if len(joined) else 60.0
+
+
+async def _reaching(
+    source: MetricsSource, remembered: Sequence[SeenAlert], rows: Sequence[AlertPeriod], window: TimeRange
+) -> list[SeenAlert]:
+    """Without what ended before the window. The store only knows when somebody saw that an alert was gone; one
+    that Prometheus wrote down before the window and not in it had ended by then."""
+    firing = {identity(row.labels) for row in rows}
+    doubtful = {
+        id(seen): (begin, seen)
+        for seen in remembered
+        if (begin := unix(seen.starts_at)) is not None
+        and begin < window.start < (unix(seen.ends_at) or 0.0)
+        and identity(seen.labels) not in firing
+    }
+    if not doubtful:
+        return list(remembered)
+    names = "|".join(sorted({re.escape(seen.name) for _, seen in doubtful.values()}))
+    quoted = names.replace("\\", "\\\\").replace('"', '\\"')
+    span = window.start - min(begin for begin, _ in doubtful.values())
+    expr = f'count_over_time(ALERTS{{alertstate="firing",alertname=~"{quoted}"}}[{max(span, 1):.0f}s])'
+    try:
+        before = (await source.instant(expr, window.start)).rows
+    except AiopsError:
+        return list(remembered)
+    written = [_bare(row.labels).items() for row in before]
+    return [
+        seen
+        for seen in remembered
+        if id(seen) not in doubtful or not any(labels <= seen.labels.items() for labels in written)
+    ]
 
 
 def _joined(

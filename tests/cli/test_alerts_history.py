@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from aiops_cli.services.alert_memory import SeenAlert
+from aiops_cli.services.times import rfc3339
+from aiops_cli.store.paths import data_dir
+from aiops_cli.store.state import State
 from tests.cli.alert_servers import AlertPair, alerts_of, post_alerts, resolve_alert, wait_until
 from tests.conftest import Aiops, Standalone
 from tests.faults.fixtures import Here
@@ -175,6 +179,24 @@ def test_what_ended_unseen_is_not_told_to_fire(aiops: Aiops, pair: AlertPair, ho
     assert done.returncode == 0, done.stderr
     (period,) = done.json["items"]
     assert period["endsAt"] is not None and period["source"] == "store"
+
+
+def test_what_ended_before_the_window_is_not_in_it_however_late_that_was_seen(
+    aiops: Aiops, env: dict[str, str]
+) -> None:
+    """Prometheus wrote down that Down ended; of an alert that a ruler sends it knows nothing."""
+
+    def gone(name: str, **labels: str) -> tuple[str, SeenAlert]:
+        labels = {"alertname": name, "cluster": "past", **labels}
+        begin, end = rfc3339(START + 300), rfc3339(START + 9000)
+        return f"past/{name}", SeenAlert("past", name, name, None, labels, {}, begin, end, end)
+
+    State(data_dir()).append_all("alerts", [gone("Down", job="web", severity="critical"), gone("Ruled")])
+    window = ("--from", str(START + 2000), "--to", str(START + 4900))
+    found = aiops("alerts", "history", *window, "-o", "json", env=env)
+    assert found.returncode == 0, found.stderr
+    stored = [p["name"] for p in found.json["items"] if p["source"] == "store"]
+    assert stored == ["Ruled"]
 
 
 def test_a_restarted_prometheus_without_its_data_loses_no_history(
