@@ -18,12 +18,9 @@ def view(ctx: typer.Context) -> None:
     async def body(session: Session) -> int:
         import json
 
-        document = session.settings.model_dump(mode="json", exclude_none=True)
-        for cluster in document.get("clusters", {}).values():
-            for given in cluster.get("endpoints", {}).values():
-                for endpoint in given if isinstance(given, list) else [given]:
-                    if isinstance(endpoint, dict) and "headers" in endpoint:
-                        endpoint["headers"] = dict.fromkeys(endpoint["headers"], "[hidden]")
+        from aiops_cli.config.shown import document
+
+        shown = document(session.settings)
         if session.format in ("json", "ndjson"):
             print(
                 json.dumps(
@@ -31,7 +28,7 @@ def view(ctx: typer.Context) -> None:
                         "apiVersion": "aiops/v1",
                         "kind": "Config",
                         "path": str(session.settings.path or ""),
-                        "settings": document,
+                        "settings": shown,
                     },
                     indent=2,
                 )
@@ -40,7 +37,7 @@ def view(ctx: typer.Context) -> None:
             import yaml
 
             print(f"# {session.settings.path or 'no config file; these are the defaults'}")
-            print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), end="")
+            print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")
         return 0
 
     execute(ctx, body, select=False)
