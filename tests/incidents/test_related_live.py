@@ -19,7 +19,7 @@ from tests.servers.cluster import ALL_PARTS
 from tests.servers.fleet import Fleet
 
 SECONDS = 150.0
-pytestmark = pytest.mark.timeout(900)  # the fixture alone waits for five things, none of them longer than that
+pytestmark = pytest.mark.timeout(900)  # five waits of the fixture, each of them up to that long
 
 
 @pytest.fixture(scope="module")
