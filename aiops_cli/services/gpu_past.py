@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _CLOSELY = 86_400.0
 """Seconds of a window in which XIDs are looked for sample by sample; in a longer one, step by step."""
 _AT_ONCE = 50  # GPUs of a query, which has to fit into a URL
+_LOOKS = 300  # how often within the window it is looked which GPUs are there
 _SAFE = re.compile(r"[\w.-]{1,100}")
 
 
@@ -67,7 +68,12 @@ async def known(
     async def lost() -> list[Labels]:
         if not live:
             return []
-        return [r.labels for r in (await source.instant(dcgm.gone(seconds, times.step), times.at)).rows]
+        return [
+            r.labels
+            for r in (
+                await source.instant(dcgm.gone(seconds, max(times.step, seconds / _LOOKS)), times.at)
+            ).rows
+        ]
 
     if live and not rows and not await lost():
         return Answer([Known()])

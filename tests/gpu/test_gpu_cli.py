@@ -311,12 +311,24 @@ def test_a_victoriametrics_answers_the_same(
     text = page((labels("node-vm", 0) | holder("train-0"), BUSY), (labels("node-vm", 1), IDLE))
     now = int(time.time())
     lines = [f"{line} {now - ago}" for ago in range(180, -1, -15) for line in text.splitlines()]
+    lost = _lines(labels("node-vm", 2), "DCGM_FI_DEV_GPU_TEMP", _every(now - 1800, now - 900, 50))
+    code = dict(_every(now - 1800, now - 900, 0))
+    code[max(code)] = 79  # the last word of one that fell off the bus
+    lost += _lines(labels("node-vm", 2), "DCGM_FI_DEV_XID_ERRORS", code)
+    blip = {now - 130.0: 0, now - 110.0: 48, now - 90.0: 0}  # within a minute
+    lines = [line for line in lines if not ("XID" in line and 'gpu="1"' in line)]
+    lines += [*lost, *_lines(labels("node-vm", 1), "DCGM_FI_DEV_XID_ERRORS", blip)]
     victoriametrics.import_openmetrics("\n".join(line for line in lines if line[0] != "#"))
     done = aiops("gpu", "nodes", "-o", "json", env=endpoints({"vm": {"prometheus": victoriametrics.url}}))
     assert [(g["node"], g["index"], g["pod"], g["utilization"]) for g in done.json["items"]] == [
         ("node-vm", 0, "train-0", 97),
         ("node-vm", 1, None, 0),
     ]
+    assert {(f["code"], f["entity"]["name"], f["severity"], f["value"]) for f in done.json["findings"]} == {
+        ("GPU_XID", "node-vm/1", "critical", 48),
+        ("GPU_XID", "node-vm/2", "critical", 79),
+        ("GPU_GONE", "node-vm/2", "critical", None),
+    }
 
 
 def test_replicas_behind_a_thanos_are_one(
