@@ -2,86 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aiops_cli.errors import AiopsError, ClusterError, ErrorCode
+from aiops_cli.errors import ErrorCode
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.fleet import ClusterHealth
 from aiops_cli.models.gpu import Gpu, GpuThresholds
-from aiops_cli.models.result import ClusterStatus, FleetResult
+from aiops_cli.models.result import ClusterStatus
 from aiops_cli.models.signals import AlertItem
-from aiops_cli.services import health
 from aiops_cli.services.alerts import rank
-from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.services.rounds import Round
-from aiops_cli.store.state import State
 
-HEALTH_SECONDS = {"HUB": 15.0, "SPOKE": 30.0, "EDGE": 60.0, "FAR_EDGE": 120.0}
 LATE_SECONDS = 5.0
 """From when on a cluster that is asked and has not answered is told."""
-_LOOK_AGAIN_SECONDS = 300.0
-_SAME_STATE_SECONDS = 600.0
 _NAMED = 3
 _STATES = ("OFFLINE", "DEGRADED", "UNKNOWN", "ONLINE")
 SEVERITIES = ("critical", "warning", "info", "other")
 """By `alerts.rank`."""
-
-
-def health_seconds(member: Member) -> float:
-    """How long the health of a cluster of this type is good."""
-    return HEALTH_SECONDS.get(member.cluster.labels.get("type", "").upper(), HEALTH_SECONDS["SPOKE"])
-
-
-class HealthCheck:
-    """Checks one cluster's health again and again, and keeps the states in the store."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._last: dict[str, ClusterHealth] = {}
-        self._kept: dict[str, float] = {}
-        self._looked: dict[str, float] = {}
-
-    async def __call__(self, member: LiveMember) -> FleetResult[ClusterHealth]:
-        """As `health.check`, of one cluster. What was found of it is looked for anew when it fails on."""
-        last = self._last.get(member.name)
-        if last is not None and last.error is not None and self._may_look(member.name):
-            await member.start_over(_error(last))
-        result = await health.check([member])
-        if result.rows:
-            if last is not None and _is_back(last, result.rows[0]):
-                # Discovery that failed with the API server would answer with that failure for ever.
-                await member.start_over(_error(last))
-                result = await health.check([member])
-            self._keep(result.rows[0])
-        return result
-
-    def _may_look(self, name: str) -> bool:
-        now = time.monotonic()
-        if now - self._looked.get(name, now) >= _LOOK_AGAIN_SECONDS:
-            self._looked[name] = now
-            return True
-        self._looked.setdefault(name, now)
-        return False
-
-    def _keep(self, row: ClusterHealth) -> None:
-        last, now = self._last.get(row.cluster), time.monotonic()
-        same = last is not None and (last.state, last.components) == (row.state, row.components)
-        if not same or now - self._kept.get(row.cluster, 0.0) >= _SAME_STATE_SECONDS:
-            self._state.add_health([row])
-            self._kept[row.cluster] = now
-        self._last[row.cluster] = row
-
-
-def _is_back(last: ClusterHealth, row: ClusterHealth) -> bool:
-    return last.components.get("apiServer") == "DOWN" and row.components.get("apiServer") == "OK"
-
-
-def _error(row: ClusterHealth) -> AiopsError:
-    assert row.error is not None
-    return ClusterError(row.error.message, hint=row.error.hint, code=ErrorCode(row.error.code))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +88,14 @@ def fleet_rows(
             used, total = gpus_used(reading.gpus, limits), len(reading.gpus)
         at = states.at.get(name) if states else None
         asked = states.asked_at.get(name) if states else None
-        waited = None if asked is None else max(now - asked, 0.0)
+        waited = None if asked is None else now - asked
         rows.append(
             FleetRow(
                 name,
                 labels,
                 found.get(name),
-                None if at is None else max(now - at, 0.0),
-                waited if waited is not None and waited >= LATE_SECONDS else None,
+                None if at is None else _stepped(now - at, 15.0),
+                None if waited is None or waited < LATE_SECONDS else _stepped(waited, 5.0),
                 alerts.get(name),
                 tuple(names.get(name, ())),
                 total,
@@ -167,6 +106,12 @@ def fleet_rows(
         )
     rows.sort(key=lambda r: r.trouble)
     return rows
+
+
+def _stepped(seconds: float, step: float) -> float:
+    """An age that changes only when it is worth a look: 0, 15, 30, 45 seconds, then whole minutes."""
+    step = 60.0 if seconds >= 60 else step
+    return max(seconds - seconds % step, 0.0)
 
 
 def gpus_used(gpus: Iterable[Gpu], limits: GpuThresholds) -> int:

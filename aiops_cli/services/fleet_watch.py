@@ -10,7 +10,8 @@ from aiops_cli.models.result import FleetResult
 from aiops_cli.models.signals import AlertItem
 from aiops_cli.services.alerts import in_order, list_alerts
 from aiops_cli.services.fleet import LiveMember, Member
-from aiops_cli.services.fleet_status import GpuReading, HealthCheck, health_seconds, lacks
+from aiops_cli.services.fleet_status import GpuReading, lacks
+from aiops_cli.services.health_watch import HealthCheck, health_seconds
 from aiops_cli.services.rounds import Round, Rounds
 from aiops_cli.services.session import Session
 
@@ -24,9 +25,11 @@ class FleetWatch:
     Each question gets the session as it is then."""
 
     def __init__(self, told: Callable[[str], None]) -> None:
-        self._told = told
         self._session: Session | None = None
-        self._health: Rounds[ClusterHealth] | None = None
+        self._check = HealthCheck()
+        self._health: Rounds[ClusterHealth] = Rounds(
+            self._health_of, lambda m, r: health_seconds(m), lambda: told("health")
+        )
         self._alerts: Rounds[AlertItem] = Rounds(
             lambda m: list_alerts([m]), lambda m, r: ALERT_SECONDS, lambda: told("alerts")
         )
@@ -35,23 +38,22 @@ class FleetWatch:
     def expire(self) -> None:
         """Ask everything anew in the next rounds."""
         for rounds in (self._health, self._alerts, self._gpus):
-            if rounds is not None:
-                rounds.expire()
+            rounds.expire()
 
     async def health(self, session: Session) -> Round[ClusterHealth]:
         if session.bundle is not None:
             from aiops_cli.services.inventory import recorded_health
 
             return _recorded(recorded_health(session.bundle, [m.name for m in session.members]), session)
-        if self._health is None:
-            check = HealthCheck(session.state)
+        found = await self._health.round(session.members)
+        if news := self._check.news:
+            self._check.news = []
+            session.state.add_health(news)
+        return found
 
-            async def ask(member: Member) -> FleetResult[ClusterHealth]:
-                assert isinstance(member, LiveMember)
-                return await check(member)
-
-            self._health = Rounds(ask, lambda m, r: health_seconds(m), lambda: self._told("health"))
-        return await self._health.round(session.members)
+    async def _health_of(self, member: Member) -> FleetResult[ClusterHealth]:
+        assert isinstance(member, LiveMember), "a bundle's health is not asked"
+        return await self._check(member)
 
     async def alerts(self, session: Session) -> Round[AlertItem]:
         """Those that are active, worst first."""

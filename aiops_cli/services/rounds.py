@@ -4,20 +4,28 @@ said last stays until it says something else."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
 from aiops_cli.models.result import ClusterStatus, FleetResult
 from aiops_cli.services.fanout import failure_of, status_of
-from aiops_cli.services.fleet import Member
+
+if TYPE_CHECKING:
+    from aiops_cli.services.fleet import Member
 
 T = TypeVar("T")
 _PATIENCE = 0.3  # seconds that a round waits for the quick ones
-_TELLING = 0.25  # seconds between two words of later answers
+_TELLING = 0.5  # seconds between two words of later answers
+_AT_ONCE, _PAUSE = (
+    10,
+    0.02,
+)  # so many questions are begun at a time, and seconds between: others use this thread too
 
 
 @dataclass(slots=True)
@@ -52,28 +60,39 @@ class Rounds(Generic[T]):
         self._next: dict[str, float] = {}
         self._running: dict[str, tuple[asyncio.Task[None], float]] = {}
         self._telling: asyncio.TimerHandle | None = None
+        self._queue: deque[Member] = deque()
+        self._starting: asyncio.Task[None] | None = None
+        self._all_answered = asyncio.Event()
 
     def expire(self) -> None:
-        """Nothing that is known is good any more: the next round asks every cluster."""
+        """No answer is good any more: the next round asks every cluster."""
         self._next.clear()
 
     async def round(self, members: Sequence[Member]) -> Round[T]:
         """Start to ask the clusters that are due; what is known a moment later. Never fails for a cluster."""
         now = time.monotonic()
-        started = []
-        for member in members:
-            if member.name not in self._running and self._next.get(member.name, 0.0) <= now:
-                task = asyncio.create_task(self._one(member))
-                self._running[member.name] = (task, time.time())
-                started.append(task)
-        if started:
-            await asyncio.wait(started, timeout=_PATIENCE)
+        asked = {*self._running, *(m.name for m in self._queue)}
+        due = [m for m in members if m.name not in asked and self._next.get(m.name, 0.0) <= now]
+        if due:
+            self._queue += due
+            self._all_answered.clear()
+            if self._starting is None or self._starting.done():
+                self._starting = asyncio.create_task(self._start())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_answered.wait(), _PATIENCE)
         known = [(m.name, self._known[m.name]) for m in members if m.name in self._known]
         return Round(
             FleetResult([row for _, k in known for row in k.rows], [k.status for _, k in known]),
             {name: k.at for name, k in known},
             {m.name: self._running[m.name][1] for m in members if m.name in self._running},
         )
+
+    async def _start(self) -> None:
+        while self._queue:
+            for _ in range(min(_AT_ONCE, len(self._queue))):
+                member = self._queue.popleft()
+                self._running[member.name] = (asyncio.create_task(self._one(member)), time.time())
+            await asyncio.sleep(_PAUSE)
 
     async def _one(self, member: Member) -> None:
         began = time.perf_counter()
@@ -94,6 +113,8 @@ class Rounds(Generic[T]):
         else:
             self._known[member.name] = _Known(result.rows, status, time.time())
         self._next[member.name] = time.monotonic() + self._every(member, result)
+        if not self._running and not self._queue:
+            self._all_answered.set()
         self._tell()
 
     def _tell(self) -> None:

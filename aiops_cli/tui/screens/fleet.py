@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
+from textual.timer import Timer
 
 from aiops_cli.models.fleet import ClusterHealth
 from aiops_cli.models.gpu import GpuThresholds
@@ -16,8 +17,8 @@ from aiops_cli.models.signals import AlertItem
 from aiops_cli.render.alert_views import alert_view
 from aiops_cli.render.fleet_views import fleet_view
 from aiops_cli.services.fleet_status import FleetRow, GpuReading, fleet_rows, totals
-from aiops_cli.services.fleet_watch import FleetWatch
 from aiops_cli.services.rounds import Round
+from aiops_cli.services.session import Session
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
@@ -26,11 +27,15 @@ from aiops_cli.tui.place import Place
 from aiops_cli.tui.widgets.cards import Cards
 from aiops_cli.tui.widgets.cells import CellMap
 from aiops_cli.tui.widgets.grid import Grid
-from aiops_cli.tui.widgets.heat import MEASURES, cluster_groups, gpu_groups
+from aiops_cli.tui.widgets.heat import MEASURES, GpuKey, cluster_groups, cluster_words, gpu_groups, gpu_words
 from aiops_cli.tui.widgets.panel import Panel
 
+if TYPE_CHECKING:
+    from aiops_cli.services.fleet_watch import FleetWatch
+
 ROUND_SECONDS = 15.0
-_AGES_SECONDS = 5.0
+_AGES_SECONDS, _PAINT_SECONDS = 15.0, 0.05  # between two looks at ages; for answers that come together
+_LATE_SECONDS = 5.0  # between two looks at who is late
 _WIDE = 120  # cells from which on panels stand side by side
 
 
@@ -61,6 +66,7 @@ class Fleet(Board):
         act("fleet.gpus", "u", "to('gpu')", "GPUs", "Its GPUs."),
         act("fleet.cnf", "n", "to('cnf')", "CNF", "Its network functions, clocks and VFs."),
         act("fleet.related", "R", "related", "Related", "What else is known of an alert."),
+        act("fleet.filter", "slash", "filter_clusters", "Filter", "Keep clusters that match, as in a table."),
         act("fleet.heat", "h", "heat", "Heat", "GPUs by use, or by temperature."),
     ]  # fmt: skip
 
@@ -68,9 +74,13 @@ class Fleet(Board):
         super().__init__()
         self._states: Round[ClusterHealth] | None = None
         self._firing: Round[AlertItem] | None = None
-        self._cards_read: Round[GpuReading] | None = None
+        self._gpu_round: Round[GpuReading] | None = None
         self._limits = GpuThresholds()
         self._measure = MEASURES[0]
+        self._watch: FleetWatch | None = None
+        self._painted: list[FleetRow] | None = None
+        self._listed: tuple[list[AlertItem], float] = ([], 0.0)
+        self._painting: Timer | None = None
         self._feeds_of: dict[str, Feed[Any]] = {}
 
     def content(self) -> ComposeResult:
@@ -81,9 +91,9 @@ class Fleet(Board):
             labels=lambda r: {**r.labels, "cluster": r.cluster},
             id="clusters",
         )
-        self._map = CellMap(apart=True, id="map")
+        self._map = CellMap(self._cluster_words, apart=True, id="map")
         self._recent: Grid[AlertItem] = Grid(alert_view(clock.now()), dim=self._is_old, id="recent")
-        self._heat = CellMap(id="heat")
+        self._heat = CellMap(lambda key: gpu_words(key, self._gpu_rows()), id="heat")
         yield Cards(id="cards")
         yield Panel("Clusters", self._table, self._map, id="fleet")
         with Container(id="lower"):
@@ -92,41 +102,45 @@ class Fleet(Board):
 
     def on_mount(self) -> None:
         super().on_mount()
-        loop = asyncio.get_running_loop()
-
-        def told(what: str) -> None:
-            loop.call_soon_threadsafe(self._more, what)
-
-        self._watch = FleetWatch(told)
+        self._loop = asyncio.get_running_loop()
         self._feeds_of = {
-            "health": self.feed(
-                self._watch.health,
-                self._show_health,
-                every=ROUND_SECONDS,
-                kept=("fleet-health", Round[ClusterHealth]),
-            ),
-            "alerts": self.feed(
-                self._watch.alerts,
-                self._show_alerts,
-                every=ROUND_SECONDS,
-                kept=("fleet-alerts", Round[AlertItem]),
-            ),
-            "gpus": self.feed(
-                self._watch.gpus,
-                self._show_gpus,
-                every=ROUND_SECONDS,
-                kept=("fleet-gpus", Round[GpuReading]),
-            ),
+            name: self.feed(ask, show, every=ROUND_SECONDS, kept=(f"fleet-{name}", kind))
+            for name, ask, show, kind in (
+                ("health", self._ask_health, self._show_health, Round[ClusterHealth]),
+                ("alerts", self._ask_alerts, self._show_alerts, Round[AlertItem]),
+                ("gpus", self._ask_gpus, self._show_gpus, Round[GpuReading]),
+            )
         }
         for panel, name in (("#fleet", "health"), ("#alerts", "alerts"), ("#gpus", "gpus")):
             self.query_one(panel, Panel).follow(self._feeds_of[name])
-        self.set_interval(_AGES_SECONDS, self._age)
+        self.set_interval(_LATE_SECONDS, self._age)
         if self.dashboard.remembered.text("fleet-view", "table") == "map":
             self.add_class("-map")
         self._focus_clusters()
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= _WIDE, "-wide")
+
+    # What is asked; on the backend
+
+    def _watching(self) -> FleetWatch:
+        if self._watch is None:
+            from aiops_cli.services.fleet_watch import FleetWatch
+
+            self._watch = FleetWatch(self._tell)
+        return self._watch
+
+    def _tell(self, what: str) -> None:
+        self._loop.call_soon_threadsafe(self._more, what)
+
+    async def _ask_health(self, session: Session) -> Round[ClusterHealth]:
+        return await self._watching().health(session)
+
+    async def _ask_alerts(self, session: Session) -> Round[AlertItem]:
+        return await self._watching().alerts(session)
+
+    async def _ask_gpus(self, session: Session) -> Round[GpuReading]:
+        return await self._watching().gpus(session)
 
     # What is shown
 
@@ -141,29 +155,39 @@ class Fleet(Board):
 
     def _show_health(self, found: Round[ClusterHealth]) -> None:
         self._states = found
-        self._paint()
+        self._paint_soon()
 
     def _show_alerts(self, found: Round[AlertItem]) -> None:
         self._firing = found
         rows = sorted(found.result.rows, key=lambda a: a.starts_at or "", reverse=True)
-        self._recent.show(sorted(rows, key=lambda a: a.state != "FIRING"), alert_view(self._now()))
-        self._paint()
+        rows.sort(key=lambda a: a.state != "FIRING")
+        known, at = self._listed
+        if rows != known or self._now() - at >= _AGES_SECONDS or not rows:
+            self._listed = rows, self._now()
+            self._recent.show(rows, alert_view(self._now()))
+        self._paint_soon()
 
     def _show_gpus(self, found: Round[GpuReading]) -> None:
-        self._cards_read = found
-        if (session := self.dashboard.session) is not None:
+        self._gpu_round = found
+        if (session := self.dashboard.session) is not None and any(r.gpus for r in found.result.rows):
             from aiops_cli.services.gpu import thresholds
 
             self._limits = thresholds(session.settings.gpu)
         self._paint_heat()
-        self._paint()
+        self._paint_soon()
 
     def _paint_heat(self) -> None:
-        readings = self._cards_read.result.rows if self._cards_read else []
+        readings = self._gpu_rows()
         self._heat.show(gpu_groups(readings, self._measure, self._limits))
         self.set_class(any(r.gpus for r in readings), "-gpus")
         unit = "tens of %" if self._measure == "use" else "tens of °C"
         self.query_one("#gpus", Panel).retitle(f"GPUs by {self._measure}, {unit}")
+
+    def _gpu_rows(self) -> list[GpuReading]:
+        return self._gpu_round.result.rows if self._gpu_round else []
+
+    def _cluster_words(self, cluster: str) -> str:
+        return next((cluster_words(r) for r in self._table.items if r.cluster == cluster), "")
 
     def _now(self) -> float:
         session = self.dashboard.session
@@ -175,19 +199,35 @@ class Fleet(Board):
             return [(m.name, m.cluster.labels) for m in self.dashboard.members]
         return [(h.cluster, {}) for h in self._states.result.rows] if self._states else []
 
+    def _paint_soon(self) -> None:
+        """Answers to several questions make one picture."""
+        if self._painting is None:
+            self._painting = self.set_timer(_PAINT_SECONDS, self._paint)
+
     def _paint(self) -> None:
+        self._painting = None
         clusters = self._clusters()
-        rows = fleet_rows(clusters, self._now(), self._states, self._firing, self._cards_read, self._limits)
-        self._table.show(rows)
-        order = {name: i for i, (name, _) in enumerate(clusters)}
-        self._map.show(cluster_groups(self._table.rows, order))
+        rows = fleet_rows(clusters, self._now(), self._states, self._firing, self._gpu_round, self._limits)
         self.query_one(Cards).show(totals(rows), gpus_unknown=self._gpus_unknown())
-        asked = len(self._states.asked_at) if self._states else 0
-        waits = f", {asked} asked" if asked else ""
-        self.query_one("#fleet", Panel).retitle(f"Clusters {len(rows)}{waits}")
+        if rows == self._painted:
+            return
+        self._painted = rows
+        self._table.show(rows)
+        self._paint_map()
+        late = sum(r.waiting is not None for r in rows)
+        self.query_one("#fleet", Panel).retitle(f"Clusters {len(rows)}" + (f", {late} late" if late else ""))
+
+    def _paint_map(self) -> None:
+        if self.has_class("-map"):
+            order = {name: i for i, (name, _) in enumerate(self._clusters())}
+            self._map.show(cluster_groups(self._table.rows, order))
+
+    def on_grid_arranged(self, event: Grid.Arranged) -> None:
+        if event.grid is self._table:
+            self._paint_map()
 
     def _gpus_unknown(self) -> str:
-        if self._cards_read is None:
+        if self._gpu_round is None:
             return "…"
         return "none known" if self.dashboard.live else "not in this bundle"
 
@@ -203,7 +243,8 @@ class Fleet(Board):
         self._paint()
 
     def action_refresh(self) -> None:
-        self._watch.expire()
+        if self._watch is not None:
+            self._watch.expire()
         super().action_refresh()
 
     def _focus_clusters(self) -> None:
@@ -213,6 +254,10 @@ class Fleet(Board):
         self.toggle_class("-map")
         self.dashboard.remembered.set("fleet-view", "map" if self.has_class("-map") else "table")
         self._focus_clusters()
+        self._paint_map()
+
+    def action_filter_clusters(self) -> None:
+        self.ask_filter(self._table)
 
     def action_heat(self) -> None:
         self._measure = MEASURES[1 - MEASURES.index(self._measure)]
@@ -234,9 +279,8 @@ class Fleet(Board):
     def _open(self, cluster: str) -> None:
         self.go(Place("cluster", args={"name": cluster}))
 
-    def _to_gpu(self, key: tuple[str, str | None, int | None, str | None]) -> None:
-        cluster, node, _, _ = key
-        self.go(Place("gpu", "", {"node": node} if node else {}, (cluster,)))
+    def _to_gpu(self, key: GpuKey) -> None:
+        self.go(Place("gpu", "", {"node": _node(key)}, (key[0],)))
 
     def on_cards_chosen(self, event: Cards.Chosen) -> None:
         if event.name == "clusters":
@@ -252,7 +296,7 @@ class Fleet(Board):
             said = {"ns": alert.labels.get("namespace"), "at": alert.starts_at}
             return alert.cluster, {k: v for k, v in said.items() if v}
         if self._heat.has_focus and (cell := self._heat.selected) is not None:
-            return cell.key[0], {"node": cell.key[1]} if cell.key[1] else {}
+            return cell.key[0], {"node": _node(cell.key)}
         if self.has_class("-map"):
             return (self._map.selected.key, {}) if self._map.selected else None
         return (self._table.selected.cluster, {}) if self._table.selected else None
@@ -276,6 +320,10 @@ class Fleet(Board):
             self.app.notify("choose an alert (tab goes to them)", severity="warning")
             return
         show_related(self, f"alert {alert.name}", lambda horizon: of_alerts([alert], horizon))
+
+
+def _node(key: GpuKey) -> str:
+    return key[1].rpartition("/")[0]
 
 
 SCREEN = Fleet

@@ -5,7 +5,7 @@ Each cell is a sign or a digit, so that it reads without colour. Only lines that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,12 +26,11 @@ from aiops_cli.tui.themes import style_of
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`sign` is one cell wide; `key` names what it stands for, `told` says it in words."""
+    """`sign` is one cell wide; `key` names what it stands for."""
 
     key: Any
     sign: str
     level: str | None
-    told: str
     dim: bool = False
 
 
@@ -79,9 +78,10 @@ class CellMap(ScrollView, can_focus=True):
         def control(self) -> CellMap:
             return self.map
 
-    def __init__(self, *, apart: bool = False, id: str | None = None) -> None:
-        """`apart` leaves a blank after each cell."""
+    def __init__(self, tell: Callable[[Any], str], *, apart: bool = False, id: str | None = None) -> None:
+        """`tell` says in words what a key stands for; `apart` leaves a blank after each cell."""
         super().__init__(id=id)
+        self._tell = tell
         self._apart = apart
         self._groups: Sequence[Group] = ()
         self._lines: list[_Line] = []
@@ -155,7 +155,7 @@ class CellMap(ScrollView, can_focus=True):
     def _told(self, width: int) -> Strip:
         style = self.get_component_rich_style("map--told")
         cell = self.selected
-        text = one_line(cell.told) if cell is not None else ""
+        text = one_line(self._tell(cell.key)) if cell is not None else ""
         return Strip([Segment(cut(f" {text}", width), style)]).crop_extend(0, width, style)
 
     # Movement

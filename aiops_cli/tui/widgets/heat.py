@@ -25,6 +25,15 @@ def cluster_groups(rows: Iterable[FleetRow], order: Mapping[str, int]) -> list[G
 
 
 def _cluster(row: FleetRow) -> Cell:
+    word = level(row.state) or "unknown"
+    sign = SIGNS.get(word, SIGNS["unknown"])
+    if word == "ok" and row.alerts is not None and row.alerts[0]:
+        word, sign = "fatal", "!"  # it answers, and something critical fires on it
+    return Cell(row.cluster, sign, word, dim=row.waiting is not None)
+
+
+def cluster_words(row: FleetRow) -> str:
+    """What a cell of the map stands for."""
     parts = [row.cluster, row.state]
     if row.health is not None and row.health.score is not None:
         parts.append(f"score {row.health.score}")
@@ -36,57 +45,63 @@ def _cluster(row: FleetRow) -> Cell:
         parts.append(f"{age(row.age)} old")
     if told := why(row):
         parts.append(told)
-    word = level(row.state) or "unknown"
-    sign = SIGNS.get(word, SIGNS["unknown"])
-    if word == "ok" and row.alerts is not None and row.alerts[0]:
-        word, sign = "fatal", "!"  # it answers, and something critical fires on it
-    return Cell(row.cluster, sign, word, " · ".join(parts), dim=row.waiting is not None)
+    return " · ".join(parts)
+
+
+GpuKey = tuple[str, str]
+"""Cluster, and NODE/INDEX as findings name it."""
 
 
 def gpu_groups(readings: Sequence[GpuReading], measure: str, limits: GpuThresholds) -> list[Group]:
     """A group a cluster, a part a node, a cell a GPU: the tens of its percent or °C, `✖` where a critical finding
     tells of it and `-` where nothing is known."""
-    from aiops_cli.analysis.gpu_findings import name
+    known = [r for r in readings if r.gpus]
+    if not known:
+        return []
+    from aiops_cli.analysis.gpu_findings import name  # loads NumPy: not for a fleet that has none
 
     groups = []
-    for reading in readings:
-        if not reading.gpus:
-            continue
-        told: dict[str, Finding] = {}
-        for finding in reading.findings:
-            told.setdefault(finding.entity.name, finding)
+    for reading in known:
+        broken = {f.entity.name for f in reading.findings if f.severity == "critical"}
         nodes = groupby(reading.gpus, key=lambda g: g.node)
-        parts = [[_gpu(g, measure, limits, told.get(name(g))) for g in found] for _, found in nodes]
+        parts = [
+            [_gpu((g.cluster, name(g)), g, measure, limits, name(g) in broken) for g in found]
+            for _, found in nodes
+        ]
         groups.append(Group(reading.gpus[0].cluster, parts))
     return groups
 
 
-def _gpu(gpu: Gpu, measure: str, limits: GpuThresholds, finding: Finding | None) -> Cell:
+def _gpu(key: GpuKey, gpu: Gpu, measure: str, limits: GpuThresholds, broken: bool) -> Cell:
+    value, warning, critical = gpu.utilization, USE_WARNING, USE_CRITICAL
+    if measure != MEASURES[0]:
+        value, warning, critical = gpu.temperature_c, limits.temperature_warning, limits.temperature_critical
+    if broken:
+        return Cell(key, SIGNS["fatal"], "fatal")
+    if value is None:
+        return Cell(key, "-", "unknown")
+    word = "error" if value >= critical else "warn" if value >= warning else "ok"
+    return Cell(key, str(min(max(int(value // 10), 0), 9)), word)
+
+
+def gpu_words(key: GpuKey, readings: Sequence[GpuReading]) -> str:
+    """What a cell of the heat map stands for."""
     from aiops_cli.analysis.gpu_findings import name
 
-    value = gpu.utilization if measure == "use" else gpu.temperature_c
-    warning, critical = (
-        (USE_WARNING, USE_CRITICAL)
-        if measure == "use"
-        else (limits.temperature_warning, limits.temperature_critical)
-    )
-    sign, word = "-", "unknown"
-    if value is not None:
-        sign = str(min(max(int(value // 10), 0), 9))
-        word = "error" if value >= critical else "warn" if value >= warning else "ok"
-    if finding is not None and finding.severity == "critical":
-        sign, word = SIGNS["fatal"], "fatal"
-    parts = [f"{gpu.cluster} {name(gpu)}", (gpu.model or "").removeprefix("NVIDIA ")]
-    parts += [
-        "-" if gpu.utilization is None else f"{gpu.utilization:.0f} %",
-        "-" if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C",
-    ]
+    for reading in readings:
+        for gpu in reading.gpus:
+            if (gpu.cluster, name(gpu)) == key:
+                return _words(key, gpu, [f for f in reading.findings if f.entity.name == key[1]])
+    return ""
+
+
+def _words(key: GpuKey, gpu: Gpu, findings: Sequence[Finding]) -> str:
+    use = "-" if gpu.utilization is None else f"{gpu.utilization:.0f} %"
+    heat = "-" if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C"
+    parts = [" ".join(key), (gpu.model or "").removeprefix("NVIDIA "), use, heat]
     if gpu.memory_used_mib is not None and gpu.memory_total_mib:
         parts.append(f"memory {100 * gpu.memory_used_mib / gpu.memory_total_mib:.0f} %")
     if gpu.pod:
         parts.append(f"{gpu.namespace}/{gpu.pod}")
-    if finding is not None:
-        parts.append(finding.text)
-    return Cell(
-        (gpu.cluster, gpu.node, gpu.index, gpu.mig_instance), sign, word, " · ".join(filter(None, parts))
-    )
+    parts += [f.text for f in findings[:1]]
+    return " · ".join(filter(None, parts))
