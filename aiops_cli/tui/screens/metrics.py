@@ -156,10 +156,13 @@ class Metrics(Board):
         session = self.dashboard.session
         self._plot.zone = session.zone if session else None
         start, end = (clock_text(at, self._plot.zone) for at in (chart.window.start, chart.window.end))
-        zoomed = f"{start} to {end[11:] if end[:10] == start[:10] else end}" if self.zoom else ""
+        same = start[:10] == end[:10]
+        zoomed = f"{start[11:]}–{end[11:]}" if same else f"{start[5:16]} – {end[5:16]}"
         unit = f"[{chart.unit}]" if chart.unit else ""
         count = f"{len(chart.rows)} series" if chart.rows else ""
-        title = " · ".join(filter(None, (f"{chart.meaning or 'Plot'} {unit}".strip(), count, zoomed)))
+        title = " · ".join(
+            filter(None, (f"{chart.meaning or 'Plot'} {unit}".strip(), count, zoomed if self.zoom else ""))
+        )
         panel = self.query_one("#chart", Panel)
         panel.retitle(title)
         panel.empty = self._why(chart)

@@ -201,7 +201,7 @@ class Traces(Board):
             return
         shown = Shown(opened.with_rows(opened.rows), opened.facts, opened.notes)
         first, second = headline(shown, session.zone if session else None).splitlines()
-        panel.retitle(f"{first} · {second}")
+        panel.retitle(f"{second} · {first}")
         from aiops_cli.render.waterfall import contributors
 
         lines = [

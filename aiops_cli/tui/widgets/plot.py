@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import cache
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -13,6 +14,7 @@ from textual import events
 from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
+from textual.theme import Theme
 from textual.widget import Widget
 
 from aiops_cli.models.signals import Series
@@ -21,15 +23,24 @@ from aiops_cli.render.text import cells, clock, cut
 from aiops_cli.render.units import quantity
 from aiops_cli.tui.actions import act
 
+_DARK = ("#5ec8f8", "#ffb000", "#ff6ac1", "#7ee787", "#a78bfa", "#ff7b72", "#2dd4bf", "#f2e05c", "#c0c6d0", "#d69a66",
+         "#7aa2f7", "#b5e853")  # fmt: skip
+_LIGHT = ("#0369a1", "#b45309", "#be185d", "#15803d", "#6d28d9", "#b91c1c", "#0f766e", "#854d0e", "#4b5563", "#7c2d12",
+          "#1d4ed8", "#4d7c0f")  # fmt: skip
 _ANSI = ("cyan", "yellow", "magenta", "green", "blue", "red", "bright_cyan", "bright_yellow", "bright_magenta",
          "bright_green", "bright_blue", "bright_red")  # fmt: skip
 _BELOW = 2  # lines of the time axis
 _TICK = 22  # cells for each time on the axis
 
 
-def colour_of(number: int) -> Style:
-    """The colour of the line with this letter."""
-    return Style(color=_ANSI[number % len(_ANSI)])
+def colours(theme: Theme) -> tuple[Style, ...]:
+    """The colours of the lines by their number, as they can be read in a theme."""
+    return _styles(_ANSI if theme.ansi else _DARK if theme.dark else _LIGHT)
+
+
+@cache
+def _styles(names: tuple[str, ...]) -> tuple[Style, ...]:
+    return tuple(Style(color=name) for name in names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,8 +197,9 @@ class Plot(Widget, can_focus=True):
         label = cut(picture.ticks.get(i, ""), MARGIN - 1)
         segments = [Segment(f"{label:>{MARGIN - 1}} ", base + Style(dim=True)), Segment("┤", base)]
         several = len(self._lines.series) > 1 if self._lines else False
+        palette = colours(self.app.current_theme)
         for text, number in picture.runs[i]:
-            style = base if number is None else base + colour_of(number)
+            style = base if number is None else base + palette[number]
             if several and number is not None and number == self.loud:
                 style += Style(bold=True)
             segments.append(Segment(text, style))
@@ -213,14 +225,14 @@ class Plot(Widget, can_focus=True):
         if self.cursor is None or self._lines is None:
             return [Segment(" " * MARGIN + " ← → puts a cursor on the time axis", base + Style(dim=True))]
         segments = [Segment(f" {clock(self.cursor, self.zone)}  ", base + Style(bold=True))]
-        room = self.size.width - 24
+        room, palette = self.size.width - 24, colours(self.app.current_theme)
         for number, series in enumerate(self._lines.series):
             text = f"{LETTERS[number]} {quantity(value_at(series, self.cursor, self._lines.step), self._lines.unit)}  "
             room -= cells(text)
             if room < 0:
                 segments.append(Segment("…", base))
                 break
-            segments.append(Segment(text, base + colour_of(number)))
+            segments.append(Segment(text, base + palette[number]))
         return segments
 
     def _ticks(self) -> list[int]:

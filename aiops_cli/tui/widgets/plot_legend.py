@@ -13,7 +13,7 @@ from aiops_cli.models.metric_row import MetricRow
 from aiops_cli.render.plot import LETTERS
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.widgets.grid import Grid
-from aiops_cli.tui.widgets.plot import colour_of
+from aiops_cli.tui.widgets.plot import colours
 
 
 class Legend(Grid[MetricRow]):
@@ -27,7 +27,8 @@ class Legend(Grid[MetricRow]):
     def _segments(self, texts: Sequence[str], base: Style, *, judged: bool = True) -> list[Segment]:
         segments = super()._segments(texts, base, judged=judged)
         if judged and segments and len(texts[0]) == 1 and texts[0] in LETTERS:
-            segments[0] = Segment(texts[0], base + colour_of(LETTERS.index(texts[0])) + Style(bold=True))
+            colour = colours(self.app.current_theme)[LETTERS.index(texts[0])]
+            segments[0] = Segment(texts[0], base + colour + Style(bold=True))
         return segments
 
     def action_save(self) -> None:
