@@ -20,6 +20,7 @@ BENCHMARKS = {
     "anomalies": "detection on generated and labelled series",
     "gpu": "2,000 GPUs of 20 clusters in one view",
     "first_paint": "the dashboard's first paint from the store against a bare Textual table",
+    "log_storm": "keys and memory while 20,000 log lines a second come in",
     "rca": "ranking of generated incidents",
 }
 

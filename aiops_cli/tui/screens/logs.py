@@ -34,7 +34,7 @@ from aiops_cli.tui.place import Place
 from aiops_cli.tui.watching import so_far, watched
 from aiops_cli.tui.widgets import log_pages
 from aiops_cli.tui.widgets.grid import Grid
-from aiops_cli.tui.widgets.log_buffer import Buffer
+from aiops_cli.tui.widgets.log_buffer import Buffer, held
 from aiops_cli.tui.widgets.log_filter import Wanted, matching
 from aiops_cli.tui.widgets.log_following import Following
 from aiops_cli.tui.widgets.log_lines import LogLines
@@ -45,8 +45,9 @@ from aiops_cli.tui.widgets.log_volume import Counts, Volume, ask_counts, count_l
 from aiops_cli.tui.widgets.panel import Panel
 
 _BEFORE, _AFTER = 1800.0, 300.0  # seconds around a moment that is jumped to
-_LAG = 10.0  # seconds before the end of a query that a tail reads again: lines may come late
+_LAG = 5.0  # seconds before the end of a query that a tail reads again: lines may come late
 _DRAIN = 0.1  # seconds between two paints of a tail
+_FAST = 2_000  # lines a second that nobody reads: half the paints do
 _TOLD = 5  # drains between two looks at its rate
 _WORSE = frozenset(LEVELS[LEVELS.index("warn") :])
 _PATTERN_LINES = 10_000
@@ -56,6 +57,8 @@ class Logs(Board):
     NAME = "logs"
     DEFAULT_CSS = """
     Logs #patterns { display: none; }
+    Logs #lines.-blank > .body { display: block; }
+    Logs #lines.-blank > .notice { display: none; }
     Logs.-patterns #patterns { display: block; }
     Logs.-patterns #lines { display: none; }
     Logs #status { height: 1; padding: 0 1; color: $foreground 80%; background: $surface; }
@@ -90,6 +93,7 @@ class Logs(Board):
         self._moment: float | None = None
         self._range = ""
         self._page: Page | None = None
+        self._query: Feed[Page] | None = None
         self._edge: float | None = None
         self._reading_older = False
         self._follow = self._paused = False
@@ -119,8 +123,6 @@ class Logs(Board):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._query = self.feed(self._ask, self._show_page, told=self._told_reading)
-        self.query_one("#lines", Panel).follow(self._query)
         self.query_one(QueryLine).history = self.dashboard.remembered.texts("logql")
         self._lines.look.wrap = self.dashboard.remembered.mapping("logs").get("wrap") is True
         self._lines.focus()
@@ -135,9 +137,8 @@ class Logs(Board):
         moment = None
         try:
             if "at" in args:
-                moment = times.parse_time(
-                    args["at"], app.asked().now if app.session else clock.now(), self.zone
-                )
+                now = app.asked().now if app.session else clock.now()
+                moment = round(times.parse_time(args["at"], now, self.zone), 3)
         except AiopsError as error:
             self._warn(error)
         if since := args.get("since"):
@@ -165,7 +166,8 @@ class Logs(Board):
         if self._range != (now := self.dashboard.range_text):
             self._range, self._moment = now, None
         self._values.clear()
-        self._ask_anew()
+        if self._query is not None:
+            self._ask_anew()
 
     def leave_inside(self) -> bool:
         if self.has_class("-patterns"):
@@ -195,7 +197,14 @@ class Logs(Board):
         self._stop()
         self._page = None
         self._patterns_of = None
-        self._query.refresh(anew=True)
+        self.buffer.clear()
+        self._lines.empty = "loading…"
+        self._lines.sync()
+        if self._query is None:
+            self._query = self.feed(self._ask, self._show_page, told=self._told_reading)
+            self.query_one("#lines", Panel).follow(self._query)
+        else:
+            self._query.refresh(anew=True)
         self._view_changed()
 
     def _window(self, session: Session) -> TimeRange:
@@ -229,29 +238,31 @@ class Logs(Board):
         look.day = at_clock(page.window.start, self.zone)[:10] != at_clock(page.window.end, self.zone)[:10]
         look.forget()
         self.buffer.clear()
-        self.buffer.append(page.lines)
+        self.buffer.append(held(page.lines))
         self._lines.empty = self._nothing(page)
         self._lines.stick = True
         self._lines.changed()
         if self._moment is not None:
             self._lines.select(self._number_at(self._moment))
+        if self._follow:
+            self._start(page)
         self._sift_on()
         self.run_worker(self._count(page), exclusive=True, group="volume")
         self._status()
-        if self._follow:
-            self._start()
 
     def _nothing(self, page: Page) -> str:
         start, end = (at_clock(t, self.zone)[:16] for t in (page.window.start, page.window.end))
-        return f"no line of {page.expr} from {start} to {end}; T looks further back, i edits the query"
+        return f"no line of {page.expr} from {start} to {end}\nT looks further back, i edits the query"
 
     def _number_at(self, moment: float) -> int:
         lines = self.buffer
         return next((n for n in range(lines.first, lines.end) if lines[n][1][0] >= moment * 1e9), lines.end)
 
     def _told_reading(self, reading: Reading[Page]) -> None:
-        if reading.error is not None:
+        if (error := reading.error) is not None:
             self._follow = False
+            self._lines.empty = f"✖ {error.message}\n{error.hint}"
+            self._lines.sync()
         self._status()
 
     async def _count(self, page: Page) -> None:
@@ -335,7 +346,7 @@ class Logs(Board):
             self._status()
         if page is self._page:
             self._edge = older.edge
-            self.buffer.prepend(older.lines)
+            self.buffer.prepend(held(older.lines))
             self._lines.stick = False
             self._lines.sync()
             self._sift_on()
@@ -356,34 +367,20 @@ class Logs(Board):
         if app.options.end:
             self.app.notify("a tail has no end: T chooses a range up to now")
             return
+        # From now: what came since the lines were asked may be more than anybody wants to read again.
+        self._run(self.expr)
         self._follow = True
-        if self._moment is not None:
-            self._run(self.expr)
-        elif self._page is not None:
-            self._start()
 
-    def _start(self) -> None:
+    def _start(self, page: Page) -> None:
         """Go on where the lines end, a little before: what came late is read too."""
-        page = self._page
-        assert page is not None
         session = self.dashboard.asked()
-        edge = page.window.end - _LAG
-        if len(self.buffer) and (newest := self.buffer[self.buffer.end - 1][1][0] / 1e9) > page.window.end:
-            edge = newest - _LAG
-        self.buffer.cut(int(edge * 1e6) * 1000)
+        edge = int((page.window.end - _LAG) * 1e6)  # microseconds, as the servers are asked
+        self.buffer.cut(edge * 1000)
         self._lines.look.forget()
-        edge = int(edge * 1e6) / 1e6
-        self._paused, self._lines.stick = False, True
         self._lines.sync()
-        self._sift_on()
-        self._following = Following(
-            self.dashboard.backend, session.live, page.expr, TimeRange(edge, max(session.now, edge + 1e-3))
-        )
-        self._following.start(self._tell_status)
-        self._status()
-
-    def _tell_status(self) -> None:
-        self.app.call_from_thread(self._status)
+        before = TimeRange(edge / 1e6, max(session.now, page.window.end))
+        self._following = Following(self.dashboard.backend, session.live, page.expr, before)
+        self._following.start()
 
     def _stop(self) -> None:
         if self._following is not None:
@@ -409,7 +406,8 @@ class Logs(Board):
         if following is None:
             return
         self._ticks += 1
-        if not self._paused and (lines := following.take()):
+        reading = self._rate < _FAST or self._ticks % 2 == 0
+        if reading and not self._paused and (lines := following.take()):
             self._taken += len(lines)
             self.buffer.append(lines)
             self._lines.sync()

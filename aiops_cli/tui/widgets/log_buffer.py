@@ -7,11 +7,34 @@ So a cursor stays on its line whatever comes or goes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from aiops_cli.analysis.merge import Line
+import msgspec
+
+from aiops_cli.analysis.merge import Labels, Line
 
 MOST = 50_000
+
+
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """A line as it is kept: one object that the garbage collector needs not look at, for tens of thousands that
+    come and go would have it stop everything for a tenth of a second, again and again."""
+
+    cluster: str
+    ns: int
+    text: str
+    labels: Labels
+    metadata: Labels
+
+    @property
+    def line(self) -> Line:
+        return self.cluster, (self.ns, self.text, self.labels, self.metadata)
+
+
+def held(lines: Iterable[Line]) -> list[Held]:
+    return [Held(cluster, *row) for cluster, row in lines]
+
+
 _CHUNK = 2_000  # lines that are looked at in one go, beside the interface
 Keep = Callable[[Line], bool]
 Compute = Callable[[Callable[[], list[int]]], Awaitable[list[int]]]
@@ -29,7 +52,7 @@ class Buffer:
         """Lines that left at the top since the last `clear`."""
         self.version = 0
         """Grows with each change of what is shown."""
-        self._lines: list[Line] = []
+        self._lines: list[Held] = []
         self._first = 0
         self._keep: Keep | None = None
         self._kept: list[int] = []
@@ -40,7 +63,7 @@ class Buffer:
         return len(self._lines)
 
     def __getitem__(self, number: int) -> Line:
-        return self._lines[number - self._first]
+        return self._lines[number - self._first].line
 
     @property
     def first(self) -> int:
@@ -70,7 +93,7 @@ class Buffer:
         self.dropped = 0
         self._anew()
 
-    def append(self, lines: Sequence[Line]) -> None:
+    def append(self, lines: Sequence[Held]) -> None:
         """Newer lines; the oldest leave where there is no more room."""
         self._lines += lines
         if (over := len(self._lines) - self.most) > 0:
@@ -81,7 +104,7 @@ class Buffer:
             del self._kept[: bisect_left(self._kept, self._first)]
         self.version += 1
 
-    def prepend(self, lines: Sequence[Line]) -> None:
+    def prepend(self, lines: Sequence[Held]) -> None:
         """Older lines, as far as there is room."""
         fitting = lines[max(len(lines) - self.room, 0) :]
         self._lines[:0] = fitting
@@ -95,7 +118,7 @@ class Buffer:
 
     def cut(self, ns: int) -> None:
         """Forget the lines from this time (unix nanoseconds) on: they are read again."""
-        self._lines = [line for line in self._lines if line[1][0] < ns]
+        self._lines = [line for line in self._lines if line.ns < ns]
         self._anew()
 
     def set_filter(self, keep: Keep | None) -> None:
@@ -121,7 +144,7 @@ class Buffer:
         start = self._high if newer else max(self._low - _CHUNK, self._first)
         end = min(self._high + _CHUNK, self.end) if newer else self._low
         chunk = self._lines[start - self._first : end - self._first]
-        found = await compute(lambda: [start + i for i, line in enumerate(chunk) if keep(line)])
+        found = await compute(lambda: [start + i for i, line in enumerate(chunk) if keep(line.line)])
         if generation != self._generation:
             return True
         found = found[bisect_left(found, self._first) :]  # some may have left meanwhile

@@ -18,7 +18,7 @@ from aiops_cli.services.fanout import failure_of
 from aiops_cli.services.session import Session
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.widgets.dialogs import Detail, Dialog, as_text
-from aiops_cli.tui.widgets.log_buffer import Buffer
+from aiops_cli.tui.widgets.log_buffer import Buffer, held
 from aiops_cli.tui.widgets.log_lines import LogLines
 
 BESIDE = 20  # lines before and after
@@ -132,7 +132,7 @@ class Around(Dialog):
         if not rows:
             self.query_one(".notice", Static).update(one_line(missing or "its stream has no line around it"))
             return
-        self._lines.buffer.append(rows)
+        self._lines.buffer.append(held(rows))
         self.add_class("-found")
         self._lines.focus()
         self._lines.sync()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from aiops_cli.analysis.merge import Line
@@ -14,12 +14,11 @@ from aiops_cli.render.text import one_line
 from aiops_cli.services.fanout import failure_of
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.tui.backend import Backend
-from aiops_cli.tui.widgets.log_buffer import MOST
+from aiops_cli.tui.widgets.log_buffer import MOST, Held, held
 
 
 class Following:
-    """`start` once, `take` again and again, `stop`. Notes and the end are told by `tell`, from the backend's
-    thread."""
+    """`start` once, `take` again and again, `stop`."""
 
     def __init__(
         self,
@@ -37,13 +36,12 @@ class Following:
         self.lost = 0
         """Lines that nobody took before there was no more room for them."""
         self._backend, self._members, self._expr, self._before = backend, members, expr, before
-        self._held: deque[Line] = deque(maxlen=most)
+        self._held: deque[Held] = deque(maxlen=most)
         self._lock = threading.Lock()
         self._running: Future[None] | None = None
 
-    def start(self, tell: Callable[[], None]) -> None:
-        """`tell` is called, on the backend's thread, when `said` or `error` has changed."""
-        self._running = self._backend.spawn(self._run(tell))
+    def start(self) -> None:
+        self._running = self._backend.spawn(self._run())
 
     def stop(self) -> None:
         if self._running is not None:
@@ -53,19 +51,18 @@ class Following:
     def waiting(self) -> int:
         return len(self._held)
 
-    def take(self) -> list[Line]:
+    def take(self) -> list[Held]:
         """The lines that came since; they are no longer held here."""
         with self._lock:
             lines = list(self._held)
             self._held.clear()
         return lines
 
-    async def _run(self, tell: Callable[[], None]) -> None:
+    async def _run(self) -> None:
         from aiops_cli.services.tail import Tail, TailQuery
 
         def told(cluster: str, text: str) -> None:
             self.said = one_line(f"{cluster}: {text}" if cluster else text)
-            tell()
 
         try:
             async with Tail(self._members, TailQuery(self._expr, self._before), told) as tail:
@@ -78,10 +75,10 @@ class Following:
         except Exception as error:
             self.error = failure_of("", error)
             self.said = one_line(self.error.message)
-        tell()
 
     def _hold(self, lines: list[Line]) -> None:
+        kept = held(lines)
         with self._lock:
             room = (self._held.maxlen or 0) - len(self._held)
             self.lost += max(len(lines) - room, 0)
-            self._held.extend(lines)
+            self._held.extend(kept)

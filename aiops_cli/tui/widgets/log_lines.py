@@ -84,6 +84,7 @@ class LogLines(ScrollView, can_focus=True):
         self._top = 0
         self._syncing = False
         self._drawn: tuple[object, ...] = ()
+        self._base = self._cursor_style = Style()
         self._rows: list[tuple[int, list[Segment]]] = []
 
     # What it shows
@@ -195,26 +196,22 @@ class LogLines(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        shown = self.buffer.shown
-        if not shown:
-            text = one_line(self.empty) if y == 1 else ""
+        if not self.buffer.shown:
+            said = self.empty.splitlines()
+            text = one_line(said[y - 1]) if 0 < y <= len(said) else ""
             return Strip([Segment(f"  {text}", self.rich_style)]).crop_extend(0, width, self.rich_style)
         if y < self._titles():
             style = self.get_component_rich_style("log--title")
             return Strip(self.look.titles(style)).crop_extend(0, width, style)
         self._lay()
         if (row := y - self._titles()) >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._base)
         number, segments = self._rows[row]
         style = self._style(number)
         return Strip(segments).crop_extend(0, width, style)
 
     def _style(self, number: int) -> Style:
-        return (
-            self.rich_style + self.get_component_rich_style("log--cursor")
-            if number == self.at
-            else self.rich_style
-        )
+        return self._cursor_style if number == self.at else self._base
 
     def _lay(self) -> None:
         """The rows of the screen, made once a paint."""
@@ -225,6 +222,9 @@ class LogLines(ScrollView, can_focus=True):
         if not self._drawn or self._drawn[-1] != self.app.theme:
             self.take_theme()
         self._drawn, self._rows = key, []
+        # Made once a paint: each is a walk up to the screen.
+        self._base = self.rich_style
+        self._cursor_style = self._base + self.get_component_rich_style("log--cursor")
         shown, index, height = self.buffer.shown, round(self.scroll_y), self._height()
         while len(self._rows) < height and index < len(shown):
             number = shown[index]

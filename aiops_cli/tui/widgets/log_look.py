@@ -13,6 +13,7 @@ from hashlib import blake2s
 from rich.segment import Segment
 from rich.style import Style
 
+from aiops_cli.analysis.log_levels import LEVELS
 from aiops_cli.analysis.merge import Line
 from aiops_cli.render.log_lines import Clock, source_of
 from aiops_cli.render.text import cells, cut, one_line
@@ -48,7 +49,7 @@ class Look:
         self._source = 6
         self._widths: list[int] = []
         self._styles: dict[str, Style] = {}
-        self._theme: Mapping[str, str] = {}
+        self._by_level: dict[str | None, Style] = {}
         self.changed()
 
     def changed(self) -> None:
@@ -65,7 +66,6 @@ class Look:
         self._source = 6
 
     def take_theme(self, name: str, dark: bool, variables: Mapping[str, str]) -> None:
-        self._theme = variables
         kind = (
             "ansi"
             if name.endswith("16")
@@ -77,6 +77,7 @@ class Look:
         )
         self._hues = [Style(color=colour) for colour in _HUES[kind]]
         self._styles.clear()
+        self._by_level = {level: style_of(level, dict(variables)) for level in (*LEVELS, None)}
         self._match = Style(reverse=True, bold=True)
         self._link = Style(color=rich_colour(variables.get("primary", "")), underline=True)
         self._dim = Style(dim=True)
@@ -108,11 +109,7 @@ class Look:
         used = sum(s.cell_length for s in head)
         room = max(width - used, 8)
         level = self.level(number, line)
-        style = (
-            base + style_of(level, dict(self._theme))
-            if level in ("fatal", "error", "warn", "debug", "trace")
-            else base
-        )
+        style = base + self._by_level[level]
         if self.fields:
             return [head + self._columns(line, style, base, room)]
         if not self.wrap:
@@ -139,7 +136,7 @@ class Look:
         self._source = min(max(self._source, cells(source)), most)
         segments = [
             Segment(f"{self._clock(row[0])} ", base + self._dim),
-            Segment(f"{SIGNS.get(level or '', ' ')} ", base + style_of(level, dict(self._theme))),
+            Segment(f"{SIGNS.get(level or '', ' ')} ", base + self._by_level[level]),
         ]
         if self._several:
             hue = self._hues[self._ranks.get(cluster, 0) % len(self._hues)]
@@ -147,7 +144,7 @@ class Look:
         segments.append(Segment(_padded(source, self._source) + " ", base + self._hue(source)))
         if self.wide:
             labels = " ".join(f"{k}={v}" for k, v in sorted(shown_labels(row[2], row[3]).items()))
-            segments.append(Segment(f"{level or '-':<6}", base + style_of(level, dict(self._theme))))
+            segments.append(Segment(f"{level or '-':<6}", base + self._by_level[level]))
             if not self.fields:
                 segments.append(Segment(_padded(one_line(labels), width // 4) + " ", base + self._dim))
         return segments
