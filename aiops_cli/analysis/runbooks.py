@@ -118,6 +118,18 @@ _EXACT: dict[str, tuple[str, ...]] = {
         "Look at the VFs of the node: aiops {cluster}cnf sriov --node {node} -o wide",
         "Check the rate limit of the VF, the link of its PF, and the switch port.",
     ),
+    "dpdk_imissed_drops": (
+        "Look at its ports, lcores and placement: aiops {cluster}cnf dpdk {name} --exec",
+        "Give it more lcores or queues, or larger rings: the NIC had no free descriptor.",
+    ),
+    "dpdk_rx_nombuf_drops": (
+        "Look at its mempools: aiops {cluster}cnf dpdk {name} --exec",
+        "Give the mempool more buffers, or look for a leak of mbufs.",
+    ),
+    "dpdk_ierrors_drops": (
+        "Look at its ports: aiops {cluster}cnf dpdk {name} --exec",
+        "Check cable, transceiver and MTU of the PF: aiops {cluster}cnf sriov",
+    ),
     "SRIOV_PF_DOWN": (
         "Look at the PF: aiops {cluster}cnf sriov --node {node}",
         "Check cable, transceiver and switch port; move its pods to another node meanwhile.",

@@ -1,4 +1,4 @@
-"""What analysis reads of GPUs, PTP clocks and SR-IOV, where a cluster has them: findings over the window,
+"""What analysis reads of GPUs, PTP clocks, SR-IOV and DPDK, where a cluster has them: findings over the window,
 and which pods depend on which device.
 
 A cluster without them costs one query. What of it was not recorded in a bundle is left out silently, as it
@@ -19,7 +19,7 @@ from aiops_cli.analysis.cnf_functions import function_of, patterns
 from aiops_cli.analysis.device_clues import entity_of
 from aiops_cli.analysis.entities import owner_name
 from aiops_cli.analysis.observations import Indicator
-from aiops_cli.config.settings import Settings
+from aiops_cli.config.settings import DpdkSettings, Settings
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import SriovLimits, VfUser
@@ -42,12 +42,14 @@ _SIGNS = {
     "openshift_ptp_offset_ns": "ptp",
     "sriov_vf_rx_packets": "sriov",
 }
-CHECK = f'count by (__name__) ({{__name__=~"{"|".join(_SIGNS)}"}})'
+_LOST = ("imissed", "rx_nombuf", "ierrors")
+CHECK = f'count by (__name__) ({{__name__=~"{"|".join(_SIGNS)}|{DpdkSettings().metrics}({"|".join(_LOST)})(_total)?"}})'
 """Which of them a cluster has: the one query that every cluster is asked."""
 _FIRST_TOKEN = gpu_inference.QUERIES[-1]
 _DROPS = ("rx_dropped", "tx_dropped")
 _PLACE = "node, exported_node, instance, pf, pciAddr"
-_MOST_VFS, _MOST_NODES = 50, 100
+_POD = "namespace, pod, exported_namespace, exported_pod"
+_MOST_VFS, _MOST_PODS, _MOST_NODES = 50, 50, 100
 _RECENT = 600.0  # the state of PFs is only known of now
 
 
@@ -83,14 +85,14 @@ class Asking:
 
 
 async def kinds(member: Member, window: TimeRange) -> set[str]:
-    """Of `gpu`, `ptp` and `sriov` what the cluster has metrics of; none if that can't be asked."""
+    """Of `gpu`, `ptp`, `sriov` and `dpdk` what the cluster has metrics of; none if that can't be asked."""
     if not isinstance(member, LiveMember):
-        return set(_SIGNS.values())
+        return {*_SIGNS.values(), "dpdk"}
     try:
         answer = await (await member.metrics()).instant(CHECK, window.end)
     except AiopsError:
         return set()  # Prometheus' trouble is told of the golden signals
-    return {kind for row in answer.rows if (kind := _SIGNS.get(row.labels.get("__name__", "")))}
+    return {_SIGNS.get(row.labels.get("__name__", ""), "dpdk") for row in answer.rows}
 
 
 async def devices(asking: Asking, there: set[str], workloads: Sequence[Workload]) -> Devices:
@@ -105,6 +107,8 @@ async def devices(asking: Asking, there: set[str], workloads: Sequence[Workload]
         reading.append(("ptp", _clocks(asking, found)))
     if "sriov" in there:
         reading.append(("sriov", _vfs(asking, found, users)))
+    if "dpdk" in there:
+        reading.append(("dpdk", _ports(asking, found)))
     await asyncio.gather(*(_guard(found, kind, read) for kind, read in reading))
     if not found.findings and not found.indicators:
         return found
@@ -171,8 +175,7 @@ async def _vfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser])
         addresses = sorted({r.labels.get("pciAddr", "") for r in worst.rows} - {""})
         if not addresses:
             continue
-        which = "|".join(re.escape(a).replace("\\", "\\\\") for a in addresses)
-        expr = f'max by ({_PLACE}) (rate(sriov_vf_{name}{{pciAddr=~"{which}"}}[2m]))'
+        expr = f'max by ({_PLACE}) (rate(sriov_vf_{name}{{pciAddr=~"{_either(addresses)}"}}[2m]))'
         for series in await asking.ranged(expr, found):
             if _vf(series.labels) not in dropping:
                 continue  # the same address on another node
@@ -189,6 +192,45 @@ def _vf(labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(labels.get(name, "") for name in _PLACE.split(", "))
 
 
+async def _ports(asking: Asking, found: Devices) -> None:
+    """What ports of DPDK pods lost over the window, of the pods that lost most: their program was too slow, its
+    mempool empty, or frames came broken."""
+    from aiops_cli.sources.dpdk import counter_of, selector
+
+    source = await asking.member.metrics()
+    window = asking.window
+    which = selector(asking.settings.dpdk.metrics, _LOST)
+    there = await source.instant(f"count by (__name__) ({which})", window.end)
+    uses: dict[tuple[Entity, Entity], None] = {}
+    for name in sorted(r.labels.get("__name__", "") for r in there.rows):
+        grown = f"sum by ({_POD}) (increase({name}[{max(window.seconds, 60):.0f}s]))"
+        worst = await source.instant(f"topk({_MOST_PODS}, {grown} > 0)", window.end)
+        losing = {_pod(r.labels) for r in worst.rows}
+        if not losing:
+            continue
+        expr = f"sum by ({_POD}) (rate({name}[2m]))"
+        for series in await asking.ranged(expr, found):
+            namespace, pod = key = _pod(series.labels)
+            if pod and key in losing:
+                port = Entity("port", f"{namespace}/{pod}", None, asking.member.name)
+                found.indicators.append(
+                    Indicator(port, f"dpdk_{counter_of(name)}_drops", series, expr, "1/s")
+                )
+                uses[Entity("pod", pod, namespace or None, asking.member.name), port] = None
+    found.uses += uses
+
+
+def _either(names: Sequence[str]) -> str:
+    """A regex of these names, quoted for PromQL."""
+    return "|".join(re.escape(n).replace("\\", "\\\\") for n in names)
+
+
+def _pod(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Namespace and name of the pod that a series is about; `pod` may be its exporter's."""
+    namespace = labels.get("exported_namespace") or labels.get("namespace", "")
+    return namespace, labels.get("exported_pod") or labels.get("pod", "")
+
+
 async def _pfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser]) -> None:
     from aiops_cli.services.sriov import list_pfs
 
@@ -203,12 +245,19 @@ async def _pfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser])
 
 
 async def _placed(asking: Asking, found: Devices) -> list[Workload]:
-    """Pods of the nodes in question, by kube-state-metrics."""
+    """Pods of the nodes in question, and those whose ports lost packets, by kube-state-metrics."""
     names = {f.entity.name.partition("/")[0] for f in found.findings}
     names |= {i.entity.name.partition("/")[0] for i in found.indicators if i.entity.kind == "vf"}
-    which = "|".join(re.escape(n).replace("\\", "\\\\") for n in sorted(names)[:_MOST_NODES])
+    pods = {pod.name for pod, _ in found.uses}
+    which = {"node": sorted(names)[:_MOST_NODES], "pod": sorted(pods), "exported_pod": sorted(pods)}
     by = "namespace, pod, exported_namespace, exported_pod, node, created_by_kind, created_by_name"
-    expr = f'max by ({by}) (last_over_time(kube_pod_info{{node=~"{which}"}}[10m]))'
+    expr = " or ".join(
+        f'max by ({by}) (last_over_time(kube_pod_info{{{label}=~"{_either(some)}"}}[10m]))'
+        for label, some in which.items()
+        if some
+    )
+    if not expr:
+        return []
     try:
         answer = await (await asking.member.metrics()).instant(expr, asking.window.end)
     except AiopsError:

@@ -175,6 +175,18 @@ def parse_telemetry(text: str) -> list[TelemetryReply]:
         ) from None
 
 
+def selector(metrics: str, counters: Iterable[str] = _NAMES) -> str:
+    """Of series of counters, whatever stands before and behind their names; `metrics` as in `read_series`."""
+    pattern = f"{metrics}({'|'.join(counters)})(_total)?".replace("\\", "\\\\").replace('"', '\\"')
+    return f'{{__name__=~"{pattern}"}}'
+
+
+def counter_of(metric: str) -> str | None:
+    """Which of COUNTERS a metric is, by the end of its name."""
+    plain = metric.removesuffix("_total")
+    return next((_NAMES[n] for n in _LONGEST_FIRST if plain.endswith(n)), None)
+
+
 async def read_series(source: MetricsSource, namespaces: Sequence[str], metrics: str) -> DpdkReadings:
     """`metrics` is the config's regex of what stands before a counter's name."""
     found = DpdkReadings()
@@ -186,7 +198,6 @@ async def read_series(source: MetricsSource, namespaces: Sequence[str], metrics:
         found.warnings += [w for w in answer.warnings if w not in found.warnings]
         return [(row.labels, value) for row in answer.rows if (value := row.last) is not None]
 
-    pattern = f"{metrics}({'|'.join(_NAMES)})(_total)?".replace("\\", "\\\\").replace('"', '\\"')
     found.throttled, found.cpus, found.vf_numa, found.pages_free, counters = await asyncio.gather(
         ask(
             "max by (namespace, pod, container) "
@@ -195,13 +206,12 @@ async def read_series(source: MetricsSource, namespaces: Sequence[str], metrics:
         ask("sriov_kubepodcpu"),
         ask("group by (node, exported_node, instance, pciAddr, numa_node) (sriov_vf_rx_packets)"),
         ask("node_memory_HugePages_Free * on (instance, job) node_memory_Hugepagesize_bytes"),
-        ask(f'{{__name__=~"{pattern}"}}'),
+        ask(selector(metrics)),
     )
     names: dict[str, set[str]] = {}
     for labels, value in counters:
         name = labels.get("__name__", "")
-        plain = name.removesuffix("_total")
-        if counter := next((_NAMES[n] for n in _LONGEST_FIRST if plain.endswith(n)), None):
+        if counter := counter_of(name):
             found.counters.setdefault(counter, []).append((labels, value))
             names.setdefault(counter, set()).add(name)
     rising = [(c, n) for c in _RISING for n in sorted(names.get(c, ()))]

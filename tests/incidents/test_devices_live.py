@@ -1,6 +1,6 @@
-"""A GPU, a clock and a VF that fail: does aiops find them in a real Prometheus that scrapes it happen?
+"""A GPU, a clock, a VF and a data plane that fail: does aiops find them in a real Prometheus that scrapes it happen?
 
-The pages are written by hand in the exporters' documented formats; the three incidents run at once.
+The pages are written by hand in the exporters' documented formats; the four incidents run at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.servers.process import bring_up, stop_all
 from tests.servers.prometheus import Prometheus
 
 BEFORE, AFTER = 20, 16  # scrapes, of one second each
-CLUSTERS = ("gpu", "ran", "core")
+CLUSTERS = ("gpu", "ran", "core", "edge")
 BOUNDS = (0.1, 0.5, 2.0, 10.0)
 FREERUN = -9999999999999999
 
@@ -110,6 +110,18 @@ class Happening:
             ]
         return "\n".join(lines) + "\n"
 
+    def ports(self) -> str:
+        """The UPF is too slow for what its port gets; that of the SMF always missed a little."""
+        lines = []
+        for pod, usual, then in (("upf-0", 0, 8e3), ("smf-0", 30, 30)):
+            where = f'namespace="core",pod="{pod}",command="/ethdev/stats",params="0"'
+            lines += [
+                f"dpdk_ipackets{{{where}}} {self.grown(1e6, 1e6)}",
+                f"dpdk_imissed{{{where}}} {self.grown(usual, then)}",
+                f"dpdk_rx_nombuf{{{where}}} 0",
+            ]
+        return "\n".join(lines) + "\n"
+
 
 def pods(**nodes: str) -> str:
     """kube-state-metrics' word on pods NAME-0 of stateful sets, in the namespace `app`."""
@@ -147,6 +159,12 @@ def incident() -> Iterator[tuple[dict[str, str], Happening, float]]:
             "upf": lambda: it.service(0.4),
             "smf": lambda: it.service(0.0),
             "ksm-core": lambda: pods(upf="core/core-1", smf="core/core-1"),
+        },
+        "edge": {
+            "dpdk": it.ports,
+            "upf": lambda: it.service(0.4),
+            "smf": lambda: it.service(0.0),
+            "ksm-edge": lambda: pods(upf="core/edge-1", smf="core/edge-1"),
         },
     }
     try:
@@ -228,6 +246,15 @@ def test_a_vf_that_drops_is_the_cause_of_the_upf_s_errors(ask: Ask) -> None:
     assert best["indicator"] == "rx_dropped_packets"
     assert best["evidence"][0]["baseline"] == 0 and best["evidence"][0]["value"] > 100
     assert [e["name"] for e in best["chain"]] == ["core-1/0000:3b:02.1", "upf"]
+
+
+def test_a_port_that_misses_packets_is_the_cause_of_the_upf_s_errors(ask: Ask) -> None:
+    best = causes(ask, "edge")[0]
+    assert (best["entity"]["kind"], best["entity"]["name"]) == ("port", "core/upf-0"), best
+    assert [e["name"] for e in best["chain"]] == ["core/upf-0", "upf"]
+    assert best["indicator"] == "dpdk_imissed_drops"
+    assert best["evidence"][0]["baseline"] == 0 and best["evidence"][0]["value"] > 100
+    assert "cnf dpdk core/upf-0 --exec" in " ".join(best["nextSteps"])
 
 
 def test_the_report_has_what_was_found_of_them(ask: Ask, tmp_path: Path) -> None:

@@ -69,6 +69,13 @@ async def test_only_what_it_has_is_read() -> None:
     assert more and all("sriov_" in expr for expr in more)
 
 
+async def test_an_exporter_of_dpdk_is_read_too() -> None:
+    member = Asked("dpdk_imissed")
+    await read(member)
+    more = set(member.instants) - {CHECK}
+    assert more and all("dpdk" in expr and "imissed" in expr for expr in more)
+
+
 async def test_what_can_t_be_read_is_a_gap_and_the_rest_is_there() -> None:
     found = await read(Asked("DCGM_FI_DEV_GPU_TEMP", fails=True))
     assert [(source, info.code) for source, info in found.gaps if source == "gpu"] == [
