@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RANGES = ("5m", "15m", "1h", "3h", "6h", "12h", "24h", "2d", "7d")
+_SERVER_SECONDS = 2.0  # between looks whether the server of --serve still runs
 _END_SECONDS = 5.0  # for what is left to do once the terminal is gone
 
 
@@ -121,7 +122,10 @@ class Dashboard(App[AiopsError]):
         return self._members
 
     async def on_mount(self) -> None:
-        if not (self.is_headless or self.is_web):
+        if self.is_web:
+            server = os.getppid()
+            self.set_interval(_SERVER_SECONDS, lambda: None if os.getppid() == server else self.exit())
+        elif not self.is_headless:
             self._end_by_signals()
             few_colours = self.console.color_system == "standard" and not self.remembered.text("theme")
             if self.no_color or few_colours:

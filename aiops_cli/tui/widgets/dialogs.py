@@ -23,7 +23,7 @@ class Dialog(ModalScreen[Any]):
 
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background 60%; }
-    Dialog > .box { width: 90%; max-width: 110; height: auto; max-height: 85%; border: round $primary; background: $surface;
+    Dialog > .box { width: 90%; max-width: 110; height: auto; scrollbar-size-vertical: 1; max-height: 85%; border: round $primary; background: $surface;
                     border-title-color: $primary; border-subtitle-color: $foreground 70%; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [act("dialog.close", "escape", "close", "Close", show=True)]
