@@ -274,7 +274,9 @@ class Grid(ScrollView, Generic[T], can_focus=True):
             return Strip([Segment(f"  {said}", self._base)]).crop_extend(0, width, self._base)
         base = self._base
         if self._dim is not None and self._dim(self._rows[index]):
-            base += self.get_component_rich_style("grid--dim", partial=True)
+            base += Style(
+                color=self.get_component_rich_style("grid--dim").color
+            )  # partial ones lose the alpha
         if index == self.cursor:
             base += self.get_component_rich_style("grid--cursor")
         elif index == self._hover:
