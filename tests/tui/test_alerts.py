@@ -12,6 +12,7 @@ from textual.widgets import Input, TextArea
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.screens.alerts import Alerts
 from aiops_cli.tui.widgets.dialogs import Confirm
+from tests.cli.alert_servers import wait_for_alerts
 from tests.servers.cluster import Cluster
 from tests.servers.fleet import Fleet
 from tests.tui.conftest import Driver, driving, screen_text, until
@@ -120,6 +121,8 @@ def firing(fleet3: Fleet, monkeypatch: pytest.MonkeyPatch) -> Any:
         rule = {"alert": NAME, "expr": "node_load1 > -1", "labels": {"severity": "warning"},
                 "annotations": {"runbook_url": "https://runbooks.example/load"}}  # fmt: skip
         cluster.prometheus.set_rules("tui-alerts", [rule])
+    for name in ("east", "west"):
+        wait_for_alerts(fleet3[name].alertmanager.url, NAME)
     yield fleet3
     for name in ("east", "west"):
         fleet3[name].prometheus.set_rules("tui-alerts", [])
@@ -135,13 +138,7 @@ def _silences(cluster: Cluster) -> list[dict[str, Any]]:
 async def test_a_silence_is_previewed_made_seen_and_ended(firing: Fleet) -> None:
     async with driving(f"alerts {NAME}", size=(160, 50)) as pilot:
         board = _board(pilot)
-        feed = board._tab_feeds["alerts"]
-
-        def fires() -> bool:
-            feed.refresh()
-            return len(board._flat.rows) == 2
-
-        await until(pilot, fires)
+        await until(pilot, lambda: len(board._flat.rows) == 2)
         text = await until(pilot, "fires=> -1")
         assert "node_load1 > -1" in text
         assert "https://runbooks.example/load" in text

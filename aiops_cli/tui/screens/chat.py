@@ -10,23 +10,23 @@ from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.panel import Panel
 
 TEXT = """\
-No model is configured: this version of aiops cannot chat yet.
+No model is configured: this version of aiops can't chat yet.
 
 What it will do
-  Answer questions about the clusters in scope in words, by asking what the other screens ask: metrics, logs,
-  traces, alerts, events, GPUs, root causes. Each thing it asks is shown with its query, and opens its screen.
+  Answer questions about the clusters in scope by asking what the other
+  screens ask. Each question it asks is shown, and opens its screen.
 
 What it will need
-  A model on this machine or in your network, behind a server that speaks OpenAI's chat API: llama.cpp's
-  llama-server, vLLM or Ollama. You name its URL in the config. Nothing is sent anywhere else.
+  A model on this machine or in your network, behind a server of OpenAI's
+  chat API (llama.cpp, vLLM, Ollama), whose URL the config will name.
+  Nothing will be sent anywhere else.
 
 What it will not do
-  Write to clusters, or run commands. It reads what you may read, and no secrets.
+  Write to clusters or run commands. It will read what you may read.
 
-What answers now
-  9   RCA: ranked causes of what is wrong, with evidence; x starts it
-  6   Alerts: x on one finds its cause, R what is related to it
-  3   Metrics, 4 Logs, 5 Traces: by query
+What answers today
+  9  RCA: x ranks the causes of what is wrong, with evidence
+  6  Alerts: x on one finds its cause, R what is related to it
 """
 
 

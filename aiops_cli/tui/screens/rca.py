@@ -16,7 +16,6 @@ from aiops_cli.errors import AiopsError
 from aiops_cli.models.analysis import WEAK_CONFIDENCE, Anomaly, Cause
 from aiops_cli.models.result import FleetResult
 from aiops_cli.render.causes import entity_text
-from aiops_cli.render.rca_views import ANALYSES
 from aiops_cli.services.fanout import Progress, failure_of
 from aiops_cli.services.session import Session
 from aiops_cli.services.times import rfc3339, unix
@@ -29,6 +28,7 @@ from aiops_cli.tui.watching import Watched, so_far, watched
 from aiops_cli.tui.widgets.evidence import (
     Lanes,
     Row,
+    analyses_view,
     evidence_view,
     ranked_view,
     rows_of,
@@ -143,7 +143,7 @@ class Rca(Board):
         self._causes: Grid[Cause] = Grid(ranked_view(None), key=lambda c: c.rank, id="ranked")
         self._rows: Grid[Row] = Grid(evidence_view(None), id="rows")
         self._anomalies: Grid[Anomaly] = Grid(unusual_view(None), judge=_word, id="unusual")
-        self._kept: Grid[Analysis] = Grid(ANALYSES, id="earlier")
+        self._kept: Grid[Analysis] = Grid(analyses_view(None), id="earlier")
         self._lanes = Lanes()
         self._views = Views(TABS)
         yield self._views
@@ -158,7 +158,7 @@ class Rca(Board):
     def on_mount(self) -> None:
         super().on_mount()
         self._panel("#causes").say(*_HELP)
-        kept = self.feed(_read_kept, self._kept.show, every=_KEPT_SECONDS)
+        kept = self.feed(_read_kept, self._show_kept, every=_KEPT_SECONDS)
         self.query_one("#kept", Panel).follow(kept)
         self._open_tab("causes")
 
@@ -320,6 +320,9 @@ class Rca(Board):
         self.add_class("-found")
         if self.is_current and self._views.current == "causes":
             self._causes.focus()
+
+    def _show_kept(self, rows: list[Analysis]) -> None:
+        self._kept.show(rows, analyses_view(self.dashboard.asked().zone))
 
     def on_grid_highlighted(self, event: Grid.Highlighted) -> None:
         if event.grid is self._causes:

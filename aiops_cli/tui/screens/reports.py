@@ -12,7 +12,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.rca_views import ANALYSES
 from aiops_cli.render.report_view import REPORTS, ReportEntry
 from aiops_cli.render.views import when
 from aiops_cli.services.session import Session
@@ -22,6 +21,7 @@ from aiops_cli.tui.board import Board
 from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.widgets.document import Document
+from aiops_cli.tui.widgets.evidence import analyses_view
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
 from aiops_cli.tui.widgets.settings import SETTINGS, Setting, read_settings
@@ -53,7 +53,7 @@ class Reports(Board):
         self._wanted = ""
         self._feeds_of: dict[str, Feed[Any]] = {}
         self._reports: Grid[ReportEntry] = Grid(listed_view(None), id="reports")
-        self._analyses: Grid[Analysis] = Grid(ANALYSES, id="analysed")
+        self._analyses: Grid[Analysis] = Grid(analyses_view(None), id="analysed")
         self._settings: Grid[Setting] = Grid(SETTINGS, id="set")
         self._text = Document(id="text")
         self._views = Views(TABS)
@@ -127,11 +127,11 @@ class Reports(Board):
         self.query_one("#kept", Panel).retitle(title)
         if self._wanted and self._reports.select(self._wanted):
             self._wanted = ""
-        if not found:
-            self._text.show("")
+        self._tell_selected()
 
     def _show_analyses(self, rows: list[Analysis]) -> None:
-        self._analyses.show(rows)
+        self._analyses.show(rows, analyses_view(self.dashboard.asked().zone))
+        self._tell_selected()
 
     def on_grid_highlighted(self, event: Grid.Highlighted) -> None:
         if event.grid is self._grid():
@@ -145,7 +145,7 @@ class Reports(Board):
         elif isinstance(item, Analysis):
             text, title = self._causes(item), item.id
         else:
-            return
+            text, title = "", "Text"
         self.query_one("#shown", Panel).retitle(title)
         if text != self._text.text:
             self._text.show_markdown(text) if isinstance(item, ReportEntry) else self._text.show(text)
@@ -242,7 +242,7 @@ def listed_view(zone: tzinfo | None) -> View[ReportEntry]:
     created: Column[ReportEntry] = Column(
         "created", lambda r: when(r.created_at, zone)[5:16], plain=lambda r: r.created_at
     )
-    title: Column[ReportEntry] = Column("title", lambda r: r.title, keep=True)
+    title: Column[ReportEntry] = Column("title", lambda r: r.title)
     rest = [replace(c, wide=True) for c in REPORTS.columns if c.title not in ("created", "title")]
     return replace(REPORTS, columns=[created, title, *rest])
 

@@ -16,9 +16,11 @@ from aiops_cli.models.related import Subject
 from aiops_cli.render.analysis_views import anomaly_view, cause_view
 from aiops_cli.render.causes import entity_text, moment
 from aiops_cli.render.output import Column, View
+from aiops_cli.render.rca_views import ANALYSES
 from aiops_cli.render.text import clock, cut
 from aiops_cli.services.related_commands import quoted
 from aiops_cli.services.times import unix
+from aiops_cli.store.state import Analysis
 from aiops_cli.tui.commands import place_of
 from aiops_cli.tui.place import Place
 
@@ -74,6 +76,14 @@ def unusual_view(zone: tzinfo | None) -> View[Anomaly]:
     shown = ("severity", "start", "cluster", "series", "type", "actual")
     rest = [replace(c, wide=True) for c in view.columns if c.title not in shown]
     return replace(view, columns=[*(own[t] for t in shown), *rest])
+
+
+def analyses_view(zone: tzinfo | None) -> View[Analysis]:
+    """`rca list`'s columns: when and what was found, first."""
+    at: Column[Analysis] = Column("at", lambda a: moment(a.at, zone)[5:16], plain=lambda a: a.at)
+    own = {c.title: c for c in ANALYSES.columns}
+    columns = [at, own["first cause"], own["causes"], own["clusters"], replace(own["id"], wide=True)]
+    return replace(ANALYSES, columns=columns)
 
 
 def evidence_view(zone: tzinfo | None) -> View[Row]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
-from typing import Any
 
 from msgspec import Struct
 
@@ -136,12 +135,12 @@ def _cache(session: Session) -> Iterator[Setting]:
 
 
 def _keys(rebound: dict[str, str]) -> Iterator[Setting]:
-    from aiops_cli.tui.actions import REGISTRY
-    from aiops_cli.tui.keymap import load_all
+    from aiops_cli.tui.keymap import registry
 
-    load_all()
-    for id, known in sorted(REGISTRY.items()):
-        binding: Any = known[0]
-        usual = ",".join(dict.fromkeys(b.key for b in known))
-        yield Setting("keys", id, rebound.get(id, usual), "config" if id in rebound else DEFAULT,
-                      binding.tooltip or binding.description)  # fmt: skip
+    usual: dict[str, tuple[list[str], str]] = {}
+    for _, binding in registry():
+        keys, _ = usual.setdefault(binding.id or "", ([], binding.tooltip or binding.description))
+        keys.append(binding.key)
+    for id, (keys, meaning) in sorted(usual.items()):
+        written = rebound.get(id, ",".join(dict.fromkeys(keys)))
+        yield Setting("keys", id, written, "config" if id in rebound else DEFAULT, meaning)
