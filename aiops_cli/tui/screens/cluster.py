@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 
-from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, UsageError
+from aiops_cli.errors import AiopsError, UsageError
 from aiops_cli.models.cluster_detail import EndpointItem, NamespaceItem, NodeItem
 from aiops_cli.models.events import EventItem
 from aiops_cli.models.fleet import Fact
@@ -27,10 +27,11 @@ from aiops_cli.services.session import Session
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
-from aiops_cli.tui.feed import Feed, Reading
+from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
+from aiops_cli.tui.widgets.part import failure, part
 from aiops_cli.tui.widgets.views import Views
 
 if TYPE_CHECKING:
@@ -142,9 +143,9 @@ class Cluster(Board):
         }
         for name, feed in self._by_name.items():
             self.query_one(f"#on-{name}", Panel).follow(feed)
-        inventory: Any = self._by_name["nodes"]
-        self.query_one("#on-nodes", Panel).follow(_Half(inventory, "nodes"))  # type: ignore[arg-type]
-        self.query_one("#on-namespaces", Panel).follow(_Half(inventory, "namespaces"))  # type: ignore[arg-type]
+        both = self._by_name["nodes"]
+        self.query_one("#on-nodes", Panel).follow(part(both, lambda i: i.nodes, alone=True))
+        self.query_one("#on-namespaces", Panel).follow(part(both, lambda i: i.namespaces, alone=True))
         self._show_tab(TABS[0])
 
     def on_resize(self, event: events.Resize) -> None:
@@ -209,7 +210,7 @@ class Cluster(Board):
         step = session.bundle.step if session.bundle else 0.0
         found = await list_events([self._member(session)], window, wanted, step=step)
         if found.failed and not found.rows:
-            raise _error(found)
+            raise failure(found)
         return found.with_rows(found.rows[::-1])
 
     # What is shown
@@ -423,30 +424,6 @@ class Cluster(Board):
             listed = ", ".join(d.signal for d in found.rows) or "no endpoint"
             self.app.notify(f"{member.name} has {listed}", markup=False)
         self.action_refresh()
-
-
-class _Half:
-    """The nodes or the namespaces of an inventory's feed, for the panel of each: one may fail alone."""
-
-    def __init__(self, feed: Feed[Inventory], part: str) -> None:
-        self._feed, self._part = feed, part
-
-    @property
-    def reading(self) -> Reading[Any]:
-        reading: Reading[Any] = self._feed.reading
-        if reading.value is None:
-            return reading
-        found: FleetResult[Any] = getattr(reading.value, self._part)
-        if found.failed and not found.rows:
-            return Reading(None, None, _error(found), every=reading.every)
-        return replace(reading, value=found)
-
-
-def _error(found: FleetResult[Any]) -> AiopsError:
-    """Why the one cluster that was asked did not answer."""
-    error = found.failed[0].error
-    assert error is not None, "a status that failed says why"
-    return ClusterError(error.message, hint=error.hint, code=ErrorCode(error.code), endpoint=error.endpoint)
 
 
 def _node_level(node: NodeItem) -> str:

@@ -29,6 +29,7 @@ from aiops_cli.tui.widgets.cells import CellMap
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.heat import MEASURES, GpuKey, cluster_groups, cluster_words, gpu_groups, gpu_words
 from aiops_cli.tui.widgets.panel import Panel
+from aiops_cli.tui.widgets.part import part
 
 if TYPE_CHECKING:
     from aiops_cli.services.fleet_watch import FleetWatch
@@ -48,7 +49,7 @@ class Fleet(Board):
     Fleet.-map #clusters { display: none; }
     Fleet #fleet.-blank .body { display: none; }
     Fleet #lower { layout: vertical; height: 3fr; }
-    Fleet #gpus { height: 6; display: none; }
+    Fleet #gpus { height: 4; display: none; }
     Fleet.-gpus #gpus { display: block; }
     Fleet.-gpus #lower { height: 5fr; }
     Fleet.-wide #lower { layout: horizontal; height: 3fr; }
@@ -111,8 +112,9 @@ class Fleet(Board):
                 ("gpus", self._ask_gpus, self._show_gpus, Round[GpuReading]),
             )
         }
-        for panel, name in (("#fleet", "health"), ("#alerts", "alerts"), ("#gpus", "gpus")):
-            self.query_one(panel, Panel).follow(self._feeds_of[name])
+        self.query_one("#fleet", Panel).follow(self._feeds_of["health"])
+        for name in ("alerts", "gpus"):
+            self.query_one(f"#{name}", Panel).follow(part(self._feeds_of[name], lambda found: found.result))
         self.set_interval(_LATE_SECONDS, self._age)
         if self.dashboard.remembered.text("fleet-view", "table") == "map":
             self.add_class("-map")

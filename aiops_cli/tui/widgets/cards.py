@@ -14,7 +14,7 @@ from aiops_cli.render.text import cells, cut, one_line
 from aiops_cli.services.fleet_status import Totals
 from aiops_cli.tui.themes import SIGNS, style_of
 
-_STATES = (("ONLINE", "ok"), ("DEGRADED", "warn"), ("OFFLINE", "fatal"), ("UNKNOWN", "unknown"))
+_TROUBLE = (("OFFLINE", "fatal"), ("DEGRADED", "warn"), ("UNKNOWN", "unknown"))
 _SEVERITIES = (("critical", "fatal"), ("warning", "warn"), ("info", "debug"), ("other", "debug"))
 _BANDS = ((100, 100), (80, 99), (50, 79), (0, 49))
 NAMES = ("clusters", "alerts", "gpus", "health")
@@ -67,9 +67,11 @@ class Cards(Widget):
                 if text:
                     text.append("\n")
                 for name, head, below in row:
-                    parts: Sequence[Part] = [(f"{name.upper()}  ", "title"), *head] if line == 0 else below
+                    parts = [(f"{name.upper()}  ", "title"), *head] if line == 0 else _apart(below)
                     left = width
                     for words, level in parts:
+                        if left <= 0:
+                            break
                         shown = cut(words, left)
                         left -= cells(shown)
                         text.append(shown, "bold" if level == "title" else style_of(level, variables))
@@ -83,22 +85,34 @@ class Cards(Widget):
             self.post_message(self.Chosen(NAMES[at]))
 
 
+def _clusters_of(count: int) -> str:
+    return "1 cluster" if count == 1 else f"{count} clusters"
+
+
+def _apart(parts: Sequence[Part]) -> list[Part]:
+    """Two blanks between."""
+    return [(words if i == 0 else f"  {words}", level) for i, (words, level) in enumerate(parts)]
+
+
 def _clusters(t: Totals) -> tuple[str, list[Part], list[Part]]:
-    total = sum(t.states.values())
-    below: list[Part] = []
-    for state, level in _STATES:
-        if count := t.states.get(state, 0):
-            below.append((f"{SIGNS[level]} {count} {state.lower()}  ", level))
-    return "clusters", [(str(total), None)], below
+    total, well = sum(t.states.values()), t.states.get("ONLINE", 0)
+    below: list[Part] = [
+        (f"{SIGNS[level]} {t.states[state]} {state.lower()}", level)
+        for state, level in _TROUBLE
+        if t.states[state]
+    ]
+    return "clusters", [(f"{total}, ", None), (f"{SIGNS['ok']} {well} online", "ok")], below
 
 
 def _alerts(t: Totals) -> tuple[str, list[Part], list[Part]]:
-    firing = sum(t.alerts)
-    head = [(f"{firing} firing on {t.alerting} clusters" if firing else "none fires", None)]
+    firing, known = sum(t.alerts), sum(t.states.values()) - t.unknown_alerts
+    if not known:
+        return "alerts", [("not known", "unknown")], []
+    head: list[Part] = [(f"{firing} firing on {_clusters_of(t.alerting)}" if firing else "none fires", None)]
     if t.unknown_alerts:
         head.append((f", {t.unknown_alerts} not known", "unknown"))
     below: list[Part] = [
-        (f"{SIGNS[level]} {count} {name}  ", level)
+        (f"{SIGNS[level]} {count} {name}", level)
         for (name, level), count in zip(_SEVERITIES, t.alerts, strict=True)
         if count
     ]
@@ -108,7 +122,7 @@ def _alerts(t: Totals) -> tuple[str, list[Part], list[Part]]:
 def _gpus(t: Totals, unknown: str) -> tuple[str, list[Part], list[Part]]:
     if not t.gpus:
         return "gpus", [(unknown or "none known", "unknown")], []
-    head: list[Part] = [(f"{t.gpus_used}/{t.gpus} used on {t.gpu_clusters} clusters", None)]
+    head: list[Part] = [(f"{t.gpus_used}/{t.gpus} used on {_clusters_of(t.gpu_clusters)}", None)]
     if t.worst is None:
         return "gpus", head, [(f"{SIGNS['ok']} no finding", "ok")]
     level = {"critical": "fatal", "warning": "warn"}.get(t.worst.severity, "debug")
@@ -127,5 +141,5 @@ def _health(t: Totals) -> tuple[str, list[Part], list[Part]]:
     for low, high in _BANDS:
         if count := sum(low <= s <= high for s in t.scores):
             level = "ok" if low == 100 else "warn" if low >= 50 else "fatal"
-            below.append((f"{SIGNS[level]} {low if low == high else f'{low}–{high}'}: {count}  ", level))
+            below.append((f"{SIGNS[level]} {low if low == high else f'{low}–{high}'}: {count}", level))
     return "health", head, below
