@@ -216,7 +216,7 @@ def _seen(text: str) -> Before:
     return wait
 
 
-@pytest.mark.parametrize("size", [NARROW, WIDE])
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 def test_picture_of_the_plot(size: tuple[int, int], snap_compare: Any, still: float) -> None:
     async def before(pilot: Driver) -> None:
         await _seen("18 series")(pilot)

@@ -77,6 +77,7 @@ class Panel(Vertical):
         self.empty = empty
         self._feed: Feed[Any] | None = None
         self._said_last = ""
+        self._held: Widget | None = None
         self.retitle(title)
 
     def retitle(self, title: str) -> None:
@@ -114,6 +115,7 @@ class Panel(Vertical):
         blank = reading.value is None or is_empty(reading.value)
         self.set_class(reading.stale(now), "-stale")
         self.set_class(reading.error is not None and reading.value is None, "-error")
+        self._hold(blank)
         self.set_class(blank, "-blank")
         told = one_line(self._state(reading, now))
         if told != self._head.state:
@@ -122,6 +124,17 @@ class Panel(Vertical):
         if blank and (said := self._said(reading)) != self._said_last:
             self._said_last = said
             self._notice.update(said)
+
+    def _hold(self, blank: bool) -> None:
+        """What is hidden for want of rows loses the keys; it gets them back with rows, unless one has gone
+        elsewhere since."""
+        focused = self.screen.focused
+        if blank and focused is not None and self in focused.ancestors:
+            self._held = focused
+        elif not blank and self._held is not None:
+            held, self._held = self._held, None
+            if focused is None:
+                self.call_after_refresh(held.focus)
 
     def _state(self, reading: Reading[Any], now: float) -> str:
         if reading.at is None:

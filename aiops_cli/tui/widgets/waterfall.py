@@ -128,7 +128,12 @@ class Waterfall(ScrollView, can_focus=True):
         self.refresh()
 
     def _measure(self) -> None:
-        widest = max((self._indent(i) + 2 + cells(self._names[i]) for i in self._seen), default=20)
+        """The names' width, of all spans: the axis stands still when branches close."""
+        counted = (f" ({self._last[i] - i})" if self._last[i] > i else "" for i in range(len(self._spans)))
+        widest = max(
+            (self._indent(i) + 2 + cells(self._names[i]) + len(count) for i, count in enumerate(counted)),
+            default=20,
+        )
         self._left = min(widest, max(int(self.size.width * 0.45), 20))
 
     def _indent(self, i: int) -> int:
