@@ -169,6 +169,7 @@ class Logs(Alike):
         self._page = None
         self._patterns_of = None
         self.buffer.clear()
+        self.query_one(Volume).show(None)
         self._lines.empty = "loading…"
         self._lines.sync()
         if self._query is None:
@@ -231,14 +232,13 @@ class Logs(Alike):
     async def _count(self, page: Page) -> None:
         app, volume = self.dashboard, self.query_one(Volume)
         counts: Counts | None = None
-        if app.live:
-            counts = await app.backend.ask(ask_counts(app.asked(), page.expr, page.window))
-        else:
-            counts = await app.backend.ask(recorded_counts(app.asked(), page.expr, page.window))
+        said = "all lines"
+        if page.edge is not None:
+            said = "of the lines read"
+            counting = ask_counts if app.live else recorded_counts
+            counts = await app.backend.ask(counting(app.asked(), page.expr, page.window))
         if counts is None:
-            counts = await app.backend.compute(
-                lambda: count_lines(page.lines, page.window, "of the lines read")
-            )
+            counts = await app.backend.compute(lambda: count_lines(page.lines, page.window, said))
         volume.show(counts)
 
     async def _complete(self, label: str) -> Sequence[str]:

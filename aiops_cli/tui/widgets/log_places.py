@@ -11,6 +11,7 @@ from aiops_cli.services.times import rfc3339
 from aiops_cli.tui.place import Place
 
 _NAMESPACES = ("namespace", "k8s_namespace_name", "exported_namespace")
+_TELLING, _MOST_WORDS = 3, 8  # letters of a word, words of a pattern
 _PODS = ("pod", "k8s_pod_name", "instance")
 
 
@@ -38,9 +39,13 @@ def stream_query(line: Line) -> str:
 
 
 def pattern_query(expr: str, pattern: str) -> str:
-    """The lines of a pattern among those of a query."""
-    words = [re.escape(part) for part in re.split(r"<\*>|\s+", pattern) if part]
-    return f"{expr} |~ {quoted('.*'.join(words))}" if words else expr
+    """Lines of a query that have the words of a pattern, the longest of them.
+
+    Their order and what stands between is not asked for: patterns of JSON put message and error side by side.
+    """
+    words = {w.strip(":=,;()[]{}") for w in re.split(r"<\*>|\s+", pattern) if '"' not in w and "\\" not in w}
+    told = sorted((w for w in words if len(w) >= _TELLING), key=lambda w: (-len(w), w))[:_MOST_WORDS]
+    return " ".join([expr, *(f"|= {quoted(w)}" for w in told)])
 
 
 def place_beside(view: str, line: Line) -> Place:

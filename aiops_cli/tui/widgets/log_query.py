@@ -23,6 +23,7 @@ Values = Callable[[str], Awaitable[Sequence[str]]]
 """Values of a label; names of labels for an empty one."""
 _NAME = re.compile(r"[{,]\s*([A-Za-z_]\w*)?$")
 _VALUE = re.compile(r'[{,]\s*([A-Za-z_]\w*)\s*(?:=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*))?$')
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _STAGE = re.compile(r"[|!][=~]?\s*([a-z_]*)$")
 _STAGES = (
     '|= "',
@@ -216,8 +217,9 @@ class _Line(Input):
 def wanted(before: str) -> tuple[str | None, str]:
     """What may follow this text: (label, typed) for a value of that label, ("", typed) for a label's name,
     (None, typed) for a stage. `typed` is what stands of it already."""
-    braces = before.rfind("{")
-    inside = braces >= 0 and "}" not in re.sub(r'"(?:[^"\\]|\\.)*"', "", before[braces:])
+    bare = _QUOTED.sub(lambda m: "_" * len(m[0]), before)
+    braces = bare.rfind("{")
+    inside = braces >= 0 and "}" not in bare[braces:]
     if inside:
         if value := _VALUE.search(before[braces:]):
             return value[1], value[2] or ""
