@@ -287,6 +287,7 @@ def test_a_line_leads_to_its_stream_and_a_pattern_to_a_regex() -> None:
 def _seen(words: str) -> Any:
     async def before(pilot: Driver) -> None:
         await until(pilot, words)
+        await until(pilot, "3 clusters")
         await until(pilot, "recorded" if pilot.app.size.width >= 100 else "info")
 
     return before
@@ -299,7 +300,7 @@ def test_picture(size: tuple[int, int], view: str, snap_compare: Any, still: flo
         await _seen("Lines 1,")(pilot)
         if view == "patterns":
             await pilot.press("v")
-            await until(pilot, "no database connection")
+            await until(pilot, "no database connect")
 
     app = Dashboard(Options(bundle="demo"), start=parse('logs {namespace="shop"}'))
     assert snap_compare(app, terminal_size=size, run_before=before)

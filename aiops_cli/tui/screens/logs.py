@@ -52,7 +52,7 @@ class Logs(Alike):
     BINDINGS: ClassVar[list[BindingType]] = [
         act("logs.query", "i", "query", "Query", "Edit the LogQL line; enter runs it.", show=True),
         act("logs.follow", "f", "follow", "Follow", "Lines as they come in, or no more.", show=True),
-        act("logs.pause", "p", "pause", "Pause", "Hold new lines back, and count them; again: show them.", show=True),
+        act("logs.pause", "p", "pause", "Pause", "Hold new lines back, and count them; again: show them."),
     ]  # fmt: skip
 
     def __init__(self) -> None:

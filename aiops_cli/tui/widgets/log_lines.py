@@ -226,6 +226,7 @@ class LogLines(ScrollView, can_focus=True):
         self._base = self.rich_style
         self._cursor_style = self._base + self.get_component_rich_style("log--cursor")
         shown, index, height = self.buffer.shown, round(self.scroll_y), self._height()
+        self.look.measure([self.buffer[n] for n in shown[index : index + height]], self._width())
         while len(self._rows) < height and index < len(shown):
             number = shown[index]
             for segments in self.look.draw(number, self.buffer[number], self._style(number), self._width()):

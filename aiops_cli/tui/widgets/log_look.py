@@ -90,6 +90,15 @@ class Look:
             self._levels[number] = level_of(line[1])
         return self._levels[number]
 
+    def measure(self, lines: Sequence[Line], width: int) -> None:
+        """Widen columns, before any of these lines is drawn, as far as `width` cells allow."""
+        most = 30 if width >= 140 else max(width // 6, 8)
+        sources = (cells(one_line(source_of(row[2]) or "-")) for _, row in lines)
+        self._source = min(max(self._source, *sources, 6), most)
+        for line in lines if self.fields else ():
+            sizes = map(cells, self._texts(line))
+            self._widths = [min(max(w, s), _FIELD) for w, s in zip(self._widths, sizes, strict=True)]
+
     def titles(self, base: Style) -> list[Segment]:
         """The line above fields and wide lines."""
         parts = ["time".ljust(self._time_width()), " "]
@@ -131,9 +140,7 @@ class Look:
     def _head(self, number: int, line: Line, base: Style, width: int) -> list[Segment]:
         cluster, row = line
         level = self.level(number, line)
-        most = 30 if width >= 140 else max(width // 6, 8)
         source = one_line(source_of(row[2]) or "-")
-        self._source = min(max(self._source, cells(source)), most)
         segments = [
             Segment(f"{self._clock(row[0])} ", base + self._dim),
             Segment(f"{SIGNS.get(level or '', ' ')} ", base + self._by_level[level]),
@@ -159,11 +166,7 @@ class Look:
         return self._styles[name]
 
     def _columns(self, line: Line, style: Style, base: Style, room: int) -> list[Segment]:
-        texts = [
-            one_line((as_text(v) or "-" if v is not None else "-")[:_LONGEST])
-            for v in self._reader.read(*line)
-        ]
-        self._widths = [min(max(w, cells(t)), _FIELD) for w, t in zip(self._widths, texts, strict=True)]
+        texts = self._texts(line)
         segments: list[Segment] = []
         for i, (text, width) in enumerate(zip(texts, self._widths, strict=True)):
             last = i == len(texts) - 1
@@ -171,6 +174,9 @@ class Look:
             room -= width + 1
             segments += self._marked(shown, style, base)
         return segments
+
+    def _texts(self, line: Line) -> list[str]:
+        return [one_line((as_text(v) or "-")[:_LONGEST]) for v in self._reader.read(*line)]
 
     def _marked(self, text: str, style: Style, base: Style) -> list[Segment]:
         if self.mark is None:

@@ -208,7 +208,7 @@ class Shown(Board):
         if following.error is not None:
             return [f"✖ {following.said}"]
         parts = [f"‖ paused, {following.waiting:,} lines wait: p goes on"] if self._paused else [
-            f"▶ {following.said or 'connecting…'}", f"{self._rate:,}/s"]  # fmt: skip
+            f"▶ {following.said or 'connecting…'}", f"{self._rate:,}/s", "p pauses"]  # fmt: skip
         if not self._paused and not self._lines.stick:
             parts.append("scroll lock: G goes to the newest")
         if following.lost:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BINS = 60
 _BARS = " ▁▂▃▄▅▆▇█"
 _LABELS = ("level", "detected_level", "severity")
-_FEW = 0.02  # of a bin's lines: from here on its worst level gives it its colour
+_FEW = 0.1  # of a bin's lines: from here on its worst level gives it its colour
 
 
 @dataclass(slots=True)
