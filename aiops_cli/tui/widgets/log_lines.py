@@ -48,7 +48,7 @@ class LogLines(ScrollView, can_focus=True):
         act("lines.end", "end,G", "edge(1)", "Newest line", "And stay with the newest while lines come."),
         act("lines.left", "left", "shift(-1)", "Left"),
         act("lines.right", "right", "shift(1)", "Right", "The rest of long lines."),
-        act("lines.detail", "enter,space", "detail", "Detail", "The whole line, its labels, metadata, fields.", show=True),
+        act("lines.detail", "enter,space", "detail", "Detail", "The whole line, its labels, metadata, fields."),
         act("lines.filter", "slash", "filter", "Filter",
             "Keep lines that match: a regex; !regex the others; -l key=value labels; -f fuzzy.", show=True),
         act("lines.faults", "ctrl+z", "faults", "Faults", "Only lines of level warn and worse, or all again."),
