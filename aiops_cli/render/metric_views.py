@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import partial
@@ -63,34 +62,26 @@ def legend_view(
     items: Sequence[MetricRow],
     unit: str,
     mark: Callable[[MetricRow], str],
+    numbers: Callable[[MetricRow], Sequence[float | None]],
     at: Callable[[MetricRow], float | None] | None = None,
 ) -> View[MetricRow]:
     """What a chart's lines are: the letter of each (`mark`), the labels that differ, the value `at` the cursor,
-    last, min, avg and max. CSV has every sample."""
+    and `numbers`: last, min, avg and max, computed before. CSV has every sample."""
     shown = _value(unit, False)
-    numbers: list[tuple[str, Callable[[MetricRow], float | None]]] = [
-        ("last", lambda i: i.last),
-        ("min", lambda i: _bound(i, min)),
-        ("avg", _average),
-        ("max", lambda i: _bound(i, max)),
-    ]
-    if at is not None:
-        numbers.insert(0, ("cursor", at))
-    columns: list[Column[MetricRow]] = [
-        Column(title, lambda i, value=value: shown(value(i)), right=True, plain=value, keep=True)  # type: ignore[misc]
-        for title, value in numbers
+
+    def column(title: str, value: Callable[[MetricRow], float | None]) -> Column[MetricRow]:
+        return Column(title, lambda i: shown(value(i)), right=True, plain=value, keep=True)
+
+    columns = [] if at is None else [column("cursor", at)]
+    columns += [
+        column(title, lambda i, n=n: numbers(i)[n])  # type: ignore[misc]
+        for n, title in enumerate(("last", "min", "avg", "max"))
     ]
     trend: Column[MetricRow] = Column(
         "trend", lambda i: sparkline(_shrunk(i, _TREND)), plain=lambda i: None, wide=True
     )
     line: Column[MetricRow] = Column("line", mark, keep=True)
     return View("MetricList", [line, *_who(items, 5), *columns, trend], _name, _Samples())
-
-
-def _average(item: MetricRow) -> float | None:
-    """The mean of the values, NaN left out."""
-    known = [v for v in plain(item.values) if v == v]
-    return math.fsum(known) / len(known) if known and all(map(math.isfinite, known)) else None
 
 
 def _value(unit: str, exact: bool) -> Value:

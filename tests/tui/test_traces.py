@@ -211,6 +211,7 @@ def test_picture(name: str, snap_compare: Any, still: float) -> None:
     line, size, seen = PICTURES[name]
 
     async def before(pilot: Driver) -> None:
+        await until(pilot, "3 clusters")  # of the bar above, which is told a second later
         await until(pilot, seen)
 
     app = Dashboard(Options(bundle="demo"), start=parse(line))
@@ -236,6 +237,7 @@ def test_picture_of_a_state(
     monkeypatch.setattr(traces, "ask_traces", ask)
 
     async def before(pilot: Driver) -> None:
+        await until(pilot, "3 clusters")
         await until(pilot, {"loading": "loading…", "error": "can't be reached", "stale": "150 traces"}[state])
         if state == "stale":
             feed = board(pilot)._feeds["Search"]

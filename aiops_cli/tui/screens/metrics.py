@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SECONDS = 15.0
 _AROUND = 1800.0  # seconds shown on each side of a moment that one jumped to
 _NOTHING = "p writes PromQL, n chooses a named query; @name and the queries before complete as one types"
-HISTORY = "promql"
+HISTORY, PINNED = "promql", "pinned queries"
 
 
 class Metrics(Board):
@@ -50,7 +50,8 @@ class Metrics(Board):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         act("metrics.edit", "p", "edit", "PromQL", "Write the query.", show=True),
-        act("metrics.named", "n", "named", "Named", "Choose a named query.", show=True),
+        act("metrics.named", "n", "named", "Queries", "Choose a named, pinned or recent query.", show=True),
+        act("metrics.pin", "b", "pin", "Pin", "Keep this query at the head of that list, or no longer."),
         act("metrics.earlier", "left", "cursor(-1)", "Cursor left", "Move the cursor on the time axis."),
         act("metrics.later", "right", "cursor(1)", "Cursor right"),
         act("metrics.zoom-in", "i,plus", "zoom(0.5)", "Zoom in", "Half the time, around the cursor.", show=True),
@@ -61,7 +62,9 @@ class Metrics(Board):
         act("metrics.logs", "l", "follow('logs')", "Logs", "Of the series, at the cursor's time.", show=True),
         act("metrics.traces", "t", "follow('traces')", "Traces", "Of the series, at the cursor's time.", show=True),
         act("metrics.related", "R", "related", "Related", "What other signals know of the series at that time.", show=True),
-        act("metrics.cause", "x", "cause", "Root cause", "Of what happened at the cursor's time."),
+        act("metrics.alerts", "a", "to('alerts')", "Alerts", "Of the series' cluster and namespace."),
+        act("metrics.events", "e", "to('cluster')", "Events", "Of its cluster, at the cursor's time."),
+        act("metrics.cause", "x", "to('rca')", "Root cause", "Of what happened at the cursor's time."),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -72,12 +75,13 @@ class Metrics(Board):
         self._chosen: set[str] | None = None  # lines that were chosen; None: the loudest
         self._before: set[str] | None = None  # what was chosen before one alone was
         self._letters: dict[str, str] = {}
+        self._places: dict[int, int] = {}  # of each row by identity, since rows are many and their keys long
         self._wanted_cursor: float | None = None
 
     def content(self) -> ComposeResult:
         self._editor = Promql(lambda: self.dashboard.remembered.texts(HISTORY), id="editor")
         self._plot = Plot(id="plot")
-        self._legend = Legend(legend_view([], "", self._letter), key=self._key, id="legend")
+        self._legend = Legend(legend_view([], "", self._letter, self._numbers), key=self._key, id="legend")
         self._table: Grid[MetricRow] = Grid(metric_view([]), id="instant")
         with Vertical():
             yield self._editor
@@ -153,6 +157,7 @@ class Metrics(Board):
 
     def _show_chart(self, chart: Chart) -> None:
         self._chart = chart
+        self._places = {id(row): i for i, row in enumerate(chart.rows)}
         session = self.dashboard.session
         self._plot.zone = session.zone if session else None
         start, end = (clock_text(at, self._plot.zone) for at in (chart.window.start, chart.window.end))
@@ -188,7 +193,11 @@ class Metrics(Board):
         return f"nothing found for {self.expr} in this time; T another time range, @ other clusters"
 
     def _key(self, row: MetricRow) -> str:
-        return f"{row.cluster}/{selector(row.labels)}"
+        place = self._places.get(id(row))
+        return f"{row.cluster}/{selector(row.labels)}" if place is None else self._chart.keys[place]
+
+    def _numbers(self, row: MetricRow) -> Sequence[float | None]:
+        return self._chart.numbers[self._places[id(row)]]
 
     def _letter(self, row: MetricRow) -> str:
         return self._letters.get(self._key(row), "·")
@@ -196,13 +205,13 @@ class Metrics(Board):
     def _drawn(self) -> list[int]:
         """Rows whose lines are drawn: those that were chosen, else the loudest of those the filter leaves."""
         chart = self._chart
-        drawable = [i for i, greatest in enumerate(chart.greatest) if greatest == greatest]
+        greatest = {i: most for i, (_, _, _, most) in enumerate(chart.numbers) if most is not None}
         if self._chosen is not None:
-            return [i for i in drawable if chart.keys[i] in self._chosen][:MAX_SERIES]
+            return [i for i in greatest if chart.keys[i] in self._chosen][:MAX_SERIES]
         if self._legend.filter_text:
             kept = {id(row) for row in self._legend.rows}
-            drawable = [i for i in drawable if id(chart.rows[i]) in kept]
-        return sorted(sorted(drawable, key=lambda i: -chart.greatest[i])[:MAX_SERIES])
+            greatest = {i: most for i, most in greatest.items() if id(chart.rows[i]) in kept}
+        return sorted(sorted(greatest, key=lambda i: -greatest[i])[:MAX_SERIES])
 
     def _draw(self) -> None:
         chart = self._chart
@@ -227,7 +236,7 @@ class Metrics(Board):
             def value(row: MetricRow) -> float | None:
                 return value_at(Series(row.labels, row.times, row.values), moment, step)  # type: ignore[arg-type]
 
-        return legend_view(self._chart.rows, self._chart.unit, self._letter, value)
+        return legend_view(self._chart.rows, self._chart.unit, self._letter, self._numbers, value)
 
     def _emphasise(self) -> None:
         row = self._legend.selected
@@ -373,21 +382,31 @@ class Metrics(Board):
         self._editor.area.focus()
 
     def action_named(self) -> None:
-        from aiops_cli.render.metric_views import QueryItem
         from aiops_cli.services.queries import every
-        from aiops_cli.tui.widgets.promql_queries import Queries
+        from aiops_cli.tui.widgets.promql_queries import Queries, offered
 
-        session = self.dashboard.session
+        session, remembered = self.dashboard.session, self.dashboard.remembered
         if session is None:
             return
 
-        def done(name: str | None) -> None:
-            if name:
-                self.run(name)
+        def done(query: str | None) -> None:
+            if query:
+                self.run(query)
                 self._rest()
 
-        items = [QueryItem(n, q.kind, q.unit, q.meaning, q.expr) for n, q in every(session.settings).items()]
-        self.app.push_screen(Queries(sorted(items, key=lambda i: (i.about, i.name)), self.expr), done)
+        items = offered(every(session.settings), remembered.texts(PINNED), remembered.texts(HISTORY))
+        self.app.push_screen(Queries(items, self.expr), done)
+
+    def action_pin(self) -> None:
+        """Keep the query at the head of the list, or no longer."""
+        if not self.expr:
+            self.notify("there is no query to pin; p writes one")
+            return
+        pinned = self.dashboard.remembered.texts(PINNED)
+        known = self.expr in pinned
+        rest = [query for query in pinned if query != self.expr]
+        self.dashboard.remembered.set(PINNED, rest if known else [self.expr, *rest])
+        self.notify("no longer pinned" if known else "pinned; n lists it first")
 
     # Ways to other signals
 
@@ -427,12 +446,13 @@ class Metrics(Board):
                 lambda horizon: [self._subject(row, at, horizon.around)],
             )
 
-    def action_cause(self) -> None:
+    def action_to(self, view: str) -> None:
         if (pointed := self._pointed()) is not None:
             row, at = pointed
-            namespace = row.labels.get("namespace")
-            args = {"at": rfc3339(at)} | ({"ns": namespace} if namespace else {})
-            self.go(Place("rca", "", args, (row.cluster,)))
+            args = {"at": rfc3339(at)} | ({"tab": "events"} if view == "cluster" else {})
+            if namespace := row.labels.get("namespace"):
+                args["ns"] = namespace
+            self.go(Place(view, "", args, (row.cluster,)))
 
 
 SCREEN = Metrics

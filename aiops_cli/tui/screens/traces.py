@@ -71,9 +71,10 @@ class Traces(Board):
         act("traces.logs", "l", "follow('logs')", "Logs", "Of the span's pod or service, at its time.", show=True),
         act("traces.lines", "L", "lines", "Its log lines", "Only those that name the trace."),
         act("traces.metrics", "m", "metrics", "Metrics", "Of the service, around its time.", show=True),
-        act("traces.alerts", "a", "alerts", "Alerts", "Of the cluster and namespace."),
+        act("traces.alerts", "a", "to('alerts')", "Alerts", "Of the cluster and namespace."),
+        act("traces.events", "e", "to('cluster')", "Events", "Of the cluster, at its time."),
         act("traces.related", "R", "related", "Related", "What other signals know of it.", show=True),
-        act("traces.cause", "x", "cause", "Root cause", "Of what happened at its time."),
+        act("traces.cause", "x", "to('rca')", "Root cause", "Of what happened at its time."),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -390,15 +391,11 @@ class Traces(Board):
             args = {"at": rfc3339(at)} | ({"name": service} if service else {})
             self.go(Place("metrics", "@service-latency", args, (cluster,)))
 
-    def action_alerts(self) -> None:
-        self._to("alerts")
-
-    def action_cause(self) -> None:
-        self._to("rca")
-
-    def _to(self, view: str) -> None:
+    def action_to(self, view: str) -> None:
         if (subject := self._subject()) is not None:
-            args = {"at": rfc3339(subject.at)} | ({"ns": subject.namespace} if subject.namespace else {})
+            args = {"at": rfc3339(subject.at)} | ({"tab": "events"} if view == "cluster" else {})
+            if subject.namespace:
+                args["ns"] = subject.namespace
             self.go(Place(view, "", args, (subject.cluster,)))
 
     def action_related(self) -> None:

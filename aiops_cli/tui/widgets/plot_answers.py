@@ -13,14 +13,15 @@ from aiops_cli.services.session import Session
 
 @dataclass(slots=True)
 class Chart(FleetResult[MetricRow]):
-    """Series of a range query, with the key and the greatest value of each (NaN: none that can be drawn)."""
+    """Series of a range query, and of each its key and its last, least, mean and greatest value (None: none that
+    is finite, and nothing to draw)."""
 
     window: TimeRange = field(default_factory=lambda: TimeRange(0.0, 1.0))
     step: float = 1.0
     unit: str = ""
     meaning: str = ""
     keys: list[str] = field(default_factory=list)
-    greatest: list[float] = field(default_factory=list)
+    numbers: list[tuple[float | None, float | None, float | None, float | None]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -48,13 +49,16 @@ async def ask_chart(session: Session, expr: str, zoom: TimeRange | None) -> Char
         policy=session.cache_policy(), replica_labels=session.settings.defaults.replica_labels,
     )  # fmt: skip
     rows = metrics.rows(found)
-    greatest = []
+    numbers: list[tuple[float | None, float | None, float | None, float | None]] = []
     for row in rows.rows:
         values = np.asarray(row.values, np.float64)
         known = values[np.isfinite(values)]
-        greatest.append(float(known.max()) if known.size else float("nan"))
+        if known.size:
+            numbers.append((row.last, float(known.min()), float(known.mean()), float(known.max())))
+        else:
+            numbers.append((row.last, None, None, None))
     keys = [f"{row.cluster}/{selector(row.labels)}" for row in rows.rows]
-    return Chart(rows.rows, rows.clusters, window, step, asked.unit, asked.meaning, keys, greatest)
+    return Chart(rows.rows, rows.clusters, window, step, asked.unit, asked.meaning, keys, numbers)
 
 
 async def ask_values(session: Session, expr: str, at: float | None) -> Values:

@@ -205,7 +205,8 @@ class Vocabulary:
                 found = await answer
             except AiopsError:
                 continue
-            known.update(dict.fromkeys(word for _, word in found.rows))
+            # What a terminal would obey has no place in a query.
+            known.update(dict.fromkeys(word for _, word in found.rows if word.isprintable()))
             self._told()
 
 

@@ -98,14 +98,15 @@ async def ask_graph(session: Session) -> Calls:
 async def ask_services(session: Session) -> list[str]:
     from aiops_cli.services import trace_names
 
-    return [s.service for s in (await trace_names.services(session.members, session.window())).rows]
+    found = await trace_names.services(session.members, session.window())
+    return [s.service for s in found.rows if s.service.isprintable()]
 
 
 async def ask_operations(session: Session, service: str) -> list[str]:
     from aiops_cli.services import trace_names
 
     found = await trace_names.operations(session.members, service, session.window())
-    return list(dict.fromkeys(o.operation for o in found.rows))
+    return list(dict.fromkeys(o.operation for o in found.rows if o.operation.isprintable()))
 
 
 def graph_view() -> View[Call]:
