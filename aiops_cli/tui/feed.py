@@ -107,6 +107,9 @@ class Feed(Generic[T]):
         self.asking = True
         try:
             value = await self._backend.ask(self._ask())
+        except asyncio.CancelledError:
+            self._next = 0.0  # not answered: asked again once it goes on
+            raise
         except Exception as error:
             self._tell(
                 Reading(
