@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -116,6 +117,44 @@ async def test_older_lines_come_page_by_page_and_none_is_missing_between_a_busy_
             await until(pilot, lambda count=count: len(board.buffer) > count or board._edge is None)
         held = [board.buffer[n][1][1] for n in range(board.buffer.first, board.buffer.end)]
         assert held == wanted_lines
+
+
+async def test_lines_of_a_cluster_do_not_wait_for_one_that_hangs_and_one_that_is_gone_is_told(
+    lokis: dict[str, Loki], labels: dict[str, str], home: Any
+) -> None:
+    urls = {name: {"loki": loki.url} for name, loki in lokis.items()}
+    write_config(home, urls | {"gone": {"loki": "http://127.0.0.1:1"}})
+    write(lokis["tail1"], labels, "level=info msg=here")
+    write(lokis["tail2"], labels, "level=info msg=late")
+    lokis["tail2"].pause()
+    async with driving(f"logs {selector(labels)}", size=WIDE) as pilot:
+        await until(pilot, "msg=here")
+        await until(pilot, "waiting for tail2")
+        lokis["tail2"].resume()
+        text = await until(pilot, "msg=late")
+        assert "msg=here" in text
+        await until(pilot, "without gone: CLUSTER_UNREACHABLE")
+
+
+async def test_a_dialog_that_opens_while_lines_are_read_does_not_lose_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, reading, go_on = log_pages.read, asyncio.Event(), threading.Event()
+
+    async def read(*args: Any, **more: Any) -> log_pages.Page:
+        reading.set()
+        while not go_on.is_set():
+            await asyncio.sleep(0.01)
+        return await real(*args, **more)
+
+    monkeypatch.setattr(log_pages, "read", read)
+    async with driving('logs {namespace="shop"}', bundle="demo") as pilot:
+        await until(pilot, reading.is_set)
+        await pilot.press("question_mark")
+        await until(pilot, "Keys")
+        go_on.set()
+        await pilot.press("escape")
+        await until(pilot, "Lines 1,")
 
 
 async def test_the_query_line_offers_labels_and_values_and_says_what_is_wrong(
@@ -312,14 +351,14 @@ def test_picture_of_a_state(
 ) -> None:
     real, failed = log_pages.read, False
 
-    async def read(*args: Any) -> log_pages.Page:
+    async def read(*args: Any, **more: Any) -> log_pages.Page:
         if state == "loading":
             await asyncio.Event().wait()
         if state == "error" or failed:
             raise ClusterError(
                 "can't be reached", hint="check the way to it", code=ErrorCode.CLUSTER_UNREACHABLE
             )
-        return await real(*args)
+        return await real(*args, **more)
 
     monkeypatch.setattr(log_pages, "read", read)
 

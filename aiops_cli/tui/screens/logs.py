@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -59,6 +60,7 @@ class Logs(Alike):
         super().__init__()
         self._range = ""
         self._query: Feed[Page] | None = None
+        self._asked = 0
         self._reading_older = False
         self._taken = self._ticks = 0
         self._values: dict[str, Sequence[str]] = {}
@@ -180,22 +182,43 @@ class Logs(Alike):
         self._view_changed()
 
     def _ask(self, session: Session) -> Coroutine[Any, Any, Page]:
-        return self._read(watched(session, lambda progress: self._status(f"asked {so_far(progress)}")))
+        self._asked += 1
+        asked, loop = self._asked, asyncio.get_running_loop()
 
-    async def _read(self, session: Session) -> Page:
+        def show(page: Page) -> None:
+            if asked == self._asked and self._page is None:
+                self._show_lines(page)
+
+        def part(page: Page) -> None:
+            loop.call_soon_threadsafe(show, page)
+
+        told = watched(session, lambda progress: self._status(f"asked {so_far(progress)}"))
+        return self._read(told, part)
+
+    async def _read(self, session: Session, part: Callable[[Page], None]) -> Page:
         window = self._window(session)
         expr = self.expr or await log_pages.first_query(session, window)
-        return await log_pages.read(session, expr, window)
+        return await log_pages.read(session, expr, window, part=part)
 
     def _show_page(self, page: Page) -> None:
+        self._show_lines(page)
         self._page, self._edge = page, page.edge
-        session = self.dashboard.asked()
+        self.dashboard.remembered.set("logql-last", page.expr)
+        if self._follow:
+            self._start(page)
+        self._sift_on()
+        self.run_worker(self._count(page), exclusive=True, group="volume")
+        self._status()
+
+    def _show_lines(self, page: Page) -> None:
+        """Lines in place of those before; the cursor stays on its line, unless that was the newest."""
+        session, lines = self.dashboard.asked(), self._lines
+        held_on = None if lines.stick else lines.selected
         if self.zone is None and session.options.tz:
             self.zone = session.zone
         if page.expr != self.expr:
             self.expr = page.expr
             self.query_one(QueryLine).set_text(page.expr)
-        self.dashboard.remembered.set("logql-last", page.expr)
         look = self._lines.look
         look.clusters = [m.name for m in session.members]
         look.zone = self.zone
@@ -203,16 +226,14 @@ class Logs(Alike):
         look.forget()
         self.buffer.clear()
         self.buffer.append(held(page.lines))
-        self._lines.empty = self._nothing(page)
-        self._lines.stick = True
-        self._lines.changed()
-        if self._moment is not None:
-            self._lines.select(self._number_at(self._moment))
-        if self._follow:
-            self._start(page)
+        lines.empty = self._nothing(page)
+        lines.stick = True
+        lines.changed()
+        if held_on is not None and held_on in page.lines:
+            lines.select(self.buffer.first + page.lines.index(held_on))
+        elif self._moment is not None:
+            lines.select(self._number_at(self._moment))
         self._sift_on()
-        self.run_worker(self._count(page), exclusive=True, group="volume")
-        self._status()
 
     def _nothing(self, page: Page) -> str:
         start, end = (at_clock(t, self.zone)[:16] for t in (page.window.start, page.window.end))
