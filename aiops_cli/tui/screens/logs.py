@@ -1,4 +1,4 @@
-"""Logs: lines of the fleet by LogQL, as they were and as they come, what they have in common, and where they lead."""
+"""Logs: lines of the fleet by LogQL, as they were and as they come."""
 
 from __future__ import annotations
 
@@ -394,7 +394,8 @@ class Logs(Alike):
         if reading and not self._paused and (lines := following.take()):
             self._taken += len(lines)
             self.buffer.append(lines)
-            self._lines.sync()
+            if not self.buffer.filtered:  # else once the filter has seen them
+                self._lines.sync()
             self._sift_on()
         if self._ticks % _TOLD == 0:
             self._rate, self._taken = round(self._taken / (_TOLD * _DRAIN)), 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, tzinfo
 from typing import ClassVar
 
@@ -23,6 +24,7 @@ from aiops_cli.tui.widgets.log_pages import Page
 from aiops_cli.tui.widgets.log_volume import Volume
 from aiops_cli.tui.widgets.panel import Panel
 
+_PAINT = 0.2  # seconds between two paints of what a filter has found so far
 _WORSE = frozenset(LEVELS[LEVELS.index("warn") :])
 
 
@@ -80,11 +82,15 @@ class Shown(Board):
             self.run_worker(self._sift(), group="sift")
 
     async def _sift(self) -> None:
+        due = time.monotonic()
         try:
             while await self.buffer.sift(self.dashboard.backend.compute):
-                self._lines.sync()
+                if (now := time.monotonic()) >= due:
+                    due = now + _PAINT
+                    self._lines.sync()
         finally:
             self._sifting = False
+        self._lines.sync()
         self._status()
 
     def action_levels(self) -> None:
