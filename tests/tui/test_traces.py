@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ async def test_failed_traces_come_first_and_open_as_a_waterfall() -> None:
         await until(pilot, "[Search]")
 
 
-async def test_branches_close_and_failed_spans_are_found() -> None:
+async def test_branches_close_and_failed_spans_are_found(home: Path) -> None:
     async with driving(f"traces {FAILED[:12]}", bundle="demo", size=WIDE) as pilot:
         await until(pilot, "23 spans")
         await pilot.press("down", "down", "left")
@@ -60,6 +61,9 @@ async def test_branches_close_and_failed_spans_are_found() -> None:
         await until(pilot, "checkout POST · client · error")
         await pilot.press("slash", *"ledger.*entries", "enter")
         await until(pilot, lambda: len(board(pilot)._waterfall._seen) == 3)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: list(home.glob("aiops-SpanList-*.csv")))
+        assert len(next(home.glob("*.csv")).read_text().splitlines()) == 4
         await pilot.press("enter")
         await until(pilot, "k8s.pod.name: ledger-")
         assert isinstance(pilot.app.screen, Detail)

@@ -209,7 +209,7 @@ class Plot(Widget, can_focus=True):
         strip = Strip(segments).crop_extend(0, self.size.width, base)
         at = MARGIN + 1 + column
         under = strip.crop(at, at + 1)
-        mark = [Segment("│", base + Style(color="bright_white", dim=True))] if under.text in ("", " ") else [
+        mark = [Segment("│", base + Style(dim=True))] if under.text in ("", " ") else [
             Segment(s.text, (s.style or base) + Style(reverse=True)) for s in under
         ]  # fmt: skip
         return [*strip.crop(0, at), *mark, *strip.crop(at + 1)]

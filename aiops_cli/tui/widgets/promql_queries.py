@@ -23,7 +23,7 @@ from aiops_cli.tui.widgets.grid import Grid
 _VIEW: View[QueryItem] = View(
     "QueryList",
     [
-        Column("query", lambda i: i.name),
+        Column("query", lambda i: i.name, keep=True),
         Column("about", lambda i: i.about),
         Column("unit", lambda i: i.unit),
         Column("meaning", lambda i: i.meaning),
@@ -65,10 +65,8 @@ class Queries(Dialog):
     def compose(self) -> ComposeResult:
         with Vertical(classes="box") as box:
             box.border_title = "Queries: pinned, recent, named"
-            box.border_subtitle = (
-                "type to narrow · enter takes · esc leaves · your own: [queries] in the config"
-            )
-            yield Input(placeholder="name, meaning, service, node, gpu, …")
+            box.border_subtitle = Text("type to narrow · enter takes · your own: [queries] of the config")
+            yield Input(placeholder="name, meaning, service, node, gpu, …", compact=True)
             yield self._grid
 
     def on_mount(self) -> None:

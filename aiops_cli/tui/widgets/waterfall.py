@@ -49,7 +49,9 @@ class Waterfall(ScrollView, can_focus=True):
         act("traces.open", "right", "unfold", "Open", "Open the branch."),
         act("traces.fold", "C", "fold", "Close/open all", "Only the first two levels, or all of them."),
         act("traces.failed", "n", "next_failed", "Next failed", "The next span that failed.", show=True),
-        act("traces.critical", "c", "next_critical", "Next critical", "The next span with time of its own on the critical path."),
+        act("traces.critical", "N", "next_critical", "Next critical", "The next span with time of its own on the critical path."),
+        act("table.save", "ctrl+s", "save", "Save", "Write the spans shown to a CSV file in this folder."),
+        act("table.copy", "c", "copy", "Copy", "Copy the trace's id (OSC 52)."),
     ]  # fmt: skip
 
     cursor: reactive[int] = reactive(0, init=False, repaint=False)
@@ -273,6 +275,17 @@ class Waterfall(ScrollView, can_focus=True):
             self._test, self.filter_text = None, ""
         self._arrange()
         self.cursor = self._seen.index(found)
+
+    def action_save(self) -> None:
+        from aiops_cli.render.trace_views import span_view
+        from aiops_cli.tui.saving import save_rows
+
+        self.notify(*save_rows(span_view(), [self._spans[i] for i in self._seen]), markup=False)
+
+    def action_copy(self) -> None:
+        if (span := self.selected) is not None:
+            self.app.copy_to_clipboard(span.trace_id)
+            self.notify(f"copied: {span.trace_id}", markup=False)
 
     # Mouse
 
