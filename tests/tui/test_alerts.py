@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 from textual.widgets import Input, TextArea
 
-from aiops_cli.tui.place import Place
+from aiops_cli.errors import ClusterError, ErrorCode
+from aiops_cli.models.options import Options
+from aiops_cli.models.result import FleetResult
+from aiops_cli.tui.app import Dashboard
+from aiops_cli.tui.place import Place, parse
 from aiops_cli.tui.screens.alerts import Alerts
 from aiops_cli.tui.widgets.dialogs import Confirm
+from aiops_cli.tui.widgets.silence import SilenceForm
 from tests.cli.alert_servers import wait_for_alerts
 from tests.servers.cluster import Cluster
 from tests.servers.fleet import Fleet
-from tests.tui.conftest import Driver, driving, screen_text, until
+from tests.tui.conftest import NARROW, WIDE, Driver, driving, screen_text, until
 
 NAME = "TuiNodeLoaded"
 
@@ -23,11 +30,6 @@ NAME = "TuiNodeLoaded"
 def _board(pilot: Driver) -> Alerts:
     assert isinstance(pilot.app.screen, Alerts)
     return pilot.app.screen
-
-
-def _went(pilot: Driver) -> Place:
-    place: Place = pilot.app.trail[-1]  # type: ignore[attr-defined]
-    return place
 
 
 def _told(pilot: Driver) -> str:
@@ -139,7 +141,16 @@ async def test_a_silence_is_previewed_made_seen_and_ended(firing: Fleet) -> None
     async with driving(f"alerts {NAME}", size=(160, 50)) as pilot:
         board = _board(pilot)
         await until(pilot, lambda: len(board._flat.rows) == 2)
-        text = await until(pilot, "fires=> -1")
+
+        def charted() -> bool:
+            """A Prometheus that has just begun has no sample at a step yet."""
+            asking = any(w.group == "detail" and not w.is_finished for w in pilot.app.workers)
+            if "no sample in that time" in board._pane.text and not asking:
+                board._pane.reread()
+            return "fires=> -1" in screen_text(pilot)
+
+        await until(pilot, charted)
+        text = screen_text(pilot)
         assert "node_load1 > -1" in text
         assert "https://runbooks.example/load" in text
 
@@ -198,3 +209,82 @@ async def test_a_form_that_can_not_be_read_names_what_is_wrong(firing: Fleet) ->
             await pilot.press("ctrl+s")
             await until(pilot, said)
             form.query_one("#for", Input).value = "1h"
+
+
+PICTURES = {
+    "list": ("alerts", NARROW, "Alerts 6", ""),
+    "wide": ("alerts", WIDE, "does not hold what the rule asks", ""),
+    "groups": ("alerts kind=alertname", NARROW, "by alertname", ""),
+    "detail": ("alerts", NARROW, "Alerts 6", "enter"),
+    "history": ("alerts tab=history", NARROW, "FrontendErrors", ""),
+    "no-silences": ("alerts tab=silences", NARROW, "a bundle holds no silences", ""),
+    "only": ("alerts", NARROW, "Alerts 6", "f"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_picture(name: str, snap_compare: Any, still: float) -> None:
+    line, size, seen, key = PICTURES[name]
+
+    async def before(pilot: Driver) -> None:
+        await until(pilot, "to 11-24 23:24")
+        await until(pilot, seen)
+        if key:
+            await pilot.press(key)
+        if name == "detail":
+            await until(pilot, lambda: "does not hold what the rule asks" in _board(pilot)._pane.text)
+
+    app = Dashboard(Options(bundle="demo"), start=parse(line))
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+def test_picture_of_the_silence_form(snap_compare: Any, still: float) -> None:
+    async def before(pilot: Driver) -> None:
+        await until(pilot, "to 11-24 23:24")
+        matchers = 'alertname="CheckoutErrors"\nnamespace="shop"'
+        await pilot.app.ready.wait()  # type: ignore[attr-defined]
+        await pilot.app.push_screen(SilenceForm(matchers, "west", "sre@host"))
+        await pilot.press("ctrl+s")
+        await until(pilot, "a silence needs a comment")
+        pilot.app.screen.set_focus(None)  # whose cursor would blink
+        await pilot.pause()
+
+    app = Dashboard(Options(bundle="demo"), start=parse("alerts"))
+    assert snap_compare(app, terminal_size=NARROW, run_before=before)
+
+
+@pytest.mark.parametrize("state", ["empty", "loading", "error", "stale"])
+def test_picture_of_a_state(
+    state: str, snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Alerts._ask_alerts
+    failed = ClusterError(
+        "can't be reached", hint="aiops clusters health", code=ErrorCode.CLUSTER_UNREACHABLE
+    )
+
+    async def ask(self: Alerts, session: Any) -> Any:
+        if state == "loading":
+            await asyncio.Event().wait()
+        if state == "error":
+            raise failed
+        found = await real(self, session)
+        return FleetResult([], found.clusters) if state == "empty" else found
+
+    monkeypatch.setattr(Alerts, "_ask_alerts", ask)
+    seen = {
+        "empty": "no alert is active",
+        "loading": "loading…",
+        "error": "can't be reached",
+        "stale": "Alerts 6",
+    }
+
+    async def before(pilot: Driver) -> None:
+        await until(pilot, "to 11-24 23:24")
+        await until(pilot, seen[state])
+        if state == "stale":
+            feed = _board(pilot)._tab_feeds["alerts"]
+            feed._tell(replace(feed.reading, at=still - 300, error=failed))
+            await until(pilot, "stale")
+
+    app = Dashboard(Options(bundle="demo"), start=parse("alerts"))
+    assert snap_compare(app, terminal_size=NARROW, run_before=before)

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from aiops_cli.models.analysis import Cause, Entity, Evidence
-from aiops_cli.tui.place import Place
+from aiops_cli.models.options import Options
+from aiops_cli.tui.app import Dashboard
+from aiops_cli.tui.place import Place, parse
 from aiops_cli.tui.screens import rca
 from aiops_cli.tui.screens.rca import Rca
 from aiops_cli.tui.widgets.evidence import Lanes, rows_of
 from tests.servers.fleet import Fleet
-from tests.tui.conftest import Driver, driving, screen_text, until
+from tests.tui.conftest import NARROW, WIDE, Driver, driving, screen_text, until
 
 
 def _board(pilot: Driver) -> Rca:
@@ -167,3 +169,49 @@ def test_an_alert_as_evidence_opens_its_alert_and_a_step_its_screen() -> None:
     rows = rows_of(Cause(**{f: getattr(cause, f) for f in cause.__struct_fields__} | {"next_steps": [step]}))
     assert rows[0].place == Place("alerts", r"Disk\.Full", {}, ("west",))
     assert rows[-1].place is not None and rows[-1].place.view == "traces"
+
+
+PICTURES = {
+    "explained": ("rca", NARROW, "x looks for", ()),
+    "causes": ("rca", NARROW, "x looks for", ("x",)),
+    "causes-wide": ("rca", WIDE, "x looks for", ("x",)),
+    "anomalies": ("rca tab=anomalies", NARROW, "found", ()),
+    "error": ("rca name=feedfeed", NARROW, "no active alert has", ()),
+    "nothing-kept": ("rca tab=kept", NARROW, "none is kept yet", ()),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_picture(name: str, snap_compare: Any, still: float) -> None:
+    line, size, seen, keys = PICTURES[name]
+
+    async def before(pilot: Driver) -> None:
+        await until(pilot, "to 11-24 23:24")
+        await until(pilot, seen)
+        await pilot.press(*keys)
+        if keys:
+            await until(pilot, "Evidence of west/shop/ledger")
+
+    app = Dashboard(Options(bundle="demo"), start=parse(line))
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize("state", ["searching", "stopped"])
+def test_picture_of_a_state(
+    state: str, snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def endless(session: Any, question: Any) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(rca, "ask_causes", endless)
+
+    async def before(pilot: Driver) -> None:
+        await until(pilot, "to 11-24 23:24")
+        await pilot.press("x")
+        await until(pilot, "looking for the cause…")
+        if state == "stopped":
+            await pilot.press("escape")
+            await until(pilot, "nothing was kept")
+
+    app = Dashboard(Options(bundle="demo"), start=parse("rca"))
+    assert snap_compare(app, terminal_size=NARROW, run_before=before)

@@ -65,7 +65,7 @@ async def test_what_is_chosen_is_where_one_goes() -> None:
         await until(
             pilot, lambda: pilot.app.screen is not board and not isinstance(pilot.app.screen, Related)
         )
-        place = pilot.app.trail[-1]  # type: ignore[attr-defined]
+        place = pilot.app.trail.here  # type: ignore[attr-defined]
         assert (place.view, place.args["ns"], place.contexts) == ("alerts", "shop", ("west",))
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from aiops_cli.models.analysis import Cause, Entity, Evidence
+from aiops_cli.models.options import Options
+from aiops_cli.models.result import ClusterStatus
+from aiops_cli.services import report_files
+from aiops_cli.services.report import Report, TimelineEntry
+from aiops_cli.tui.app import Dashboard
+from aiops_cli.tui.place import parse
 from aiops_cli.tui.screens.reports import Reports
 from tests.conftest import Aiops
-from tests.tui.conftest import Driver, driving, until
+from tests.tui.conftest import NARROW, WIDE, Driver, driving, until
 
 
 def _board(pilot: Driver) -> Reports:
@@ -90,3 +98,69 @@ async def test_settings_say_where_they_come_from_and_no_secret(
 async def test_an_unknown_view_is_said() -> None:
     async with driving("reports tab=x", bundle="demo") as pilot:
         await until(pilot, lambda: any("no view 'x'" in n.message for n in pilot.app._notifications))
+
+
+def _keep_one() -> None:
+    """A report that is the same in every run."""
+    at = "2026-11-24T23:22:20Z"
+    entity = Entity("service", "ledger", "shop", "west")
+    seen = Evidence("metric", "pool_in_use went from 0 to 6", at, 6.0, 0.0, None, "max(pool_in_use)")
+    report_files.save(
+        report_files.ReportDocument(
+            [ClusterStatus("west", "SUCCESS")],
+            [
+                Report(
+                    id="incident-20261124-233000-abcd",
+                    type="incident",
+                    title="service shop/ledger in west: pool_in_use",
+                    created_at="2026-11-24T23:30:00Z",
+                    created_by="aiops 0",
+                    start="2026-11-24T23:00:00Z",
+                    end="2026-11-24T23:30:00Z",
+                    at=at,
+                    summary=[
+                        "Most likely cause: service shop/ledger in west, pool_in_use (confidence 0.50)."
+                    ],
+                    causes=[
+                        Cause(
+                            1, 1.0, 0.5, entity, "pool_in_use", at, [seen], next_steps=["Look at the pool."]
+                        )
+                    ],
+                    alerts=[],
+                    anomalies=[],
+                    clusters=[],
+                    timeline=[
+                        TimelineEntry(at, "west", "onset", "service shop/ledger", "pool_in_use deviates")
+                    ],
+                    missing=[],
+                    queries=[],
+                )
+            ],
+        )
+    )
+
+
+PICTURES = {
+    "empty": ("reports", NARROW, "no report is kept yet", ""),
+    "list": ("reports", NARROW, "service shop/ledger", ""),
+    "text": ("reports", NARROW, "service shop/ledger", "enter"),
+    "wide": ("reports", WIDE, "Most likely cause", ""),
+    "settings": ("settings ^gpu", NARROW, "temperature_warning", ""),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_picture(name: str, snap_compare: Any, still: float) -> None:
+    line, size, seen, key = PICTURES[name]
+    if name in ("list", "text", "wide"):
+        _keep_one()
+
+    async def before(pilot: Driver) -> None:
+        await until(pilot, "to 11-24 23:24")
+        await until(pilot, seen)
+        if key:
+            await pilot.press(key)
+            await until(pilot, "Most likely cause")
+
+    app = Dashboard(Options(bundle="demo"), start=parse(line))
+    assert snap_compare(app, terminal_size=size, run_before=before)

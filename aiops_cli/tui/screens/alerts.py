@@ -12,7 +12,6 @@ from textual.containers import Horizontal
 
 from aiops_cli.errors import UsageError
 from aiops_cli.models.alerts import AlertGroup, AlertPeriod, SilenceItem
-from aiops_cli.models.related import Subject
 from aiops_cli.models.result import FleetResult
 from aiops_cli.models.signals import AlertItem
 from aiops_cli.render.alert_views import alert_view, group_view, history_view
@@ -20,7 +19,7 @@ from aiops_cli.render.silence_views import silence_view
 from aiops_cli.services.session import Session
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
-from aiops_cli.tui.board import Board
+from aiops_cli.tui.alerting import AlertJumps, ask_history, ask_silences, of_period
 from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.widgets.alert_detail import AlertPane
@@ -36,7 +35,7 @@ _BROAD = 120  # cells from which the detail stands beside the list
 _DAY = 86400.0
 
 
-class Alerts(Board):
+class Alerts(AlertJumps):
     NAME = "alerts"
     DEFAULT_CSS = """
     Alerts .tab { display: none; height: 1fr; }
@@ -139,11 +138,11 @@ class Alerts(Board):
                 ),
                 "history": lambda: (
                     "#past",
-                    self.feed(_ask_history, self._show_history, every=_HISTORY_SECONDS),
+                    self.feed(ask_history, self._show_history, every=_HISTORY_SECONDS),
                 ),
                 "silences": lambda: (
                     "#quiet",
-                    self.feed(_ask_silences, self._show_silences, every=_SILENCES_SECONDS),
+                    self.feed(ask_silences, self._show_silences, every=_SILENCES_SECONDS),
                 ),
             }
             panel, self._tab_feeds[name] = make[name]()
@@ -180,12 +179,15 @@ class Alerts(Board):
         self._flat.show(rows, alert_view(now))
         if grouping:
             self._groups.show(grouped(rows, [self._by]), group_view([self._by], now))
-        count = f"{len(rows)} of {len(self._all.rows)}" if len(rows) < len(self._all.rows) else str(len(rows))
+        count = (
+            f" {len(rows)} of {len(self._all.rows)}" if len(rows) < len(self._all.rows) else f" {len(rows)}"
+        )
+        count = count if self._all.clusters else ""  # nothing is known yet
         said = [self._wanted[k] for k in ("severity", "state", "group") if k in self._wanted]
         said += [f"in {self._wanted['ns']}"] if "ns" in self._wanted else []
         said += [f"kept quiet by {self._wanted['silence'][:8]}"] if "silence" in self._wanted else []
         said += [f"by {self._by}"] if grouping else []
-        self.query_one("#list", Panel).retitle(" · ".join([f"Alerts {count}", *said]))
+        self.query_one("#list", Panel).retitle(" · ".join([f"Alerts{count}", *said]))
 
     def _fits(self, a: AlertItem) -> bool:
         wanted = self._wanted
@@ -228,7 +230,7 @@ class Alerts(Board):
         """The alert the cursor is on: of a group its first, of the past as it was."""
         if self._views.current == "history":
             period = self._past.selected
-            return None if period is None else _of_period(period)
+            return None if period is None else of_period(period)
         if self._views.current != "alerts":
             return None
         if self.has_class("-flat"):
@@ -313,6 +315,10 @@ class Alerts(Board):
 
     # Actions
 
+    def action_refresh(self) -> None:
+        self._tab_feeds[self._views.current].refresh()
+        self._pane.reread()
+
     def on_views_chosen(self, event: Views.Chosen) -> None:
         self._open_tab(event.name)
         self._grid().focus()
@@ -360,50 +366,6 @@ class Alerts(Board):
             self._pane.follow(event.item)
             self.add_class("-detail")
             self._pane.focus()
-
-    def action_follow(self, view: str) -> None:
-        from aiops_cli.tui.following import follow
-
-        if (alert := self._chosen()) is not None:
-            follow(self, view, self._subject(alert))  # type: ignore[arg-type]
-
-    def _subject(self, alert: AlertItem) -> Subject:
-        from aiops_cli.models.timerange import TimeRange
-        from aiops_cli.services.related_subjects import Horizon, of_alerts
-
-        return of_alerts([alert], Horizon(TimeRange(0.0, self._now())))[0]
-
-    def action_metrics(self) -> None:
-        from aiops_cli.services.alert_series import expression, threshold
-
-        if (alert := self._chosen()) is None:
-            return
-        known = self._pane.known
-        own = known is not None and (known.cluster, known.fingerprint) == (alert.cluster, alert.fingerprint)
-        expr = (expression(known) if own and known is not None else None) or expression(alert)
-        if expr is None:
-            self.notify(f"the rule of {alert.name} is not known (yet): enter reads it", markup=False)
-            return
-        self.go(Place("metrics", threshold(expr).expr, _at(alert), (alert.cluster,)))
-
-    def action_events(self) -> None:
-        if (alert := self._chosen()) is not None:
-            space = {"ns": alert.labels["namespace"]} if "namespace" in alert.labels else {}
-            self.go(Place("cluster", "", {"tab": "events", **space, **_at(alert)}, (alert.cluster,)))
-
-    def action_cause(self) -> None:
-        if (alert := self._chosen()) is not None:
-            active = {"name": alert.fingerprint} if alert.state != "RESOLVED" else {}
-            self.go(Place("rca", "", {**active, **_at(alert)}))
-
-    def action_related(self) -> None:
-        from aiops_cli.services import related_subjects
-        from aiops_cli.tui.widgets.related import show_related
-
-        if (alert := self._chosen()) is not None:
-            show_related(
-                self, f"alert {alert.name}", lambda horizon: related_subjects.of_alerts([alert], horizon)
-            )
 
     def action_silence(self) -> None:
         """Of an alert by all its labels, of a group by the label that it shares."""
@@ -455,46 +417,6 @@ class Alerts(Board):
     def _reread(self) -> None:
         for feed in self._tab_feeds.values():
             feed.refresh()
-
-
-def _at(alert: AlertItem) -> dict[str, str]:
-    return {"at": alert.starts_at} if alert.starts_at else {}
-
-
-def _of_period(period: AlertPeriod) -> AlertItem:
-    """A time that an alert fired as the alert it was."""
-    return AlertItem(
-        period.cluster,
-        period.fingerprint,
-        period.name,
-        "FIRING" if period.ends_at is None else "RESOLVED",
-        period.severity,
-        period.labels,
-        {},
-        period.starts_at,
-        source=period.source,
-        ends_at=period.ends_at,
-    )
-
-
-async def _ask_history(session: Session) -> FleetResult[AlertPeriod]:
-    from aiops_cli.services.alert_history import history
-    from aiops_cli.services.alert_memory import seen
-
-    return await history(
-        session.members,
-        session.window(_DAY),
-        remembered=[] if session.bundle else seen(session.state, [m.name for m in session.members]),
-        step=session.bundle.step if session.bundle else 0.0,
-    )
-
-
-async def _ask_silences(session: Session) -> FleetResult[SilenceItem]:
-    from aiops_cli.services.silences import SilenceFilter, list_silences
-
-    if session.bundle is not None:
-        raise UsageError("a bundle holds no silences", hint="start aiops tui without --bundle to see them")
-    return await list_silences(session.live, SilenceFilter(), session.now)
 
 
 SCREEN = Alerts

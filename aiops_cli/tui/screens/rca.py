@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -18,10 +16,12 @@ from aiops_cli.models.result import FleetResult
 from aiops_cli.render.causes import entity_text
 from aiops_cli.services.fanout import Progress, failure_of
 from aiops_cli.services.session import Session
-from aiops_cli.services.times import rfc3339, unix
+from aiops_cli.services.times import unix
 from aiops_cli.store.state import Analysis
+from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
+from aiops_cli.tui.causes import Question, ask_anomalies, ask_causes, make_report
 from aiops_cli.tui.following import follow
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.watching import Watched, so_far, watched
@@ -42,72 +42,10 @@ from aiops_cli.tui.widgets.views import Views
 
 TABS = ("causes", "anomalies", "kept")
 _KEPT_SECONDS = 60.0
-_BEFORE, _AFTER = 2700.0, 900.0  # seconds looked at around a moment that lies outside of the range
 _HELP = (
     "x looks for what explains the trouble in the time range above: it reads metrics, logs, traces, events, changes and alerts of the clusters above, and ranks what it finds.",
     "x on an alert (screen 6) or on an anomaly (v) explains that one. v, twice: what was found earlier.",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is to be explained: an alert by fingerprint, a moment (RFC 3339), a namespace; none: the worst."""
-
-    alert: str | None = None
-    at: str | None = None
-    namespace: str | None = None
-
-    @property
-    def args(self) -> dict[str, str]:
-        said = {"name": self.alert, "at": self.at, "ns": self.namespace}
-        return {k: v for k, v in said.items() if v}
-
-
-async def ask_causes(session: Watched, question: Question) -> tuple[Any, Analysis]:
-    """Investigate, and keep what was found."""
-    from aiops_cli.services.investigation import investigate, keep
-
-    reaching = _reaching(session, unix(question.at))
-    found = await investigate(
-        reaching,
-        alert=question.alert,
-        at=None if question.alert else question.at,
-        namespace=question.namespace,
-    )
-    return found, keep(session, found)
-
-
-def _reaching(session: Watched, moment: float | None) -> Watched:
-    """The session with a range that has the moment in it: the dashboard's, or else one around it."""
-    if moment is None or session.bundle is not None:
-        return session
-    window = session.window()
-    if window.start <= moment <= window.end:
-        return session
-    until = min(moment + _AFTER, session.now)
-    options = replace(session.options, since=None, start=rfc3339(moment - _BEFORE), end=rfc3339(until))
-    return replace(session, options=options)
-
-
-async def ask_anomalies(session: Watched) -> FleetResult[Anomaly]:
-    """Every named query of the catalogue in the dashboard's range."""
-    from aiops_cli.services import anomalies, queries
-
-    default = session.bundle.end - session.bundle.manifest.start if session.bundle else 86400.0
-    window = session.window(default)
-    found = await anomalies.detect(
-        session.members,
-        [q.expr for q in queries.CATALOGUE.values()],
-        window,
-        session.step(window),
-        session.now,
-        skip_missing=True,
-        policy=session.cache_policy(),
-        watch=session.watcher(),
-    )
-    if session.bundle is None:
-        session.state.add_anomalies(found.rows)
-    return found
 
 
 class Rca(Board):
@@ -232,11 +170,11 @@ class Rca(Board):
 
     def _start(self, name: str, panel: Said, work: Callable[[Watched], Coroutine[Any, Any, None]]) -> None:
         """Run `work` in `panel`, telling how far it is; esc cancels it, another one takes its place."""
-        self._began = time.monotonic()
+        self._began = clock.now()
 
         def told(progress: Progress) -> None:
             if self._busy(name):
-                passed = time.monotonic() - self._began
+                passed = clock.now() - self._began
                 panel.say(f"{name}… {so_far(progress)}", "esc stops it", state=f"{passed:.0f}s")
 
         async def run() -> None:
@@ -268,7 +206,7 @@ class Rca(Board):
             app = self.dashboard
             found, _ = await app.backend.ask(ask_causes(session, question))
             self._found, self._asked = found, session
-            took = f"{time.monotonic() - self._began:.1f}s"
+            took = f"{clock.now() - self._began:.1f}s"
             self._show(found.causes.rows, " · ".join(filter(None, (took, _missing(found)))))
 
         self._start("looking for the cause", self._panel("#causes"), work)
@@ -458,34 +396,6 @@ class Rca(Board):
             return
         said = save_text(f"aiops-{id}", form, text, "report", dated=False)
         self.notify(f"{said[0]}\nkept as {kept}", markup=False, timeout=15)
-
-
-async def make_report(session: Session, found: Any, form: str) -> tuple[str, str, str]:
-    """Its id, its text, and where it is kept. Raises StoreError."""
-    from datetime import UTC
-
-    import msgspec
-
-    from aiops_cli.render.markdown_report import markdown
-    from aiops_cli.services import anomalies, queries, report_files
-    from aiops_cli.services.incident import document
-
-    unusual = await anomalies.detect(
-        session.members,
-        [q.expr for q in queries.CATALOGUE.values()],
-        found.window,
-        found.step,
-        session.now,
-        skip_missing=True,
-        policy=session.cache_policy(),
-    )
-    made = await document(session, found, unusual)
-    path = report_files.save(made)
-    if form == "json":
-        text = msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n"
-    else:
-        text = markdown(made.items[0], session.zone if session.options.tz else UTC)
-    return made.items[0].id, text, str(path)
 
 
 async def _read_kept(session: Session) -> list[Analysis]:

@@ -36,6 +36,11 @@ class AlertPane(Document):
         self.show(_text(_unread(alert), self._session()))
         self.run_worker(self._read(alert), exclusive=True, group="detail")
 
+    def reread(self) -> None:
+        """Ask again for what is shown."""
+        if self._alert is not None:
+            self.run_worker(self._read(self._alert), exclusive=True, group="detail")
+
     def _session(self) -> Session | None:
         app: Any = self.app
         return app.asked() if app.session is not None else None

@@ -73,6 +73,7 @@ def unusual_view(zone: tzinfo | None) -> View[Anomaly]:
     """`anomalies detect`'s columns: what it is and since when, first; the rest where there is room."""
     view = anomaly_view(zone)
     own = {c.title: c for c in view.columns}
+    own["start"] = replace(own["start"], value=lambda a: moment(a.start, zone)[11:])
     shown = ("severity", "start", "cluster", "series", "type", "actual")
     rest = [replace(c, wide=True) for c in view.columns if c.title not in shown]
     return replace(view, columns=[*(own[t] for t in shown), *rest])

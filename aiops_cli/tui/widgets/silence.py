@@ -181,7 +181,7 @@ class SilenceForm(Dialog):
             )
             draft.check(now)
         except UsageError as error:
-            self._say(f"✖ {error.message}; {error.hint}")
+            self._say(f"✖ {error.message}{_hint(error)}")
             return
         globs = self._value("clusters").replace(",", " ").split()
         self._say("asking what it would cover…")
@@ -241,6 +241,11 @@ class SilenceForm(Dialog):
     def _say(self, text: str) -> None:
         shown = "\n".join(one_line(line) for line in text.split("\n"))
         self.query_one(".state", Static).update(shown)
+
+
+def _hint(error: UsageError) -> str:
+    """Its hint, unless that is about the command line."""
+    return "" if "--" in error.hint or "aiops " in error.hint else f"; {error.hint}"
 
 
 def _done(rows: Sequence[SilenceResult]) -> str:
