@@ -65,7 +65,9 @@ def add(
             if end
             else starts + times.parse_duration(duration, "--duration")
         )
-        draft = silences.Draft([m.wire for m in parsed], starts, ends, author or silences.author(), comment or "")
+        draft = silences.Draft(
+            [m.wire for m in parsed], starts, ends, author or silences.author(), comment or ""
+        )
         draft.check(session.now)
         if not dry_run:
             return await _write(session, [draft])

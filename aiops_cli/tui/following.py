@@ -37,5 +37,7 @@ async def _follow(board: Board, view: Literal["logs", "traces"], subject: Subjec
         board.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
         return
     if board.is_current:  # else one has gone elsewhere since
-        args = {"at": rfc3339(subject.at)} | ({"trace": subject.trace_id} if trace and subject.trace_id else {})
+        args = {"at": rfc3339(subject.at)} | (
+            {"trace": subject.trace_id} if trace and subject.trace_id else {}
+        )
         board.go(Place(view, query, args, (subject.cluster,)))

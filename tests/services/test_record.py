@@ -79,7 +79,18 @@ class Answering:
 
     async def alerts(self) -> Answer[AlertItem]:
         return Answer(
-            [AlertItem("x", "f", "Slow", "FIRING", None, {"pod": "api-0"}, {"client_secret": SECRET, "summary": "api-0, in shop"}, "soon")]
+            [
+                AlertItem(
+                    "x",
+                    "f",
+                    "Slow",
+                    "FIRING",
+                    None,
+                    {"pod": "api-0"},
+                    {"client_secret": SECRET, "summary": "api-0, in shop"},
+                    "soon",
+                )
+            ]
         )
 
     async def version(self) -> str:
