@@ -179,7 +179,8 @@ async def test_what_the_store_kept_is_shown_before_anyone_answers(
     for question in ("health", "alerts", "gpus"):
         monkeypatch.setattr(FleetWatch, question, hang)
     async with driving() as pilot:
-        text = await until(pilot, "from the store")
+        await until(pilot, "from the store")
+        text = await until(pilot, "lab1 ")
         assert _row(text, "lab1").split()[1:3] == ["ONLINE", "100"]
 
 
