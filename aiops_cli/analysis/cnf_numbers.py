@@ -46,6 +46,11 @@ def cpuset(text: str | None) -> frozenset[int] | None:
     return frozenset(found)
 
 
+def a_second(value: float) -> str:
+    """A rate as people say it, in four digits and more: 0.25, 12.5, 48,213."""
+    return f"{value:.4g}" if abs(value) < 9999.5 else f"{value:,.0f}"
+
+
 def as_cpuset(cpus: Iterable[int]) -> str:
     """Numbers as a CPU list."""
     parts: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from aiops_cli.analysis.cnf_numbers import a_second
 from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import DpdkLimits, DpdkPod, DpdkPort
@@ -79,7 +80,7 @@ def _placement(row: DpdkPod, limits: DpdkLimits) -> Iterator[Finding]:
             row,
             "DPDK_THROTTLED",
             "warning",
-            f"CPUs of its own, and yet {rate:.4g} throttled periods a second",
+            f"CPUs of its own, and yet {a_second(rate)} throttled periods a second",
             "switch the CFS quota off: cpu-quota.crio.io=disable and the performance runtime class",
             rate,
             limits.throttled_per_second,
@@ -128,7 +129,7 @@ def _ports(row: DpdkPod, limits: DpdkLimits) -> Iterator[Finding]:
                         row,
                         code,
                         "warning",
-                        f"port {name}: {rate:.4g} {what}",
+                        f"port {name}: {a_second(rate)} {what}",
                         action,
                         rate,
                         limit,

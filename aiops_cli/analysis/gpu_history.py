@@ -183,9 +183,12 @@ def _use(
     found.idle_since = float(times[broken[-1] + 1] if broken.size else times[0])
 
 
-def _xids(members: Sequence[Series]) -> tuple[tuple[float, int], ...]:
-    """The gauge keeps its last code: only a change to another one says that an XID came."""
+def _xids(members: Sequence[Series]) -> tuple[tuple[float, int], ...] | None:
+    """The gauge keeps its last code: only a change to another one says that an XID came. One measurement
+    alone says nothing of before."""
     times, values = _merged(members, newest=True)
+    if len(times) < 2:
+        return None
     changed = np.flatnonzero(values[1:] != values[:-1]) + 1
     return tuple((float(times[i]), int(values[i])) for i in changed if values[i] > 0)
 

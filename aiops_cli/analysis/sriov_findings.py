@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from aiops_cli.analysis.cnf_numbers import a_second
 from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.sriov import Objects, asked, draining, resources_of
 from aiops_cli.models.analysis import Entity
@@ -128,7 +129,7 @@ def _drops(
             "SRIOV_VF_DROPS",
             "warning",
             Entity("VF", f"{node}/{pci}", user.namespace if user else None, cluster),
-            f"{value:.4g} dropped packets a second{where}{whose}",
+            f"{a_second(value)} dropped packets a second{where}{whose}",
             "its program is too slow or its rings are too small; see aiops cnf dpdk",
             value,
             limits.drops_per_second,

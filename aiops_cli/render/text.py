@@ -103,9 +103,9 @@ def duration(ms: float | None) -> str:
     """Milliseconds as people say them: 850µs, 12.3ms, 1.84s, 2m05s."""
     if ms is None or not math.isfinite(ms):
         return si(ms)
-    if ms < 1:
+    if ms < 0.9995:  # 999.9 µs are 1 ms, and 999.9 ms 1 s, in three digits
         return f"{ms * 1000:.0f}µs"
-    if ms < 1000:
+    if ms < 999.5:
         return f"{ms:.3g}ms"
     if ms < 60_000:
         return f"{ms / 1000:.3g}s"

@@ -241,6 +241,12 @@ def test_an_xid_that_ends_the_pod_lies_between_two_series() -> None:
     assert (found.xids, found.uncorrectable, found.seen) == (((180.0, 79),), 2, 240)
 
 
+def test_an_xid_of_the_only_measurement_has_no_time() -> None:
+    """A GPU that was measured for the first time: whether it had one before the window, nobody knows."""
+    found = past([_part("DCGM_FI_DEV_XID_ERRORS", labels("n", 0), {3600: 79})], WINDOW, STEP, 5.0)
+    assert found[uuid_of("n", 0), ""].xids is None
+
+
 def test_of_two_series_at_once_the_one_that_began_last_has_the_xid() -> None:
     """A server that is not told of a series' end goes on with it for minutes."""
     named = labels("n", 0)
