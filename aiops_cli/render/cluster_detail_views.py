@@ -25,7 +25,7 @@ def endpoints_view(now: float) -> View[EndpointItem]:
                 plain=lambda e: e.latency_ms,
             ),
             Column("via", lambda e: e.via),
-            Column("why", lambda e: e.why),
+            Column("why", lambda e: e.why, keep=True),
             Column("url", lambda e: e.url),
             Column("evidence", lambda e: e.evidence),
             Column(
@@ -61,7 +61,6 @@ def node_state(node: NodeItem) -> str:
 
 
 def node_view(now: float) -> View[NodeItem]:
-    """What no node has needs no column of its own where there is little room: those are the wide ones."""
     return View(
         "NodeList",
         [
@@ -78,7 +77,8 @@ def node_view(now: float) -> View[NodeItem]:
                 plain=lambda n: n.pods,
             ),
             Column("gpus", lambda n: str(n.gpus) if n.gpus else None, right=True, plain=lambda n: n.gpus),
-            Column("conditions", lambda n: "; ".join(n.conditions)),
+            Column("conditions", lambda n: ",".join(c.partition(" (")[0] for c in n.conditions), keep=True),
+            Column("why", lambda n: "; ".join(n.conditions)),
             Column("taints", lambda n: ",".join(n.taints), wide=True),
             _age(now),
             Column("address", lambda n: n.address, wide=True),
@@ -97,14 +97,21 @@ def namespace_view(now: float) -> View[NamespaceItem]:
             Column("namespace", lambda n: n.name, keep=True),
             Column("pods", lambda n: str(n.pods), right=True, plain=lambda n: n.pods),
             Column("not ready", lambda n: str(n.not_ready), right=True, plain=lambda n: n.not_ready),
-            Column("why", lambda n: ", ".join(n.reasons)),
+            Column("why", lambda n: ", ".join(n.reasons), keep=True),
             Column("restarts", lambda n: str(n.restarts), right=True, plain=lambda n: n.restarts),
-            Column("quota", lambda n: n.quota, plain=lambda n: n.quota_used),
+            Column("quota", _quota, keep=True, plain=lambda n: n.quota_used),
             Column("phase", lambda n: n.phase, wide=True),
             _age(now),
         ],
         lambda n: n.name,
     )
+
+
+def _quota(space: NamespaceItem) -> str | None:
+    """The fullest resource, such as `cpu 95%`; the numbers are in the detail."""
+    if space.quota is None or space.quota_used is None:
+        return None
+    return f"{space.quota.partition(' ')[0]} {space.quota_used:.0%}"
 
 
 def _bytes(text: str) -> str | None:

@@ -34,6 +34,8 @@ PARTS = {
     "loki": "loki",
 }
 """Components of health, as people call them."""
+_FIRST = ("version", "openshift_version", "microshift_version", "platform", "region")
+"""What is asked first of a cluster; what it has not stands last."""
 _ENDED = ("Succeeded", "Failed")
 
 
@@ -186,6 +188,7 @@ def facts(member: Member, registry: Registry, bundle: Bundle | None) -> FleetRes
     else:
         kube, told, seen = bundle.parts_of(member.name).kube, "as recorded", bundle.end
         rows = [Fact("version", kube.version, told, seen)] if kube is not None else []
+    rows.sort(key=lambda f: (f.key not in _FIRST, f.value in ("false", "0"), f.key))
     rows += [Fact(f"label {key}", value, told, seen) for key, value in sorted(labels.items())]
     origin: Origin = "cache" if bundle is None else "bundle"
     return FleetResult(rows, [ClusterStatus(member.name, "SUCCESS", origin)])

@@ -56,7 +56,7 @@ class Cluster(Board):
     Cluster #body { height: 1fr; layout: vertical; }
     Cluster.-all Views { display: none; }
     Cluster.-all .tab { display: block; }
-    Cluster.-all #body { layout: grid; grid-size: 2 3; grid-columns: 3fr 2fr; grid-rows: 11 1fr 1fr; grid-gutter: 0 1; }
+    Cluster.-all #body { layout: grid; grid-size: 2 3; grid-columns: 5fr 4fr; grid-rows: 11 1fr 1fr; grid-gutter: 0 1; }
     Cluster.-all #on-events { column-span: 2; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
