@@ -12,6 +12,8 @@ _WORDS = {
     "offline": "fatal",
     "high": "error",
     "major": "error",
+    "down": "error",
+    "notready": "error",
     "fail": "error",
     "failed": "error",
     "unreachable": "error",

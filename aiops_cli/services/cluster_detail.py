@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING
 
 from aiops_cli.errors import AiopsError, ClusterError, NotAvailableError
 from aiops_cli.models.cluster_detail import EndpointItem, NamespaceItem, NodeItem
+from aiops_cli.models.events import EventItem
 from aiops_cli.models.fleet import ClusterHealth, Endpoint, Fact
 from aiops_cli.models.result import Answer, ClusterStatus, FleetResult, Origin
 from aiops_cli.models.signals import Workload
-from aiops_cli.services import health
+from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services import health, times
 from aiops_cli.services.bundle import not_recorded
+from aiops_cli.services.events import filter_of, list_events
 from aiops_cli.services.fanout import fan_out
 from aiops_cli.services.fleet import LiveMember, Member
+from aiops_cli.services.related_subjects import AFTER, BEFORE
 from aiops_cli.sources import kubernetes_inventory
 
 if TYPE_CHECKING:
     from aiops_cli.services.bundle import Bundle
     from aiops_cli.services.registry import Registry
+    from aiops_cli.services.session import Session
     from aiops_cli.sources.kubernetes import KubernetesSource
     from aiops_cli.sources.kubernetes_objects import Pod
 
@@ -244,3 +249,17 @@ def _of_workloads(cluster: str, answer: Answer[Workload]) -> Answer[NamespaceIte
         rows.append(NamespaceItem(cluster, name, None, len(current), sum(idle.values()), reasons, restarts))
     rows.sort(key=lambda n: (-n.not_ready, n.name))
     return Answer(rows, "bundle", warnings=answer.warnings)
+
+
+async def happened(
+    member: Member, session: Session, about: str, namespace: str, moment: str
+) -> FleetResult[EventItem]:
+    """What happened in a cluster in the session's window, or around a moment, newest first; of an object (NAME or
+    KIND/NAME) and a namespace where they are given. Raises UsageError for what is none."""
+    window = session.window()
+    if moment:
+        at = times.parse_time(moment, session.now, session.zone)
+        window = TimeRange(at - BEFORE, min(at + AFTER, session.now))
+    wanted = filter_of(about or None, namespace or None, None, [], alerts=True)
+    found = await list_events([member], window, wanted, step=session.bundle.step if session.bundle else 0.0)
+    return found.with_rows(found.rows[::-1])

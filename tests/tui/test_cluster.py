@@ -135,7 +135,8 @@ async def test_a_live_cluster_with_a_part_that_is_down_and_a_node_that_is_not_re
     fleet3["east"].loki.kill()
     try:
         async with driving("cluster name=east", size=WIDE) as pilot:
-            text = await until(pilot, "east DEGRADED, score 85")
+            await until(pilot, "east DEGRADED, score 85")
+            text = await until(pilot, "\nloki ")
             api = next(line for line in text.splitlines() if line.startswith("api server"))
             assert api.split()[2] == "OK"
             assert api.split()[3].endswith("s"), "how long it took"
@@ -144,6 +145,9 @@ async def test_a_live_cluster_with_a_part_that_is_down_and_a_node_that_is_not_re
             for seen in ("tui-node", "NotReady", "FailedScheduling"):
                 await until(pilot, seen)
             board: Any = pilot.app.screen
+            board._endpoint_grid.faults = True
+            assert [e.part for e in board._endpoint_grid.rows] == ["loki"]
+            board._endpoint_grid.faults = False
             spaces = {n.name: n for n in board._space_grid.items}
             assert (spaces["tui-cluster"].pods, spaces["tui-cluster"].not_ready) == (1, 1)
             board._node_grid.focus()

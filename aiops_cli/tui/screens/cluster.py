@@ -19,7 +19,6 @@ from aiops_cli.render.cluster_detail_views import (
     endpoints_view,
     facts_view,
     namespace_view,
-    node_state,
     node_view,
 )
 from aiops_cli.render.event_views import event_view
@@ -29,6 +28,14 @@ from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
+from aiops_cli.tui.widgets.cluster_rows import (
+    endpoint_level,
+    node_level,
+    object_of,
+    said_by,
+    signal_of,
+    space_level,
+)
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
 from aiops_cli.tui.widgets.part import failure, part
@@ -41,9 +48,6 @@ if TYPE_CHECKING:
 TABS = ("health", "nodes", "namespaces", "events")
 _DETAIL_SECONDS, _INVENTORY_SECONDS, _EVENTS_SECONDS = 30.0, 60.0, 30.0
 _WIDE, _TALL = 120, 34  # cells from which on all panels stand on one screen
-_BEFORE, _AFTER = 1800.0, 900.0  # seconds around a moment that is looked at, as related things are
-_SIGNAL_OF = {"prometheus": "metrics", "alertmanager": "alerts", "traces": "traces", "jaeger": "traces",
-              "loki": "logs", "dcgm exporter": "gpu", "ptp exporter": "cnf"}  # fmt: skip
 
 
 class Cluster(Board):
@@ -87,13 +91,13 @@ class Cluster(Board):
     def content(self) -> ComposeResult:
         now = clock.now()
         self._views = Views(TABS)
-        self._endpoint_grid: Grid[EndpointItem] = Grid(endpoints_view(now), id="endpoints")
+        self._endpoint_grid: Grid[EndpointItem] = Grid(endpoints_view(now), judge=endpoint_level, id="health")
         self._fact_grid: Grid[Fact] = Grid(facts_view(None), id="facts")
         self._node_grid: Grid[NodeItem] = Grid(
-            node_view(now), judge=_node_level, labels=lambda n: n.labels, id="nodes"
+            node_view(now), judge=node_level, labels=lambda n: n.labels, id="nodes"
         )
         self._space_grid: Grid[NamespaceItem] = Grid(
-            namespace_view(now), judge=_space_level, labels=lambda n: n.labels, id="namespaces"
+            namespace_view(now), judge=space_level, labels=lambda n: n.labels, id="namespaces"
         )
         self._event_grid: Grid[EventItem] = Grid(
             event_view([], None),
@@ -198,20 +202,12 @@ class Cluster(Board):
         return await inventory(self._member(session))
 
     async def _ask_events(self, session: Session) -> FleetResult[EventItem]:
-        from aiops_cli.models.timerange import TimeRange
-        from aiops_cli.services import times
-        from aiops_cli.services.events import filter_of, list_events
+        from aiops_cli.services.cluster_detail import happened
 
-        window = session.window()
-        if self._moment:
-            at = times.parse_time(self._moment, session.now, session.zone)
-            window = TimeRange(at - _BEFORE, min(at + _AFTER, session.now))
-        wanted = filter_of(self._about or None, self._namespace or None, None, [], alerts=True)
-        step = session.bundle.step if session.bundle else 0.0
-        found = await list_events([self._member(session)], window, wanted, step=step)
+        found = await happened(self._member(session), session, self._about, self._namespace, self._moment)
         if found.failed and not found.rows:
             raise failure(found)
-        return found.with_rows(found.rows[::-1])
+        return found
 
     # What is shown
 
@@ -236,7 +232,7 @@ class Cluster(Board):
     def _show_inventory(self, found: Inventory) -> None:
         self._node_grid.show(found.nodes.rows, node_view(self._now()))
         self._space_grid.show(found.namespaces.rows, namespace_view(self._now()))
-        wrong = sum(_node_level(n) != "ok" for n in found.nodes.rows)
+        wrong = sum(node_level(n) != "ok" for n in found.nodes.rows)
         count = len(found.nodes.rows)
         self.query_one("#on-nodes", Panel).retitle(
             f"Nodes {count}".removesuffix(" 0") + (f", ▲ {wrong} not well" if wrong else "")
@@ -266,13 +262,7 @@ class Cluster(Board):
         self._tab = self._views.current = tab
         for name in TABS:
             self.set_class(name == tab, f"-{name}")
-        grids: dict[str, Grid[Any]] = {
-            "health": self._endpoint_grid,
-            "nodes": self._node_grid,
-            "namespaces": self._space_grid,
-            "events": self._event_grid,
-        }
-        self.call_after_refresh(grids[tab].focus)
+        self.call_after_refresh(self.query_one(f"#{tab}").focus)
 
     def action_view(self, by: int) -> None:
         self._show_tab(self._views.after(by))
@@ -344,40 +334,19 @@ class Cluster(Board):
         """What the cursor is on, in the panel with the focus."""
         return self.focused.selected if isinstance(self.focused, Grid) else None
 
-    def _args(self, row: object) -> dict[str, str]:
-        """What a row says of where and when."""
-        if isinstance(row, NodeItem):
-            return {"node": row.name}
-        if isinstance(row, NamespaceItem):
-            return {"ns": row.name}
-        if isinstance(row, EventItem):
-            where = (
-                {"node": row.name} if row.kind == "Node" else {"ns": row.namespace} if row.namespace else {}
-            )
-            return {**where, "at": row.time}
-        return {}
-
     def action_to(self, view: str) -> None:
-        self.go(Place(view, "", self._args(self._row()), (self._current(),)))
+        self.go(Place(view, "", said_by(self._row()), (self._current(),)))
 
     def action_events(self) -> None:
         """Of what the cursor is on; of the whole cluster where that is no object."""
-        row = self._row()
-        about, namespace = "", ""
-        if isinstance(row, NodeItem):
-            about = f"Node/{row.name}"
-        elif isinstance(row, NamespaceItem):
-            namespace = row.name
-        elif isinstance(row, EventItem):
-            about, namespace = f"{row.kind}/{row.name}", row.namespace or ""
+        about, namespace = object_of(self._row())
         self._of_events(about, namespace, "")
         self._show_tab("events")
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         """A part opens its signal; a node or namespace its events; an event what is related to it."""
         row = event.item
-        if isinstance(row, EndpointItem) and row.part.rstrip(" 0123456789") in _SIGNAL_OF:
-            view = _SIGNAL_OF[row.part.rstrip(" 0123456789")]
+        if isinstance(row, EndpointItem) and (view := signal_of(row)):
             self.go(Place(view, contexts=(self._current(),)))
         elif isinstance(row, (NodeItem, NamespaceItem)):
             self.action_events()
@@ -424,17 +393,6 @@ class Cluster(Board):
             listed = ", ".join(d.signal for d in found.rows) or "no endpoint"
             self.app.notify(f"{member.name} has {listed}", markup=False)
         self.action_refresh()
-
-
-def _node_level(node: NodeItem) -> str:
-    """For the filter of faults."""
-    state = node_state(node)
-    return "error" if state != "ready" else "warning" if node.conditions or node.cordoned else "ok"
-
-
-def _space_level(space: NamespaceItem) -> str:
-    full = space.quota_used is not None and space.quota_used >= 0.9
-    return "warning" if space.not_ready or full else "ok"
 
 
 SCREEN = Cluster
