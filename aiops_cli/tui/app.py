@@ -76,7 +76,8 @@ class Dashboard(App[AiopsError]):
     ]  # fmt: skip
 
     def __init__(self, options: Options, *, start: Place | None = None) -> None:
-        super().__init__()
+        # Textual takes all colours out only where they are the terminal's own.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.options = options
         self.backend = Backend()
         self.remembered = Remembered(trouble=self._cannot_remember)
