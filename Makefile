@@ -33,9 +33,10 @@ lint: $(DEV)
 	$(VENV)/bin/mypy --strict aiops_cli
 	$(VENV)/bin/lint-imports
 
-# More workers than two cores: much of the time is spent waiting for servers. A file stays with one worker.
+# More workers than two cores: much of the time is spent waiting for servers. A file stays with one worker,
+# and so do files that share a fleet.
 test: lint
-	tests/netns $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	tests/netns $(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 servers: $(DEV)
 	$(PY) -m tests.servers build

@@ -28,6 +28,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,11 @@ LEAKING = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
 )
 COMMAND_SECONDS = 60.0
+# Files that share these session fixtures stay with one worker: each is several servers, and a machine lets
+# few of them watch files (fs.inotify.max_user_instances, often 128; a whole cluster takes five).
+GROUPS = {"fleet3": "fleet", "west": "fleet", "east": "fleet", "telecom": "telecom"}
 LONGEST = (
+    "fleet",
     "tests/incidents/test_related_live.py",
     "tests/peers/test_equal_answers.py",
     "tests/incidents/test_shop.py",
@@ -127,8 +132,11 @@ class Aiops:
 class Clusters:
     """The session's clusters by name: `clusters("east", {"prometheus", "node"})`.
 
-    The same name is the same cluster, which gains the parts asked for later.
+    The same name is the same cluster, which gains the parts asked for later. Those that no session fixture
+    holds end with the file of tests that asked for them.
     """
+
+    SHARED = frozenset({"east", "west", "north", "lab1", "lab2", "telecom"})
 
     def __init__(self) -> None:
         self._root = temporary_root()
@@ -158,8 +166,17 @@ class Clusters:
         for cluster in self._by_name.values():
             cluster.revive()
 
+    def stop_unshared(self) -> None:
+        own = [self._by_name.pop(name) for name in self._by_name.keys() - self.SHARED]
+        for server in (server for cluster in own for server in cluster.servers):
+            server.kill()  # nobody reads what it would still write
+        stop_clusters(own)
+
     def stop(self) -> None:
         stop_clusters(list(self._by_name.values()))
+
+
+POOL = pytest.StashKey[Clusters]()
 
 
 class Standalone:
@@ -218,11 +235,18 @@ def aiops(home: Path) -> Iterator[Aiops]:
 
 
 @pytest.fixture(scope="session")
-def clusters() -> Iterator[Clusters]:
+def clusters(request: pytest.FixtureRequest) -> Iterator[Clusters]:
     """Clusters with just the parts a test needs: `clusters("east", {"loki"}).loki.url`."""
-    pool = Clusters()
+    pool = request.config.stash[POOL] = Clusters()
     yield pool
     pool.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unshared_clusters_end(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if pool := request.config.stash.get(POOL, None):
+        pool.stop_unshared()
 
 
 @pytest.fixture(scope="session")
@@ -344,9 +368,18 @@ def _revived(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits longest first, so that no worker is left with it when the others are done."""
-    last = len(LONGEST)
+    groups: dict[Path, str] = {}
+    for item in items:
+        for fixture in GROUPS.keys() & set(getattr(item, "fixturenames", ())):
+            groups[item.path] = GROUPS[fixture]
     order = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], last))
+    places = []
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        group = groups.get(item.path, file)
+        item.add_marker(pytest.mark.xdist_group(group))
+        places.append(min(order.get(name, len(order)) for name in (group, file)))
+    items[:] = [item for _, item in sorted(zip(places, items, strict=True), key=itemgetter(0))]
 
 
 def pytest_configure() -> None:
@@ -354,6 +387,13 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A shell's background job ignores it, and so would every command that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """The group is no part of the name by which a test is asked for again."""
+    if report.nodeid.rfind("@") > report.nodeid.rfind("]"):
+        report.nodeid = report.nodeid.rpartition("@")[0]
 
 
 def _fail_instead_of_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -31,7 +31,7 @@ def aiops(here: Here) -> Here:
     return here
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def two(clusters: Clusters) -> Fleet:
     """Clusters `near` and `far` of a Jaeger alone."""
     fleet = Fleet(clusters.together(["near", "far"], {"jaeger"}))
@@ -310,7 +310,7 @@ def test_services_and_operations(aiops: Aiops, two: Fleet) -> None:
     ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shop(clusters: Clusters) -> Fleet:
     """Clusters `shop1` and `shop2` with these calls in the last minutes and nothing else: web → cart ten
     times, cart taking 10, 20, … 100 ms and failing at 90 and 100; cart → its database each time, 5 ms; and
