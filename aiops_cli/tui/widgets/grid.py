@@ -13,10 +13,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from aiops_cli.render.output import Column, View, fit
@@ -24,6 +23,7 @@ from aiops_cli.render.text import cells, cut, one_line
 from aiops_cli.tui.actions import act, active
 from aiops_cli.tui.filtering import Test, compile_filter
 from aiops_cli.tui.themes import level, style_of
+from aiops_cli.tui.widgets.rows import Rows
 
 T = TypeVar("T")
 _MEASURED = 200  # rows whose cells decide how wide columns are
@@ -31,7 +31,7 @@ _GAP = 2
 _BAD = ("fatal", "error", "warn")
 
 
-class Grid(ScrollView, Generic[T], can_focus=True):
+class Grid(Rows, Generic[T], can_focus=True):
     """`show(items)` replaces the rows; the cursor stays on the item it was on, by the view's name of it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"grid--header", "grid--cursor", "grid--hover", "grid--dim"}
@@ -65,7 +65,6 @@ class Grid(ScrollView, Generic[T], can_focus=True):
 
     wide: reactive[bool] = reactive(False, init=False)
     faults: reactive[bool] = reactive(False, init=False)
-    cursor: reactive[int] = reactive(0, init=False, repaint=False)
 
     class Opened(Message):
         """Enter, or a second click, on a row."""
@@ -129,7 +128,6 @@ class Grid(ScrollView, Generic[T], can_focus=True):
         self._filter_text = ""
         self._test: Test | None = None
         self._hover = -1
-        self._base = Style()
         self._told = ("", False)
         self._choose_columns()
 
@@ -144,6 +142,10 @@ class Grid(ScrollView, Generic[T], can_focus=True):
     def rows(self) -> Sequence[T]:
         """The items shown, in order."""
         return self._rows
+
+    @property
+    def row_count(self) -> int:
+        return len(self._rows)
 
     @property
     def selected(self) -> T | None:
@@ -220,12 +222,16 @@ class Grid(ScrollView, Generic[T], can_focus=True):
                 index = min(self.cursor, max(len(rows) - 1, 0))
         if index != self.cursor:
             self.cursor = index
-        elif rows:
-            self.post_message(self.Highlighted(self, rows[index]))
+        else:
+            self._tell()
         if (told := (self.note, self.wide)) != self._told:
             self._told = told
             self.post_message(self.Arranged(self))
         self.refresh()
+
+    def _tell(self) -> None:
+        if (item := self.selected) is not None:
+            self.post_message(self.Highlighted(self, item))
 
     def _word(self, item: T) -> str | None:
         if self._judge is not None:
@@ -260,15 +266,11 @@ class Grid(ScrollView, Generic[T], can_focus=True):
 
     # Drawing
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._base = self.rich_style  # of all lines of one paint
-        return super().render_lines(crop)
-
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y == 0:
             return self._header().crop_extend(0, width, self.get_component_rich_style("grid--header"))
-        index = int(self.scroll_y) + y - 1
+        index = self.row_at(y)
         if index >= len(self._rows):
             said = self._hidden() if y == 2 and not self._rows and self._items else ""
             return Strip([Segment(f"  {said}", self._base)]).crop_extend(0, width, self._base)
@@ -325,34 +327,6 @@ class Grid(ScrollView, Generic[T], can_focus=True):
 
     # Movement
 
-    def validate_cursor(self, value: int) -> int:
-        return min(max(value, 0), max(len(self._rows) - 1, 0))
-
-    def watch_cursor(self, old: int, new: int) -> None:
-        for index in (old, new):
-            self._redraw(index)
-        top, height = int(self.scroll_y), max(self.size.height - 1, 1)
-        if new < top:
-            self.scroll_to(y=new, animate=False)
-        elif new >= top + height:
-            self.scroll_to(y=new - height + 1, animate=False)
-        if (item := self.selected) is not None:
-            self.post_message(self.Highlighted(self, item))
-
-    def _redraw(self, index: int) -> None:
-        y = index - int(self.scroll_y) + 1
-        if 0 < y < self.size.height:
-            self.refresh(Region(0, y, self.size.width, 1))
-
-    def watch_scroll_y(self, old: float, new: float) -> None:
-        super().watch_scroll_y(old, new)
-        self.refresh()
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
-        self._measure()
-        self.refresh()
-
     def on_show(self) -> None:
         self.post_message(self.Arranged(self))
 
@@ -362,15 +336,6 @@ class Grid(ScrollView, Generic[T], can_focus=True):
 
     def watch_faults(self) -> None:
         self._arrange()
-
-    def action_cursor(self, by: int) -> None:
-        self.cursor += by
-
-    def action_page(self, by: int) -> None:
-        self.cursor += by * max(self.size.height - 2, 1)
-
-    def action_edge(self, end: int) -> None:
-        self.cursor = len(self._rows) - 1 if end else 0
 
     def action_open(self) -> None:
         if (item := self.selected) is not None:
@@ -419,7 +384,7 @@ class Grid(ScrollView, Generic[T], can_focus=True):
     # Mouse
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        hover = int(self.scroll_y) + event.y - 1 if event.y else -1
+        hover = self.row_at(event.y)
         if hover != self._hover:
             old, self._hover = self._hover, hover
             self._redraw(old)
@@ -433,7 +398,7 @@ class Grid(ScrollView, Generic[T], can_focus=True):
         if event.y == 0:
             self._sort_at(event.x)
             return
-        index = int(self.scroll_y) + event.y - 1
+        index = self.row_at(event.y)
         if index < len(self._rows):
             self.cursor = index
             if event.chain > 1:

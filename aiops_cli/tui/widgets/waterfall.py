@@ -10,10 +10,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from aiops_cli.render.text import cells, duration
@@ -21,12 +19,13 @@ from aiops_cli.render.waterfall import INDENT, NUMBERS, bar, names, padded
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.filtering import Test, compile_filter
 from aiops_cli.tui.themes import rich_colour, style_of
+from aiops_cli.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
     from aiops_cli.services.traces import SpanItem
 
 
-class Waterfall(ScrollView, can_focus=True):
+class Waterfall(Rows, can_focus=True):
     """`show(spans)` takes them in tree order. A filter shows the spans that match, without their tree."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"waterfall--header", "waterfall--cursor"}
@@ -54,8 +53,6 @@ class Waterfall(ScrollView, can_focus=True):
         act("table.copy", "c", "copy", "Copy", "Copy the trace's id (OSC 52)."),
     ]  # fmt: skip
 
-    cursor: reactive[int] = reactive(0, init=False, repaint=False)
-
     class Opened(Message):
         """Enter, or a second click, on a span."""
 
@@ -79,7 +76,6 @@ class Waterfall(ScrollView, can_focus=True):
         self._seen: list[int] = []
         self._total = 1.0
         self._left = 20
-        self._base = Style()
         self._test: Test | None = None
         self.filter_text = ""
 
@@ -96,6 +92,10 @@ class Waterfall(ScrollView, can_focus=True):
         self.cursor = 0
         self.scroll_to(y=0, animate=False)
         self._tell()
+
+    @property
+    def row_count(self) -> int:
+        return len(self._seen)
 
     @property
     def selected(self) -> SpanItem | None:
@@ -147,10 +147,6 @@ class Waterfall(ScrollView, can_focus=True):
 
     # Drawing
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._base = self.rich_style
-        return super().render_lines(crop)
-
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         wide = self._wide()
@@ -158,7 +154,7 @@ class Waterfall(ScrollView, can_focus=True):
             style = self.get_component_rich_style("waterfall--header")
             text = f"{padded('  SPAN', self._left)}  0{duration(self._total):>{wide - 1}}  {'DURATION':>9} {'SELF':>8}"
             return Strip([Segment(text, style)]).crop_extend(0, width, style)
-        index = int(self.scroll_y) + y - 1
+        index = self.row_at(y)
         if index >= len(self._seen):
             return Strip.blank(width, self._base)
         base = self._base
@@ -185,42 +181,6 @@ class Waterfall(ScrollView, can_focus=True):
         return [Segment(f"{name}  ", style), *drawn, Segment(numbers, style)]
 
     # Movement
-
-    def validate_cursor(self, value: int) -> int:
-        return min(max(value, 0), max(len(self._seen) - 1, 0))
-
-    def watch_cursor(self, old: int, new: int) -> None:
-        top, height = int(self.scroll_y), max(self.size.height - 1, 1)
-        if new < top:
-            self.scroll_to(y=new, animate=False)
-        elif new >= top + height:
-            self.scroll_to(y=new - height + 1, animate=False)
-        for index in (old, new):
-            self._redraw(index)
-        self._tell()
-
-    def _redraw(self, index: int) -> None:
-        y = index - int(self.scroll_y) + 1
-        if 0 < y < self.size.height:
-            self.refresh(Region(0, y, self.size.width, 1))
-
-    def watch_scroll_y(self, old: float, new: float) -> None:
-        super().watch_scroll_y(old, new)
-        self.refresh()
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.virtual_size = Size(self.size.width, len(self._seen) + 1)
-        self._measure()
-        self.refresh()
-
-    def action_cursor(self, by: int) -> None:
-        self.cursor += by
-
-    def action_page(self, by: int) -> None:
-        self.cursor += by * max(self.size.height - 2, 1)
-
-    def action_edge(self, end: int) -> None:
-        self.cursor = len(self._seen) - 1 if end else 0
 
     def action_open(self) -> None:
         if (span := self.selected) is not None:
@@ -290,7 +250,7 @@ class Waterfall(ScrollView, can_focus=True):
     # Mouse
 
     def on_click(self, event: events.Click) -> None:
-        index = int(self.scroll_y) + event.y - 1
+        index = self.row_at(event.y)
         if event.y == 0 or index >= len(self._seen):
             return
         self.cursor = index
