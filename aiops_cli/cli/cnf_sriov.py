@@ -32,15 +32,13 @@ def sriov(
     """
 
     async def body(session: Session) -> int:
-        from aiops_cli.models.cnf import SriovLimits
         from aiops_cli.render.sriov_views import PFS
-        from aiops_cli.services.sriov import list_pfs
+        from aiops_cli.services.sriov import limits_of, list_pfs
 
         check_fail_on(fail_on)
-        own = session.settings.sriov
         result, told = await list_pfs(
             session.members,
-            SriovLimits(own.drops_per_second, own.used_percent),
+            limits_of(session.settings.sriov),
             node=node,
             vfs=not findings and session.format in ("wide", "json", "ndjson", "yaml"),
             watch=session.watcher(),

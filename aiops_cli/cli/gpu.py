@@ -10,7 +10,7 @@ from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_fin
 from aiops_cli.cli.runtime import Session, execute
 
 if TYPE_CHECKING:
-    from aiops_cli.services.gpu import GpuAsk, GpuFleet
+    from aiops_cli.services.gpu import GpuFleet
 
 app = typer.Typer(
     add_completion=False,
@@ -52,7 +52,7 @@ def nodes(
         from aiops_cli.services import gpu
 
         check_fail_on(fail_on)
-        ask = _ask(session, exec_, node, namespace)
+        ask = gpu.ask_of(session, exec_=exec_, node=node, namespace=namespace)
         found = await gpu.gpus(session.members, ask, watch=session.watcher())
         _ensure_matched(found, node, namespace, fail_on)
         return emit_findings(session, GPUS, found.result, found.findings, only=findings, fail_on=fail_on)
@@ -77,7 +77,7 @@ def summary(
         from aiops_cli.services import gpu
 
         check_fail_on(fail_on)
-        ask = _ask(session, exec_, node, namespace)
+        ask = gpu.ask_of(session, exec_=exec_, node=node, namespace=namespace)
         found = await gpu.gpus(session.members, ask, watch=session.watcher())
         _ensure_matched(found, node, namespace, fail_on)
         result, total = gpu.summarize(found, ask.limits)
@@ -107,13 +107,16 @@ def top(
         from aiops_cli.cli.gpu_top import follow
         from aiops_cli.errors import UsageError
         from aiops_cli.services import times
+        from aiops_cli.services.gpu import ask_of
 
         seconds = times.parse_duration(interval, "--interval")
         if seconds < 1:
             raise UsageError("--interval must be 1s or more", hint="--interval 5s")
         if session.options.output not in (None, "table", "wide", "ndjson"):
             raise UsageError("top shows a table or NDJSON", hint="-o table, -o wide or -o ndjson")
-        return await follow(session, _ask(session, exec_, node, namespace, past=False), seconds, count)
+        return await follow(
+            session, ask_of(session, exec_=exec_, node=node, namespace=namespace, past=False), seconds, count
+        )
 
     execute(ctx, body)
 
@@ -125,9 +128,10 @@ def inference(ctx: typer.Context) -> None:
 
     async def body(session: Session) -> int:
         from aiops_cli.render.gpu_views import INFERENCE
+        from aiops_cli.services.gpu import ask_of
         from aiops_cli.services.gpu_inference import inference as ask
 
-        found = await ask(session.members, _ask(session, False, past=False), watch=session.watcher())
+        found = await ask(session.members, ask_of(session, past=False), watch=session.watcher())
         return session.emit(INFERENCE, found)
 
     execute(ctx, body)
@@ -156,35 +160,6 @@ def processes(ctx: typer.Context, exec_: Exec = False) -> None:
         return session.emit(PROCESSES, found)
 
     execute(ctx, body)
-
-
-def _ask(
-    session: Session,
-    exec_: bool,
-    node: str | None = None,
-    namespace: str | None = None,
-    *,
-    past: bool = True,
-) -> GpuAsk:
-    from aiops_cli.models.timerange import default_step
-    from aiops_cli.services.gpu import GpuAsk, thresholds
-
-    o = session.options
-    window = session.window()
-    step = session.step(window)
-    if not o.step and session.bundle is None:
-        step = default_step(window.seconds, 60)
-    return GpuAsk(
-        session.now,
-        thresholds(session.settings.gpu),
-        window.end if o.start or o.end or session.bundle else None,
-        window if past else None,
-        step,
-        exec_,
-        session.cache_policy(),
-        node,
-        namespace,
-    )
 
 
 def _ensure_matched(found: GpuFleet, node: str | None, namespace: str | None, fail_on: str | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.config.settings import Settings
 from aiops_cli.errors import AiopsError
-from aiops_cli.models.cnf import CnfSummary, CnfWorkload, SriovLimits, SriovPf
+from aiops_cli.models.cnf import CnfSummary, CnfWorkload, SriovPf
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.ptp import PtpClock
 from aiops_cli.models.result import Answer, FleetResult
@@ -45,12 +45,11 @@ async def summarise(
 async def _cluster(
     member: Member, settings: Settings, window: TimeRange, step: float
 ) -> Answer[tuple[CnfSummary, list[Finding]]]:
-    limits = SriovLimits(settings.sriov.drops_per_second, settings.sriov.used_percent)
     wanted = cnf_workloads.Wanted(window.end)
     parts = await asyncio.gather(
         _part(cnf_workloads.list_workloads([member], settings, wanted)),
         _part(_clocks(member, settings, window, step)),
-        _part(sriov.list_pfs([member], limits)),
+        _part(sriov.list_pfs([member], sriov.limits_of(settings.sriov))),
     )
     errors = {name: p for name, p in zip(_PARTS, parts, strict=True) if isinstance(p, AiopsError)}
     if len(errors) == len(parts):

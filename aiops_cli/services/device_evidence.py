@@ -22,7 +22,7 @@ from aiops_cli.analysis.observations import Indicator
 from aiops_cli.config.settings import DpdkSettings, Settings
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.analysis import Entity
-from aiops_cli.models.cnf import SriovLimits, VfUser
+from aiops_cli.models.cnf import VfUser
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.gpu import Gpu
 from aiops_cli.models.result import ErrorInfo
@@ -232,10 +232,9 @@ def _pod(labels: Mapping[str, str]) -> tuple[str, str]:
 
 
 async def _pfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser]) -> None:
-    from aiops_cli.services.sriov import list_pfs
+    from aiops_cli.services.sriov import limits_of, list_pfs
 
-    limits = SriovLimits(**asking.settings.sriov.model_dump())
-    result, told = await list_pfs([asking.member], limits)
+    result, told = await list_pfs([asking.member], limits_of(asking.settings.sriov))
     found.findings += told
     for row in result.rows:
         for vf in row.vfs:

@@ -22,7 +22,7 @@ from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableEr
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.gpu import Gpu, GpuSummary, GpuThresholds
 from aiops_cli.models.result import Answer, FleetResult
-from aiops_cli.models.timerange import TimeRange
+from aiops_cli.models.timerange import TimeRange, default_step
 from aiops_cli.services.bundle import not_recorded
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
@@ -33,6 +33,7 @@ from aiops_cli.sources import dcgm
 
 if TYPE_CHECKING:
     from aiops_cli.models.samples import Sample
+    from aiops_cli.services.session import Session
     from aiops_cli.sources.base import MetricsSource
 
 NO_GPUS = f"{ErrorCode.NO_GPU_NODES}: no dcgm-exporter metrics in its Prometheus"
@@ -89,6 +90,33 @@ class GpuFleet:
 
 def thresholds(settings: GpuSettings) -> GpuThresholds:
     return GpuThresholds(**settings.model_dump())
+
+
+def ask_of(
+    session: Session,
+    *,
+    exec_: bool = False,
+    node: str | None = None,
+    namespace: str | None = None,
+    past: bool = True,
+) -> GpuAsk:
+    """What the session's window, cache and config ask; without `past` the present alone."""
+    o = session.options
+    window = session.window()
+    step = session.step(window)
+    if not o.step and session.bundle is None:
+        step = default_step(window.seconds, 60)
+    return GpuAsk(
+        session.now,
+        thresholds(session.settings.gpu),
+        window.end if o.start or o.end or session.bundle else None,
+        window if past else None,
+        step,
+        exec_,
+        session.cache_policy(),
+        node,
+        namespace,
+    )
 
 
 async def gpus(members: Sequence[Member], ask: GpuAsk, *, watch: Watcher | None = None) -> GpuFleet:

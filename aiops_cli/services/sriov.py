@@ -18,11 +18,16 @@ from aiops_cli.services.fleet import Member
 from aiops_cli.services.replay import RecordedMember
 
 if TYPE_CHECKING:
+    from aiops_cli.config.settings import SriovSettings
     from aiops_cli.sources.kubernetes import KubernetesSource
     from aiops_cli.sources.sriov import ExporterReadings
 
 NO_SRIOV = f"{ErrorCode.NO_SRIOV}: no SriovNetworkNodeState and no sriov_vf_* series"
 Found = tuple[list[SriovPf], list[Finding]]
+
+
+def limits_of(settings: SriovSettings) -> SriovLimits:
+    return SriovLimits(**settings.model_dump())
 
 
 async def list_pfs(

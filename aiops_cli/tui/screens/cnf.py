@@ -38,11 +38,9 @@ async def ask_clocks(session: Session) -> Clocks:
 
 async def ask_pfs(session: Session) -> FleetResult[SriovPf]:
     """As `aiops cnf sriov`."""
-    from aiops_cli.models.cnf import SriovLimits
-    from aiops_cli.services.sriov import list_pfs
+    from aiops_cli.services.sriov import limits_of, list_pfs
 
-    own = session.settings.sriov
-    result, _ = await list_pfs(session.members, SriovLimits(own.drops_per_second, own.used_percent))
+    result, _ = await list_pfs(session.members, limits_of(session.settings.sriov))
     return result
 
 
@@ -72,10 +70,9 @@ class CnfBoard(Board):
         self._clocks.focus()
 
     def _show_clocks(self, found: Clocks) -> None:
-        zone = self.dashboard.session.zone if self.dashboard.session else None
         rows = found.result.rows
-        self._clocks.show(rows, ptp_view(rows, zone, narrow=self.size.width < 110))
-        self._findings.show(found.findings, finding_view(zone, found.findings))
+        self._clocks.show(rows, ptp_view(rows, self.dashboard.zone, narrow=self.size.width < 110))
+        self._findings.show(found.findings, finding_view(self.dashboard.zone, found.findings))
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         event.grid.action_detail()

@@ -27,18 +27,9 @@ _SECONDS = 30.0
 
 async def ask_gpus(session: Session) -> GpuFleet:
     """As `aiops gpu nodes`, judged over the dashboard's range."""
-    from aiops_cli.models.timerange import default_step
     from aiops_cli.services import gpu
 
-    window = session.window()
-    step = session.step(window) if session.bundle else default_step(window.seconds, 60)
-    o = session.options
-    at = window.end if o.start or o.end or session.bundle else None
-    limits = gpu.thresholds(session.settings.gpu)
-    return await gpu.gpus(
-        session.members,
-        gpu.GpuAsk(session.now, limits, at, window, step, False, session.cache_policy()),
-    )
+    return await gpu.gpus(session.members, gpu.ask_of(session))
 
 
 class GpuBoard(Board):
@@ -62,9 +53,8 @@ class GpuBoard(Board):
         self._gpus.focus()
 
     def _show(self, found: GpuFleet) -> None:
-        zone = self.dashboard.session.zone if self.dashboard.session else None
         self._gpus.show(found.result.rows)
-        self._findings.show(found.findings, finding_view(zone, found.findings))
+        self._findings.show(found.findings, finding_view(self.dashboard.zone, found.findings))
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         event.grid.action_detail()
