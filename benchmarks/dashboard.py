@@ -7,22 +7,17 @@ action, and what is written to the terminal (over ssh that is what is felt).
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
-import pty
-import select
-import signal
 import statistics
-import struct
 import sys
 import tempfile
-import termios
 import time
 from pathlib import Path
 
 from benchmarks.fanout import config, endpoints
 from benchmarks.startup import keep_bytecode
+from benchmarks.terminal import on_terminal
 
 WANTED_MS = 50.0
 
@@ -72,39 +67,19 @@ def percentile(values: list[float], share: float) -> float:
 
 def drive(command: list[str], keys: int) -> None:
     """Run it on a terminal, press keys at a fast typist's rate, leave it alone for a while, quit."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvp(command[0], command)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
-
-    def read(seconds: float, until: bytes = b"") -> None:
-        seen, deadline = b"", time.monotonic() + seconds
-        while time.monotonic() < deadline and not (until and until in seen):
-            if select.select([terminal], [], [], 0.01)[0]:
-                seen = (seen + os.read(terminal, 1 << 16))[-(1 << 16) :]
-
-    try:
-        read(30.0, b"ONLINE")
-        read(3.0)
-        pressed = (
-            [b"j"] * 30
-            + [b"k"] * 15
-            + [b"\x1b[6~"] * 4
-            + [b"\x1b[5~"] * 4
-            + [b"G", b"g"]
-            + [b">", b"\\", b"<"]
-        )
+    pressed = (
+        [b"j"] * 30 + [b"k"] * 15 + [b"\x1b[6~"] * 4 + [b"\x1b[5~"] * 4 + [b"G", b"g"] + [b">", b"\\", b"<"]
+    )
+    with on_terminal(command) as terminal:
+        terminal.read(30.0, b"ONLINE")
+        terminal.read(3.0)
         for number in range(keys):
-            os.write(terminal, pressed[number % len(pressed)])
-            read(0.04)
-        read(IDLE_SECONDS)
-        os.write(terminal, b"q")
-        read(5.0, b"\x1b[?1049l")
+            terminal.press(pressed[number % len(pressed)])
+            terminal.read(0.04)
+        terminal.read(IDLE_SECONDS)
+        terminal.press(b"q")
+        terminal.read(5.0, b"\x1b[?1049l")
         time.sleep(1.0)  # in which it writes what it measured
-    finally:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
-        os.close(terminal)
 
 
 if __name__ == "__main__":

@@ -8,22 +8,18 @@ turns; timed is from the start of the process until a row's text has reached the
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
-import pty
-import select
 import signal
 import statistics
-import struct
 import sys
 import tempfile
-import termios
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.fanout import config, endpoints
 from benchmarks.startup import keep_bytecode
+from benchmarks.terminal import on_terminal
 
 WANTED = 1.5
 LONGEST = 60.0
@@ -51,24 +47,11 @@ def seconds_to(command: Sequence[str], text: bytes, after: float = 0.0) -> float
     """From the start of `command` on a terminal of 160 x 50 until it writes `text`; it is then left alone for
     `after` seconds and ended."""
     began = time.perf_counter()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvp(command[0], list(command))
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
-    seen, took = b"", None
-    try:
-        while took is None or time.perf_counter() < took + began + after:
-            if time.perf_counter() - began > LONGEST:
-                raise TimeoutError(f"{text!r} never came: {seen[-2000:]!r}")
-            if not select.select([terminal], [], [], 0.05)[0]:
-                continue
-            seen += os.read(terminal, 1 << 16)
-            if took is None and text in seen:
-                took = time.perf_counter() - began
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(terminal)
+    with on_terminal(command, end=signal.SIGKILL) as terminal:
+        if not terminal.read(LONGEST, text):
+            raise TimeoutError(f"{text!r} never came")
+        took = time.perf_counter() - began
+        terminal.read(after)
     return took
 
 

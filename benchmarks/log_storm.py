@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.dashboard import WANTED_MS, percentile
 from benchmarks.startup import keep_bytecode
+from benchmarks.terminal import on_terminal
 
 TICK = 0.05  # seconds between two messages of the live stream
 MESSAGE = 2_000  # lines in one, at most
@@ -174,58 +175,37 @@ def main() -> None:
 
 def drive(command: list[str], seconds: float) -> list[tuple[str, float]]:
     """Run it on a terminal and press keys; what the process holds after each phase's seconds, in MiB."""
-    import fcntl
-    import pty
-    import select
-    import signal
-    import struct
-    import termios
-
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvp(command[0], command)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
     memory: list[tuple[str, float]] = []
-
-    def read(wait: float, until: bytes = b"") -> None:
-        seen, deadline = b"", time.monotonic() + wait
-        while time.monotonic() < deadline and not (until and until in seen):
-            if select.select([terminal], [], [], 0.01)[0]:
-                seen = (seen + os.read(terminal, 1 << 16))[-(1 << 17) :]
-
-    def press(phase: str, keys: list[bytes]) -> None:
-        end, number = time.monotonic() + seconds, 0
-        sampled = time.monotonic()
-        while time.monotonic() < end:
-            os.write(terminal, keys[number % len(keys)])
-            number += 1
-            read(0.1)
-            if time.monotonic() - sampled > seconds / 5:
-                sampled = time.monotonic()
-                memory.append((phase, resident(pid)))
-
     moves = [b"k", b"k", b"j", b"\x1b[5~", b"\x1b[6~", b"G", b"w", b"w", b"G"]
-    try:
-        read(30.0, b"f follows")
-        press("quiet", moves)
-        os.write(terminal, b"f")
-        read(30.0, b"following")
-        read(SETTLE_SECONDS)
-        press("storm", moves)
-        os.write(terminal, b"/")
-        read(0.5)
+    with on_terminal(command) as terminal:
+
+        def walk(phase: str) -> None:
+            end, number = time.monotonic() + seconds, 0
+            sampled = time.monotonic()
+            while time.monotonic() < end:
+                terminal.press(moves[number % len(moves)])
+                number += 1
+                terminal.read(0.1)
+                if time.monotonic() - sampled > seconds / 5:
+                    sampled = time.monotonic()
+                    memory.append((phase, resident(terminal.pid)))
+
+        terminal.read(30.0, b"f follows")
+        walk("quiet")
+        terminal.press(b"f")
+        terminal.read(30.0, b"following")
+        terminal.read(SETTLE_SECONDS)
+        walk("storm")
+        terminal.press(b"/")
+        terminal.read(0.5)
         for c in b"error.*u1":
-            os.write(terminal, bytes([c]))
-            read(0.1)
-        os.write(terminal, b"\r")
-        read(1.0)
-        press("filtered", moves)
-        os.write(terminal, b"q")
-        read(5.0, b"\x1b[?1049l")
-    finally:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
-        os.close(terminal)
+            terminal.press(bytes([c]))
+            terminal.read(0.1)
+        terminal.press(b"\r")
+        terminal.read(1.0)
+        walk("filtered")
+        terminal.press(b"q")
+        terminal.read(5.0, b"\x1b[?1049l")
     return memory
 
 

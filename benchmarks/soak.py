@@ -86,7 +86,7 @@ def flapping(upstream: tuple[str, int]) -> Iterator[str]:
             await asyncio.gather(pass_on(reader, to), pass_on(there, writer))
             open_.difference_update((writer, to))
 
-        for number in itertools.count():
+        while True:
             server = await asyncio.start_server(serve_one, "127.0.0.1", port, reuse_address=True)
             port = server.sockets[0].getsockname()[1]
             started.set()
@@ -95,7 +95,6 @@ def flapping(upstream: tuple[str, int]) -> Iterator[str]:
             for writer in list(open_):
                 writer.transport.abort()
             await asyncio.sleep(FLAP_SECONDS)
-            del number
 
     threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True).start()
     started.wait()
