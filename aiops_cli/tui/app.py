@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import tzinfo
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -28,6 +29,7 @@ from aiops_cli.tui.kept import Kept
 from aiops_cli.tui.place import Place, parse, words
 from aiops_cli.tui.remembered import Remembered
 from aiops_cli.tui.screens import SCREENS
+from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.themes import DEFAULT, NAMES, PLAIN, THEMES
 from aiops_cli.tui.trail import Trail
 from aiops_cli.tui.widgets.grid import Grid
@@ -105,13 +107,24 @@ class Dashboard(App[AiopsError]):
         """Whether clusters are asked, not a bundle."""
         return self.options.bundle is None
 
+    @property
+    def now(self) -> float:
+        """Unix seconds; on a bundle its end."""
+        return (
+            self.session.now if self.session is not None and self.session.bundle is not None else clock.now()
+        )
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The time zone of what is shown; None for this machine's."""
+        return self.session.zone if self.session is not None else None
+
     def asked(self) -> Session:
         """The session as it is asked now: the clusters in scope, the time range up to now."""
         assert self.session is not None, "feeds wait for `ready`"
-        now = self.session.now if self.session.bundle else clock.now()
         return replace(
             self.session,
-            now=now,
+            now=self.now,
             options=self.options,
             members=self._members,
             clusters=[m.cluster for m in self._members],
@@ -317,7 +330,7 @@ class Dashboard(App[AiopsError]):
         try:
             names = {c.name for c in select(self.session.clusters, self.session.settings, contexts=contexts)}
         except AiopsError as error:
-            self.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+            self.notify(error_line(error), severity="warning", markup=False)
             return False
         self._members = (
             [m for m in self.session.members if m.name in names] if contexts else self.session.members
@@ -336,7 +349,7 @@ class Dashboard(App[AiopsError]):
             else:
                 times.parse_duration(start, "the range")
         except AiopsError as error:
-            self.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+            self.notify(error_line(error), severity="warning", markup=False)
             return
         self.options = replace(
             self.options,
@@ -414,7 +427,7 @@ class Dashboard(App[AiopsError]):
         try:
             place = parse(word)
         except AiopsError as error:
-            self.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+            self.notify(error_line(error), severity="warning", markup=False)
             return
         self.go(place) if place.view else self._choose_scope(place.contexts)
 

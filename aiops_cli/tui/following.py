@@ -12,6 +12,7 @@ from aiops_cli.errors import AiopsError
 from aiops_cli.models.related import Subject
 from aiops_cli.services.times import rfc3339
 from aiops_cli.tui.place import Place
+from aiops_cli.tui.telling import error_line
 
 if TYPE_CHECKING:
     from aiops_cli.tui.board import Board
@@ -34,7 +35,7 @@ async def _follow(board: Board, view: Literal["logs", "traces"], subject: Subjec
     try:
         query = await app.backend.ask(ask(member, subject))
     except AiopsError as error:
-        board.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+        board.notify(error_line(error), severity="warning", markup=False)
         return
     if board.is_current:  # else one has gone elsewhere since
         args = {"at": rfc3339(subject.at)} | (

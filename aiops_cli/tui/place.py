@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from aiops_cli.errors import UsageError
 from aiops_cli.tui.screens import SCREENS, named
@@ -32,9 +32,6 @@ class Place:
         """As the prompt takes it."""
         pairs = [f'{k}="{v}"' if re.search(r"\s", v) else f"{k}={v}" for k, v in self.args.items()]
         return " ".join(filter(None, (self.view, self.text, *pairs, *(f"@{c}" for c in self.contexts))))
-
-    def same_view(self, text: str) -> Place:
-        return replace(self, text=text)
 
 
 def parse(line: str) -> Place:

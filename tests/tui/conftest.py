@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,21 @@ async def until(pilot: Driver, seen: str | Callable[[], object], seconds: float 
         if seen in text if isinstance(seen, str) else seen():
             return text
         assert time.monotonic() < deadline, f"never seen: {seen}\n{text}"
+
+
+def in_state(
+    state: str, real: Callable[..., Awaitable[Any]], failed: Exception
+) -> Callable[..., Awaitable[Any]]:
+    """The question `real` as a picture of a state needs it: never answered, failed, or as it is."""
+
+    async def ask(*args: Any) -> Any:
+        if state == "loading":
+            await asyncio.Event().wait()
+        if state == "error":
+            raise failed
+        return await real(*args)
+
+    return ask
 
 
 @pytest.fixture

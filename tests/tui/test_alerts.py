@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -22,7 +21,7 @@ from aiops_cli.tui.widgets.silence import SilenceForm
 from tests.cli.alert_servers import wait_for_alerts
 from tests.servers.cluster import Cluster
 from tests.servers.fleet import Fleet
-from tests.tui.conftest import NARROW, WIDE, Driver, driving, screen_text, until
+from tests.tui.conftest import NARROW, WIDE, Driver, driving, in_state, screen_text, until
 
 NAME = "TuiNodeLoaded"
 
@@ -257,16 +256,13 @@ def test_picture_of_the_silence_form(snap_compare: Any, still: float) -> None:
 def test_picture_of_a_state(
     state: str, snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Alerts._ask_alerts
     failed = ClusterError(
         "can't be reached", hint="aiops clusters health", code=ErrorCode.CLUSTER_UNREACHABLE
     )
 
+    real = in_state(state, Alerts._ask_alerts, failed)
+
     async def ask(self: Alerts, session: Any) -> Any:
-        if state == "loading":
-            await asyncio.Event().wait()
-        if state == "error":
-            raise failed
         found = await real(self, session)
         return FleetResult([], found.clusters) if state == "empty" else found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,9 @@ from aiops_cli.tui.place import Place, parse
 from aiops_cli.tui.screens import metrics
 from aiops_cli.tui.screens.metrics import Metrics
 from aiops_cli.tui.widgets.grid import Grid
-from aiops_cli.tui.widgets.plot_answers import Chart
 from aiops_cli.tui.widgets.promql_words import Wanted, wanted
 from tests.servers.fleet import Fleet
-from tests.tui.conftest import NARROW, WIDE, Driver, driving, screen_text, until
+from tests.tui.conftest import NARROW, WIDE, Driver, driving, in_state, screen_text, until
 
 RATE = "metrics @service-rate"
 
@@ -245,19 +243,10 @@ def test_picture_of_the_plot(size: tuple[int, int], snap_compare: Any, still: fl
 def test_picture_of_a_state(
     state: str, snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = metrics.ask_chart
     failed = ClusterError(
         "can't be reached", hint="aiops clusters endpoints", code=ErrorCode.CLUSTER_UNREACHABLE
     )
-
-    async def ask(*args: Any) -> Chart:
-        if state == "loading":
-            await asyncio.Event().wait()
-        if state == "error":
-            raise failed
-        return await real(*args)
-
-    monkeypatch.setattr(metrics, "ask_chart", ask)
+    monkeypatch.setattr(metrics, "ask_chart", in_state(state, metrics.ask_chart, failed))
     texts = {
         "empty": "this bundle does not hold",
         "loading": "loading…",

@@ -20,7 +20,7 @@ from aiops_cli.tui.screens.traces import Traces
 from aiops_cli.tui.widgets.dialogs import Detail
 from tests.servers.fleet import Fleet
 from tests.spans import Sent, new_trace_id, push
-from tests.tui.conftest import NARROW, WIDE, Driver, driving, screen_text, until
+from tests.tui.conftest import NARROW, WIDE, Driver, driving, in_state, screen_text, until
 
 FAILED = "6dea5561384da2eb2def346e7c5fe262"
 
@@ -226,19 +226,10 @@ def test_picture(name: str, snap_compare: Any, still: float) -> None:
 def test_picture_of_a_state(
     state: str, snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = traces.ask_traces
     failed = ClusterError(
         "can't be reached", hint="aiops clusters health", code=ErrorCode.CLUSTER_UNREACHABLE
     )
-
-    async def ask(*args: Any) -> Any:
-        if state == "loading":
-            await asyncio.Event().wait()
-        if state == "error":
-            raise failed
-        return await real(*args)
-
-    monkeypatch.setattr(traces, "ask_traces", ask)
+    monkeypatch.setattr(traces, "ask_traces", in_state(state, traces.ask_traces, failed))
 
     async def before(pilot: Driver) -> None:
         await until(pilot, "3 clusters")

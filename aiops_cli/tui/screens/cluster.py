@@ -28,6 +28,7 @@ from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
+from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.cluster_rows import (
     endpoint_level,
     node_level,
@@ -211,27 +212,20 @@ class Cluster(Board):
 
     # What is shown
 
-    def _now(self) -> float:
-        session = self.dashboard.session
-        return session.now if session is not None and session.bundle is not None else clock.now()
-
-    def _zone(self) -> Any:
-        return self.dashboard.session.zone if self.dashboard.session is not None else None
-
     def _show_detail(self, found: Detail) -> None:
         health = found.health
         score = "" if health.score is None else f", score {health.score}"
         self.query_one("#on-health", Panel).retitle(
             f"{health.cluster} {health.state}{score}, {health.connectivity.lower()}"
         )
-        self._endpoint_grid.show(found.result.rows, endpoints_view(self._now()))
+        self._endpoint_grid.show(found.result.rows, endpoints_view(self.dashboard.now))
 
     def _show_facts(self, found: FleetResult[Fact]) -> None:
-        self._fact_grid.show(found.rows, facts_view(self._zone()))
+        self._fact_grid.show(found.rows, facts_view(self.dashboard.zone))
 
     def _show_inventory(self, found: Inventory) -> None:
-        self._node_grid.show(found.nodes.rows, node_view(self._now()))
-        self._space_grid.show(found.namespaces.rows, namespace_view(self._now()))
+        self._node_grid.show(found.nodes.rows, node_view(self.dashboard.now))
+        self._space_grid.show(found.namespaces.rows, namespace_view(self.dashboard.now))
         wrong = sum(node_level(n) != "ok" for n in found.nodes.rows)
         count = len(found.nodes.rows)
         self.query_one("#on-nodes", Panel).retitle(
@@ -245,7 +239,7 @@ class Cluster(Board):
         )
 
     def _show_events(self, found: FleetResult[EventItem]) -> None:
-        view = event_view(found.rows, self._zone(), brief=True)
+        view = event_view(found.rows, self.dashboard.zone, brief=True)
         columns = [c for c in view.columns if c.title != "cluster"]
         self._event_grid.show(found.rows, replace(view, columns=columns))
 
@@ -384,11 +378,11 @@ class Cluster(Board):
         try:
             found = await self.dashboard.backend.ask(discover_all([member]))
         except AiopsError as error:
-            self.app.notify(f"{error.message}; {error.hint}", severity="error", markup=False)
+            self.app.notify(error_line(error), severity="error", markup=False)
             return
         failed = found.failed[0].error if found.failed else None
         if failed is not None:
-            self.app.notify(f"{failed.message}; {failed.hint}", severity="error", markup=False)
+            self.app.notify(error_line(failed), severity="error", markup=False)
         else:
             listed = ", ".join(d.signal for d in found.rows) or "no endpoint"
             self.app.notify(f"{member.name} has {listed}", markup=False)

@@ -67,7 +67,7 @@ class Fleet(Board):
         act("fleet.gpus", "u", "to('gpu')", "GPUs", "Its GPUs."),
         act("fleet.cnf", "n", "to('cnf')", "CNF", "Its network functions, clocks and VFs."),
         act("fleet.related", "R", "related", "Related", "What else is known of an alert."),
-        act("fleet.filter", "slash", "filter_clusters", "Filter", "Keep clusters that match, as in a table."),
+        act("table.filter", "slash", "filter_clusters", "Filter", "Keep clusters that match, as in a table."),
         act("fleet.heat", "h", "heat", "Heat", "GPUs by use, or by temperature."),
     ]  # fmt: skip
 
@@ -164,9 +164,9 @@ class Fleet(Board):
         rows = sorted(found.result.rows, key=lambda a: a.starts_at or "", reverse=True)
         rows.sort(key=lambda a: a.state != "FIRING")
         known, at = self._listed
-        if rows != known or self._now() - at >= _AGES_SECONDS or not rows:
-            self._listed = rows, self._now()
-            self._recent.show(rows, alert_view(self._now()))
+        if rows != known or self.dashboard.now - at >= _AGES_SECONDS or not rows:
+            self._listed = rows, self.dashboard.now
+            self._recent.show(rows, alert_view(self.dashboard.now))
         self._paint_soon()
 
     def _show_gpus(self, found: Round[GpuReading]) -> None:
@@ -191,10 +191,6 @@ class Fleet(Board):
     def _cluster_words(self, cluster: str) -> str:
         return next((cluster_words(r) for r in self._table.items if r.cluster == cluster), "")
 
-    def _now(self) -> float:
-        session = self.dashboard.session
-        return session.now if session is not None and session.bundle is not None else clock.now()
-
     def _clusters(self) -> list[tuple[str, dict[str, str]]]:
         """Those in scope; before they are read, those that the store knows."""
         if self.dashboard.session is not None:
@@ -209,7 +205,9 @@ class Fleet(Board):
     def _paint(self) -> None:
         self._painting = None
         clusters = self._clusters()
-        rows = fleet_rows(clusters, self._now(), self._states, self._firing, self._gpu_round, self._limits)
+        rows = fleet_rows(
+            clusters, self.dashboard.now, self._states, self._firing, self._gpu_round, self._limits
+        )
         self.query_one(Cards).show(totals(rows), gpus_unknown=self._gpus_unknown())
         if rows == self._painted:
             return

@@ -23,6 +23,7 @@ from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.place import Place
+from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
 from aiops_cli.tui.widgets.plot import Lines, Plot, value_at
@@ -189,7 +190,7 @@ class Metrics(Board):
         if not self.expr:
             return _NOTHING
         if error := next((c.error for c in found.failed if c.error is not None), None):
-            return f"✖ {error.message}; {error.hint}".rstrip("; ")
+            return f"✖ {error_line(error)}"
         return f"nothing found for {self.expr} in this time; T another time range, @ other clusters"
 
     def _key(self, row: MetricRow) -> str:

@@ -24,6 +24,7 @@ from aiops_cli.tui.board import Board
 from aiops_cli.tui.causes import Question, ask_anomalies, ask_causes, make_report
 from aiops_cli.tui.following import follow
 from aiops_cli.tui.place import Place
+from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.watching import Watched, so_far, watched
 from aiops_cli.tui.widgets.evidence import (
     Lanes,
@@ -392,7 +393,7 @@ class Rca(Board):
         try:
             id, text, kept = await self.dashboard.backend.ask(make_report(session, found, form))
         except AiopsError as error:
-            self.notify(f"✖ {error.message}; {error.hint}", severity="error", markup=False)
+            self.notify(f"✖ {error_line(error)}", severity="error", markup=False)
             return
         said = save_text(f"aiops-{id}", form, text, "report", dated=False)
         self.notify(f"{said[0]}\nkept as {kept}", markup=False, timeout=15)

@@ -16,6 +16,7 @@ from aiops_cli.errors import AiopsError
 from aiops_cli.render.text import one_line
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
+from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.log_buffer import Buffer
 from aiops_cli.tui.widgets.log_filter import Wanted, matching
 from aiops_cli.tui.widgets.log_following import Following
@@ -237,7 +238,7 @@ class Shown(Board):
         return parts
 
     def _warn(self, error: AiopsError) -> None:
-        self.app.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+        self.app.notify(error_line(error), severity="warning", markup=False)
 
 
 def _marker(text: str) -> re.Pattern[str] | None:

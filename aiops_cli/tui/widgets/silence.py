@@ -25,6 +25,7 @@ from aiops_cli.services.session import Session
 from aiops_cli.services.silences import Draft
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
+from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.dialogs import Confirm, Dialog
 
 _LISTED = 40  # alerts that a preview names
@@ -195,10 +196,10 @@ class SilenceForm(Dialog):
             made: Plan = await app.backend.ask(plan(session, draft, matchers, globs or ["*"]))
         except Exception as error:
             failed = failure_of("", error)
-            self._say(f"✖ {failed.message}; {failed.hint}")
+            self._say(f"✖ {error_line(failed)}")
             return
         if not made.places.rows:
-            why = [f"✖ {c.name}: {c.error.message}; {c.error.hint}" for c in made.places.failed if c.error]
+            why = [f"✖ {c.name}: {error_line(c.error)}" for c in made.places.failed if c.error]
             self._say("\n".join(why[:4]) or "✖ no cluster to write to")
             return
         self._say("")
@@ -222,7 +223,7 @@ class SilenceForm(Dialog):
         except Exception as error:
             failed = failure_of("", error)
             self._writing = False
-            self._say(f"{_done(done)}✖ {failed.message}; {failed.hint}")
+            self._say(f"{_done(done)}✖ {error_line(failed)}")
             return
         self._writing = False
         troubles = [f"✖ {c.name}: {c.error.message}" for c in result.failed if c.error]
@@ -288,7 +289,7 @@ def ask_expiry(board: Any, silence: SilenceItem, ended: Any) -> None:
         try:
             dry = await app.backend.ask(expire(session, silence, dry_run=True))
         except AiopsError as error:
-            board.notify(f"{error.message}; {error.hint}", severity="warning", markup=False)
+            board.notify(error_line(error), severity="warning", markup=False)
             return
 
         def answered(yes: bool | None) -> None:
@@ -301,7 +302,7 @@ def ask_expiry(board: Any, silence: SilenceItem, ended: Any) -> None:
         try:
             done = await app.backend.ask(expire(session, silence, dry_run=False))
         except AiopsError as error:
-            board.notify(f"✖ {error.message}; {error.hint}", severity="error", markup=False)
+            board.notify(f"✖ {error_line(error)}", severity="error", markup=False)
             return
         for c in done.failed:
             board.notify(f"✖ {c.name}: {c.error.message if c.error else ''}", severity="error", markup=False)
