@@ -113,7 +113,7 @@ def failure_of(name: str, error: Exception) -> AiopsError:
         )
     return ClusterError(
         f"its answer could not be handled: {type(error).__name__}: {error}",
-        hint=f"leave it out with -c '!{name}', and report this",
+        hint=f"leave it out with -c '!{name}', and report this" if name else "please report this",
         code=ErrorCode.INTERNAL,
     )
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
@@ -25,6 +26,7 @@ from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act, active, run
 from aiops_cli.tui.backend import Backend
 from aiops_cli.tui.board import Board
+from aiops_cli.tui.in_order import InOrder
 from aiops_cli.tui.kept import Kept
 from aiops_cli.tui.place import Place, parse, words
 from aiops_cli.tui.remembered import Remembered
@@ -32,6 +34,7 @@ from aiops_cli.tui.screens import SCREENS
 from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.themes import DEFAULT, NAMES, PLAIN, THEMES
 from aiops_cli.tui.trail import Trail
+from aiops_cli.tui.widgets.bars import Where
 from aiops_cli.tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -88,6 +91,7 @@ class Dashboard(App[AiopsError]):
         self.session: Session | None = None
         self.contexts: tuple[str, ...] = ()
         self.trail = Trail()
+        self._in_order = InOrder(self, super().on_event)
         self._chosen: tuple[str, ...] = ()  # by `@`; a place may narrow it to its own cluster
         self._last = ""
         self._members: Sequence[Member] = ()
@@ -135,6 +139,12 @@ class Dashboard(App[AiopsError]):
         """The clusters in scope."""
         return self._members
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._in_order.take(event)
+        else:
+            await super().on_event(event)
+
     async def on_mount(self) -> None:
         if self.is_web:
             server = os.getppid()
@@ -174,8 +184,11 @@ class Dashboard(App[AiopsError]):
         if self.contexts:
             self._choose(self.contexts)
         self.ready.set()
-        if isinstance(self.screen, Board):
-            self.screen.refresh(layout=False)
+        self._tell_where()
+
+    def _tell_where(self) -> None:
+        for bar in self.screen.query(Where):
+            bar.refresh()
 
     def _say(self, line: str) -> None:
         self.call_from_thread(self.notify, line, markup=False)
@@ -258,7 +271,8 @@ class Dashboard(App[AiopsError]):
     def scope_text(self) -> str:
         if self.contexts:
             return " ".join(f"@{c}" for c in self.contexts)
-        return f"{len(self._members)} clusters" if self.session else ""
+        n = len(self._members)
+        return f"{n} cluster{'s' * (n != 1)}" if self.session else ""
 
     @property
     def range_text(self) -> str:
@@ -367,6 +381,7 @@ class Dashboard(App[AiopsError]):
                 board = self.get_screen(name)
                 if isinstance(board, Board) and board.is_attached:
                     board.scope_changed()
+        self._tell_where()
 
     # Actions
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from aiops_cli.errors import AiopsError
@@ -125,5 +125,10 @@ class Feed(Generic[T]):
             self.asking = False
 
     def _tell(self, reading: Reading[T]) -> None:
+        """An answer that can't be shown is told as one that could not be had: the feed goes on."""
         self.reading = reading
-        self._show(reading)
+        try:
+            self._show(reading)
+        except Exception as error:
+            self.reading = replace(reading, error=failure_of("", error))
+            self._show(self.reading)

@@ -125,8 +125,10 @@ def _filter(shown: Terminal) -> None:
     since = len(shown.output)
     shown.send("/")
     shown.until("Filter /", since)
+    since = len(shown.output)
     shown.send("west\r")
     shown.until("1 of 3", since)
+    shown.until("Quit", since)  # the keys, where the line was
 
 
 def _places() -> dict[str, Any]:
@@ -141,6 +143,13 @@ def test_leaving_restores_the_terminal(terminal: Start, keys: str) -> None:
     shown.send(keys)
     assert shown.wait() == 0
     shown.assert_restored()
+    assert _places()["fleet"] == "west"
+
+
+def test_keys_written_at_once_take_effect_in_their_order(terminal: Start) -> None:
+    shown = terminal()
+    shown.send("/west\rjkq")
+    assert shown.wait() == 0
     assert _places()["fleet"] == "west"
 
 

@@ -22,12 +22,7 @@ class Head(Widget):
     """The line above a panel: title on the left, age and state on the right. A line of its own, since a
     border that changed each second would have all that is inside painted anew."""
 
-    DEFAULT_CSS = """
-    Head { height: 1; width: 1fr; color: $primary; background: $background; }
-    Panel:focus-within > Head { text-style: bold; background: $panel; }
-    Panel.-stale > Head { color: $warning; }
-    Panel.-error > Head { color: $error; }
-    """
+    DEFAULT_CSS = "Head { height: 1; width: 1fr; color: $primary; background: $background; }"
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,6 +49,9 @@ class Panel(Vertical):
 
     DEFAULT_CSS = """
     Panel { height: 1fr; }
+    Panel:focus-within > Head { text-style: bold; background: $panel; }
+    Panel.-stale > Head { color: $warning; }
+    Panel.-error > Head { color: $error; }
     Panel.-stale > .body { opacity: 65%; }
     Panel > .notice { display: none; width: 1fr; height: auto; padding: 1 2; color: $foreground 75%; }
     Panel.-blank > .notice { display: block; }
