@@ -267,6 +267,32 @@ class CnfWorkload(Struct, frozen=True, rename="camel"):
     missing: dict[str, str] = {}
 
 
+class PodInterface(Struct, frozen=True, rename="camel"):
+    """An entry of a pod's network-status; a DPDK one has no addresses, and often no name."""
+
+    interface: str | None
+    network: str | None
+    ips: list[str]
+    pci_address: str | None
+
+
+class CnfPodItem(Struct, frozen=True, rename="camel"):
+    """A pod of a network function: containers that are ready, of how many; CPUs that it asks for in cores."""
+
+    cluster: str
+    namespace: str
+    pod: str
+    node: str | None
+    phase: str
+    ready: int
+    containers: int
+    restarts: int
+    qos_class: str | None
+    cpus: float
+    hugepages_bytes: int
+    interfaces: list[PodInterface]
+
+
 class CnfSummary(Struct, frozen=True, rename="camel"):
     """An item of `cnf summary`: one a cluster. `functions` counts workloads by network function; offsets are
     absolute ns, of clocks that are not FREERUN. `missing` says why a part is None."""

@@ -6,6 +6,8 @@ capital), performance.openshift.io/v2, k8s.cni.cncf.io/v1 and v1.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct, field
 
 Quantities = dict[str, str | int]
@@ -264,6 +266,7 @@ class NetworkStatus(Struct, rename="kebab"):
 
     name: str = ""
     interface: str = ""
+    ips: Any = None  # whatever it is, the device is still one
     device_info: DeviceInfo | None = None
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from aiops_cli.analysis.ptp import Clock
-from aiops_cli.analysis.ptp_codes import OS_CLOCK, class_word
-from aiops_cli.analysis.ptp_verdict import ns
+from aiops_cli.analysis.ptp_codes import OS_CLOCK, STATES, class_word
+from aiops_cli.analysis.ptp_readings import Run
+from aiops_cli.analysis.ptp_verdict import bounds, ns, span
 from aiops_cli.models.ptp import PtpClock, TimeInState
 from aiops_cli.models.signals import Series
 from aiops_cli.render.output import Column, View
+from aiops_cli.render.text import clock as time_of_day
+from aiops_cli.render.text import one_line
 from aiops_cli.render.views import when
 
 
@@ -64,6 +67,48 @@ def plotted(clocks: Sequence[Clock]) -> list[tuple[str, Series]]:
         for c in known
         if c.offsets is not None
     ]
+
+
+def clock_text(clock: Clock, zone: tzinfo | None, end: float) -> str:
+    """A clock in words: what it is and does, why it is judged so, and when it changed; `end` is the window's,
+    in unix seconds."""
+    row = clock.row
+    lines = [f"{row.node} {row.process} {row.interface} ({row.cluster})"]
+    lasted = f" since {when(row.since, zone)}" if row.since else ""
+    lines.append(
+        f"{row.state or 'state not known'}{lasted}, verdict {row.verdict or 'not known'}: {row.reason}"
+    )
+    kind = f" {row.offset_kind}" if row.offset_kind == "rms" else ""
+    lines.append(
+        f"offset {_ns(row.offset_ns)}{kind} from {row.offset_from or '-'}, p99 {_ns(row.p99_offset_ns)}, "
+        f"max {_ns(row.max_offset_ns)}; budget {row.budget}: {bounds(clock.budget)}"
+    )
+    if row.clock_class is not None:
+        lines.append(f"clock class {row.clock_class}: {row.clock_class_text}")
+    named = [("type", row.clock_type), ("profile", row.profile), ("port", row.port), ("role", row.role),
+             (row.process, None if row.process_up is None else "up" if row.process_up else "DOWN")]  # fmt: skip
+    if said := ", ".join(f"{what} {value}" for what, value in named if value):
+        lines.append(said)
+    if row.time_in_state is not None:
+        lines.append(", ".join(f"{c.title} {c.value(row)}" for c in _spent()) + " of the range")
+    lines += _changes(clock, zone, end)
+    lines.append(f"read from {row.source}")
+    return "".join(one_line(line) + "\n" for line in lines)
+
+
+def _changes(clock: Clock, zone: tzinfo | None, end: float) -> Iterator[str]:
+    """When its state became another, the newest first."""
+    for i in range(len(clock.runs) - 1, 0, -1):
+        before, run = clock.runs[i - 1], clock.runs[i]
+        last = i + 1 == len(clock.runs)
+        until = end if last else clock.runs[i + 1].since
+        lasted = f"for {span(until - run.since)}" + (" until now" if last and clock.current else "")
+        yield f"{time_of_day(run.since, zone)}  {state_word(before)} → {state_word(run)} {lasted}"
+
+
+def state_word(run: Run) -> str:
+    """The state of a stretch of time; what nobody knows is UNKNOWN."""
+    return "UNKNOWN" if run.value is None else STATES.get(run.value, "UNKNOWN")
 
 
 def _spent() -> list[Column[PtpClock]]:

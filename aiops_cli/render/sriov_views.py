@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiops_cli.models.cnf import SriovPf, SriovVf, VfRates
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.text import si
+from aiops_cli.render.text import one_line, si
 
 Vf = tuple[SriovPf, SriovVf]
 
@@ -20,8 +20,8 @@ def _link(pf: SriovPf) -> str | None:
     return pf.link_state
 
 
-def _drops(pf: SriovPf) -> float | None:
-    known = [v for v in (pf.rates.rx_dropped, pf.rates.tx_dropped) if v is not None] if pf.rates else []
+def _drops(rates: VfRates | None) -> float | None:
+    known = [v for v in (rates.rx_dropped, rates.tx_dropped) if v is not None] if rates else []
     return sum(known) if known else None
 
 
@@ -56,7 +56,7 @@ PFS: View[SriovPf] = View(
         Column("link", _link, right=True, plain=lambda p: p.link_state),
         Column("mtu", lambda p: _number(p.mtu), right=True, plain=lambda p: p.mtu),
         Column("sync", lambda p: p.sync_status),
-        Column("drops", lambda p: si(_drops(p), "/s"), right=True, plain=_drops),
+        Column("drops", lambda p: si(_drops(p.rates), "/s"), right=True, plain=lambda p: _drops(p.rates)),
         Column("driver", lambda p: p.driver, wide=True),
         Column("pci", lambda p: p.pci_address, wide=True),
         Column("rx", lambda p: si(_rx(p.rates), "b/s"), right=True, wide=True, plain=lambda p: _rx(p.rates)),
@@ -77,6 +77,33 @@ PFS: View[SriovPf] = View(
     lambda p: f"{p.cluster}/{p.node}/{p.pf}",
 )
 
+
+def detail(pf: SriovPf) -> str:
+    """A PF in full: what its node's operator does, the policies that fit, resources and networks."""
+    sync = ": ".join(filter(None, (pf.sync_status or "sync not known", pf.last_sync_error)))
+    drain = _drain(pf)
+    lines = [f"{pf.node} {pf.pf} ({pf.cluster}), node {sync}" + (f", drain {drain}" if drain else "")]
+    card = [pf.driver, pf.pci_address, f"{pf.vendor}:{pf.device_id}" if pf.vendor else None, pf.eswitch_mode,
+            None if pf.numa_node is None else f"NUMA {pf.numa_node}"]  # fmt: skip
+    mtu = f"MTU {_number(pf.mtu)}" + (f", wanted {pf.wanted_mtu}" if pf.wanted_mtu else "")
+    vfs = f"VFs {_number(pf.vfs_used)} used, {_number(pf.vfs_configured)} configured, {_number(pf.vfs_wanted)} wanted"
+    lines.append(
+        ", ".join([" ".join(filter(None, card)) or "card not known", f"link {_link(pf) or '-'}", mtu, vfs])
+    )
+    lines += [
+        f"policy {p.name}: {p.resource}, priority {_number(p.priority)}, {_number(p.num_vfs)} VFs, "
+        + ("applied" if p.applied else "NOT applied")
+        for p in pf.policies
+    ]
+    lines += [f"resource {r.name}: {_number(r.requested)} asked for of {r.allocatable}" for r in pf.resources]
+    for n in pf.networks:
+        said = [f"in {n.target_namespace}" if n.target_namespace else "", f"VLAN {n.vlan}" if n.vlan else ""]
+        said += [f"trust {n.trust}" if n.trust else "", f"spoof check {n.spoof_chk}" if n.spoof_chk else ""]
+        lines.append(f"network {n.name}: " + ", ".join([n.resource, *filter(None, said)]))
+    lines += [f"{name} not known: {why}" for name, why in pf.missing.items()]
+    return "".join(one_line(line) + "\n" for line in lines)
+
+
 VFS: View[Vf] = View(
     "SriovVfList",
     [
@@ -93,6 +120,11 @@ VFS: View[Vf] = View(
         Column("pod", lambda i: f"{i[1].used_by.namespace}/{i[1].used_by.pod}" if i[1].used_by else None),
         Column("rx", lambda i: si(_rx(i[1].rates), "b/s"), right=True),
         Column("tx", lambda i: si(_tx(i[1].rates), "b/s"), right=True),
+        Column(
+            "drops", lambda i: si(_drops(i[1].rates), "/s"), right=True, plain=lambda i: _drops(i[1].rates)
+        ),
+        Column("interface", lambda i: i[1].used_by.interface if i[1].used_by else None, wide=True),
+        Column("network", lambda i: i[1].used_by.network if i[1].used_by else None, wide=True),
     ],
     lambda i: f"{i[0].cluster}/{i[0].node}/{i[1].pci_address}",
 )

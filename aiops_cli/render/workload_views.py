@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiops_cli.models.cnf import CnfSummary, CnfWorkload
+from aiops_cli.models.cnf import CnfPodItem, CnfSummary, CnfWorkload, PodInterface
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import si
 
@@ -44,6 +44,32 @@ WORKLOADS: View[CnfWorkload] = View(
         Column("source", lambda w: w.source, wide=True),
     ],
     lambda w: f"{w.cluster}/{w.namespace}/{w.name}",
+)
+
+
+def _interface(found: PodInterface) -> str:
+    """net1 ran/fronthaul 0000:3b:02.0, as far as it is known."""
+    return " ".join(filter(None, (found.interface, found.network, *found.ips, found.pci_address)))
+
+
+def _asked(pod: CnfPodItem) -> str:
+    return f"{si(pod.cpus)}{'' if pod.qos_class == 'Guaranteed' else ' shared'}"
+
+
+PODS: View[CnfPodItem] = View(
+    "CnfPodList",
+    [
+        Column("pod", lambda p: p.pod),
+        Column("node", lambda p: p.node),
+        Column("phase", lambda p: p.phase),
+        Column("ready", lambda p: f"{p.ready}/{p.containers}", right=True, plain=lambda p: p.ready),
+        Column("restarts", lambda p: str(p.restarts), right=True, plain=lambda p: p.restarts),
+        Column("cpus", _asked, right=True, plain=lambda p: p.cpus),
+        Column("huge", lambda p: _mib(p.hugepages_bytes), right=True, plain=lambda p: p.hugepages_bytes),
+        Column("interfaces", lambda p: ", ".join(_interface(i) for i in p.interfaces)),
+        Column("qos", lambda p: p.qos_class, wide=True),
+    ],
+    lambda p: f"{p.cluster}/{p.namespace}/{p.pod}",
 )
 
 

@@ -117,6 +117,11 @@ def _controller(meta: Meta) -> OwnerReference | None:
     return next((o for o in meta.owner_references if o.controller), None)
 
 
+def owner_of(pod: CnfPod) -> tuple[str | None, str | None]:
+    """Kind and name of what made a pod, by the pod alone: a ReplicaSet is followed by its name, a Job is not."""
+    return _top_owner(pod, {})
+
+
 def _top_owner(pod: CnfPod, above: Mapping[str, OwnerReference]) -> tuple[str | None, str | None]:
     """As kubernetes_objects.top_owner: a ReplicaSet that may not be listed is followed by its name."""
     owner = _controller(pod.metadata)
