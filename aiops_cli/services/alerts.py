@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,8 +13,10 @@ from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.signals import AlertItem
 from aiops_cli.services.alert_merge import Key, fingerprint, identity
 from aiops_cli.services.fanout import Watcher, fan_out
-from aiops_cli.services.fleet import Member
 from aiops_cli.services.matchers import Matcher
+
+if TYPE_CHECKING:
+    from aiops_cli.services.fleet import Member
 
 STATES = ("FIRING", "PENDING", "SUPPRESSED", "RESOLVED")
 _RANK = {"critical": 0, "warning": 1, "info": 2}
