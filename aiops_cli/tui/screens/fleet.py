@@ -200,7 +200,8 @@ class Fleet(Board):
     def _paint_soon(self) -> None:
         """Answers to several questions make one picture."""
         if self._painting is None:
-            self._painting = self.set_timer(_PAINT_SECONDS, self._paint)
+            first = self._painted is None  # what the store knows comes with the first paint of the screen
+            self._painting = self.set_timer(0.001 if first else _PAINT_SECONDS, self._paint)
 
     def _paint(self) -> None:
         self._painting = None
@@ -300,6 +301,10 @@ class Fleet(Board):
         if self.has_class("-map"):
             return (self._map.selected.key, {}) if self._map.selected else None
         return (self._table.selected.cluster, {}) if self._table.selected else None
+
+    def cluster_here(self) -> str:
+        found = self._under_cursor()
+        return found[0] if found is not None else ""
 
     def action_to(self, view: str) -> None:
         found = self._under_cursor()
