@@ -85,4 +85,4 @@ def words(line: str, ids: Sequence[str], clusters: Sequence[str]) -> list[str]:
     return [*SCREENS, *(a for e in SCREENS.values() for a in e.aliases if len(a) > 2), *ids]
 
 
-_TABS = ("events", "silences", "ptp", "sriov", "settings", "anomalies", "tail")
+_TABS = ("events", "silences", "ptp", "sriov", "dpdk", "settings", "anomalies", "tail")

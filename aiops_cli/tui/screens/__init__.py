@@ -36,7 +36,7 @@ SCREENS: dict[str, Entry] = {
         Entry("traces", "5", "Traces", "Search, waterfall, critical path, service graph.", ("t",)),
         Entry("alerts", "6", "Alerts", "Alerts, their rules, silences.", ("a", "silences")),
         Entry("gpu", "7", "GPU", "GPUs, what runs on them, findings.", ("g", "gpus")),
-        Entry("cnf", "8", "CNF", "PTP clocks, SR-IOV, DPDK, workloads.", ("c", "ptp", "sriov")),
+        Entry("cnf", "8", "CNF", "PTP clocks, SR-IOV, DPDK, workloads.", ("c", "ptp", "sriov", "dpdk")),
         Entry("rca", "9", "RCA", "Anomalies and ranked root causes, with evidence.", ("anomalies", "causes")),
         Entry("chat", "0", "Chat", "Ask a local model about the fleet.", ("ask",)),
         Entry("reports", "comma", "Reports", "Kept reports and analyses; settings.", ("settings", "config")),
