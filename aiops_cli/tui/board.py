@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
@@ -113,12 +113,17 @@ class Board(Screen[None]):
             self.dashboard.restore_grid(f"{self.NAME}/{grid.id}", grid)
 
     def on_screen_resume(self) -> None:
-        for feed in self.feeds:
+        for feed in self.asked_feeds():
             feed.start()
 
     def on_screen_suspend(self) -> None:
         for feed in self.feeds:
             feed.pause()
+
+    def asked_feeds(self) -> Iterable[Feed[Any]]:
+        """Those that ask while the screen is seen. Textual calls this class's `on_screen_resume` after that of a
+        subclass too, so a feed of a hidden view is left out here."""
+        return self.feeds
 
     def scope_changed(self) -> None:
         """Clusters or time range are others: what was read is no longer what is asked."""
@@ -138,6 +143,10 @@ class Board(Screen[None]):
     def go(self, place: Place) -> None:
         """Open another place."""
         self.dashboard.go(place)
+
+    def cluster_here(self) -> str:
+        """The cluster that the key of the cluster screen means; nothing where that is as it was left."""
+        return ""
 
     # Actions that all share
 
