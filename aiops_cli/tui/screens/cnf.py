@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from textual import events
@@ -15,6 +16,7 @@ from aiops_cli.models.ptp import BUDGETS
 from aiops_cli.services.times import rfc3339, unix
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
+from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.cnf_dpdk import DpdkTab
@@ -69,9 +71,9 @@ class CnfBoard(Board):
             yield from tabs
 
     def on_mount(self) -> None:
-        super().on_mount()
+        """The view that was last: it asks once one has arrived."""
         last = self.dashboard.remembered.text(_REMEMBERED)
-        self._open_tab(last if last in TABS else TABS[0])
+        self._show_tab(last if last in TABS else TABS[0])
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.height >= _TALL, "-tall")
@@ -85,10 +87,13 @@ class CnfBoard(Board):
 
     # Views: only the one that is seen asks
 
-    def _open_tab(self, name: str) -> None:
+    def _show_tab(self, name: str) -> None:
         self.remove_class("-detail", *(f"-{t}" for t in TABS))
         self.add_class(f"-{name}")
         self._views.current = name
+
+    def _open_tab(self, name: str) -> None:
+        self._show_tab(name)
         self.dashboard.remembered.set(_REMEMBERED, name)
         tab = self.tab
         if tab.feed is None:
@@ -112,8 +117,11 @@ class CnfBoard(Board):
             self.tab.feed.start()
             self.tab.more()
 
+    def asked_feeds(self) -> Iterable[Feed[Any]]:
+        return () if self.tab.feed is None else (self.tab.feed,)
+
     def on_screen_resume(self) -> None:
-        self._only_seen()
+        self.tab.more()
 
     def scope_changed(self) -> None:
         super().scope_changed()

@@ -11,7 +11,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 
-from aiops_cli.analysis.ptp_codes import aliases
+from aiops_cli.analysis.ptp_codes import UNUSABLE_NS, aliases
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.ptp import PtpClock
 from aiops_cli.models.signals import Series
@@ -140,6 +140,8 @@ class PtpTab(CnfTab[PtpClock]):
         labels = (("node", item.node), ("process", item.process), ("iface", item.interface))
         inner = ", ".join(f"{name}={quoted(value)}" for name, value in labels)
         query = f"openshift_ptp_offset_ns{{{inner}}}"
+        if self.dashboard.live:  # without what says that there was no measurement; a bundle has bare series
+            query = f"{query} > -{UNUSABLE_NS:.0f} < {UNUSABLE_NS:.0f}"
         return Thing(item.cluster, "Node", item.node, daemon=DAEMON, query=query)
 
     def moment(self) -> str | None:

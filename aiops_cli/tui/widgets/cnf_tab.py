@@ -128,7 +128,9 @@ class CnfTab(Container, Generic[T]):
 
     def compose(self) -> ComposeResult:
         yield Panel(self.TITLE, self.grid, empty=self.EMPTY, id=f"on-{self.NAME}", classes="list")
-        yield Panel("Detail", *self.inside(), empty="nothing is chosen", id=f"{self.NAME}-detail", classes="detail")
+        yield Panel(
+            "Detail", *self.inside(), empty="nothing is chosen", id=f"{self.NAME}-detail", classes="detail"
+        )
         yield Panel("Findings", self.findings, empty=self.WELL, id=f"{self.NAME}-told", classes="findings")
 
     @property
@@ -166,7 +168,7 @@ class CnfTab(Container, Generic[T]):
         told = [f for f in self.told if self._is_here(f.entity)]
         view = self.view(rows, zone, narrow=narrow)
         self.grid.show(rows, self._marked(view, self._judge == self._severity))
-        self.findings.show(told, finding_view(zone, told, brief=True))
+        self.findings.show(told, _finding_view(zone, told, narrow=narrow))
         panel = self.query_one(f"#{self.NAME}-told", Panel)
         panel.styles.height = max(len(told), _FEWEST) + _AROUND
         panel.empty = self.WELL if self.found.rows else "there is nothing to judge"
@@ -242,7 +244,9 @@ class CnfTab(Container, Generic[T]):
         other = item is None or self.chosen is None or self.key(item) != self.key(self.chosen)
         self.chosen = item
         self.follow(item)
-        self.query_one(f"#{self.NAME}-detail", Panel).retitle("Detail" if item is None else self.heading(item))
+        self.query_one(f"#{self.NAME}-detail", Panel).retitle(
+            "Detail" if item is None else self.heading(item)
+        )
         if other and self.second is not None:
             self.second.pause()
             if self._settling is not None:
@@ -296,6 +300,16 @@ class CnfTab(Container, Generic[T]):
         """When the chosen row's worst finding began."""
         finding = None if self.chosen is None else self._worst.get(self.key(self.chosen))
         return finding.since if finding is not None else None
+
+
+def _finding_view(zone: tzinfo | None, told: Sequence[Finding], *, narrow: bool) -> View[Finding]:
+    """Where there is little room the text goes before code and end, which it tells."""
+    view = finding_view(zone, told, brief=True)
+    if not narrow:
+        return view
+    return replace(
+        view, columns=[replace(c, wide=c.wide or c.title in ("code", "until")) for c in view.columns]
+    )
 
 
 def _of(finding: Finding) -> Thing:
