@@ -12,6 +12,7 @@ from aiops_cli.services import rca, times
 from aiops_cli.store.state import Analysis
 
 if TYPE_CHECKING:
+    from aiops_cli.models.timerange import TimeRange
     from aiops_cli.services.session import Session
 
 
@@ -24,16 +25,12 @@ async def investigate(
     limit: int = 10,
 ) -> rca.Investigation:
     """Analyse the session's window. The moment is `at`, else the start of the alert named or of the
-    oldest of the worst that began in the window, else the window's end. Raises UsageError for an unknown alert."""
+    oldest of the worst that began in the window, else the window's end. A moment that is named and lies outside
+    of the window, or `at` without a range, is looked at from three quarters of the usual span before it to one
+    after. Raises UsageError for an unknown alert."""
     o = session.options
-    default = session.bundle.end - session.bundle.manifest.start if session.bundle else 3600.0
+    window = session.window(_span(session))
     moment = times.parse_time(at, session.now, session.zone) if at else None
-    if moment is not None and not (o.since or o.start or o.end):
-        from aiops_cli.models.timerange import TimeRange
-
-        window = TimeRange(max(moment - default * 0.75, 0), min(moment + default * 0.25, session.now))
-    else:
-        window = session.window(default)
     fingerprint = None
     if moment is None:
         listed = await alert_service.list_alerts(session.members, namespace=namespace)
@@ -45,10 +42,16 @@ async def investigate(
                     f"no active alert has fingerprint {alert!r}", hint="aiops alerts list -o wide shows them"
                 )
             fingerprint = rows[0].fingerprint
-        inside = [a for a in rows if (t := rca.alert_time([a])) is not None and t >= window.start]
-        # Rows come worst first: the moment is the oldest of the worst.
-        worst = [a for a in inside if a.severity == inside[0].severity]
-        moment = rca.alert_time(worst) or window.end
+            moment = rca.alert_time(rows)
+        else:
+            inside = [a for a in rows if (t := rca.alert_time([a])) is not None and t >= window.start]
+            # Rows come worst first: the moment is the oldest of the worst.
+            moment = rca.alert_time([a for a in inside if a.severity == inside[0].severity])
+    if moment is None:
+        moment = window.end
+    elif not window.start <= moment <= window.end or (at and not (o.since or o.start or o.end)):
+        around = _around(session, moment)
+        window, moment = (around, moment) if around else (window, window.end)
     step = (
         session.step(window)
         if session.bundle or o.step
@@ -57,7 +60,7 @@ async def investigate(
     return await rca.investigate(
         session.members,
         window,
-        min(moment, window.end),
+        moment,
         step,
         session.now,
         namespace=namespace,
@@ -67,6 +70,22 @@ async def investigate(
         settings=session.settings,
         watch=session.watcher(),
     )
+
+
+def _span(session: Session) -> float:
+    """How long is looked at where nothing is said, in seconds."""
+    return session.bundle.end - session.bundle.manifest.start if session.bundle else 3600.0
+
+
+def _around(session: Session, moment: float) -> TimeRange | None:
+    """The window of a moment (unix seconds); None where a bundle does not reach there."""
+    from aiops_cli.models.timerange import TimeRange
+
+    first = session.bundle.manifest.start if session.bundle else 0.0
+    if not first <= moment <= session.now:
+        return None
+    span = _span(session)
+    return TimeRange(max(moment - span * 0.75, first), min(moment + span * 0.25, session.now))
 
 
 def keep(session: Session, found: rca.Investigation) -> Analysis:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from aiops_cli.models.analysis import Anomaly
 from aiops_cli.models.result import FleetResult
 from aiops_cli.services.session import Session
-from aiops_cli.services.times import rfc3339, unix
 from aiops_cli.store.state import Analysis
 from aiops_cli.tui.watching import Watched
-
-_BEFORE, _AFTER = 2700.0, 900.0  # seconds looked at around a moment that lies outside of the range
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +30,13 @@ async def ask_causes(session: Watched, question: Question) -> tuple[Any, Analysi
     """Investigate, and keep what was found."""
     from aiops_cli.services.investigation import investigate, keep
 
-    reaching = _reaching(session, unix(question.at))
     found = await investigate(
-        reaching,
+        session,
         alert=question.alert,
         at=None if question.alert else question.at,
         namespace=question.namespace,
     )
     return found, keep(session, found)
-
-
-def _reaching(session: Watched, moment: float | None) -> Watched:
-    """The session with a range that has the moment in it: the dashboard's, or else one around it."""
-    if moment is None or session.bundle is not None:
-        return session
-    window = session.window()
-    if window.start <= moment <= window.end:
-        return session
-    until = min(moment + _AFTER, session.now)
-    options = replace(session.options, since=None, start=rfc3339(moment - _BEFORE), end=rfc3339(until))
-    return replace(session, options=options)
 
 
 async def ask_anomalies(session: Watched) -> FleetResult[Anomaly]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.conftest import Aiops
 
 
@@ -98,3 +100,13 @@ def test_sql_sees_the_analyses_that_were_made(aiops: Aiops) -> None:
     listed = aiops("rca", "list", "-o", "json").json["items"]
     shown = aiops("rca", "show", listed[0]["id"], "-o", "json").json
     assert shown["items"][0]["entity"]["name"] == rows[0]["name"]
+
+
+@pytest.mark.parametrize("trigger", ["--alert", "--at"])
+def test_a_moment_outside_of_the_range_is_looked_at_around_itself(aiops: Aiops, trigger: str) -> None:
+    alerts = aiops("alerts", "list", "--bundle", "demo", "-c", "west", "-o", "json").json["items"]
+    alert = next(a for a in alerts if a["name"] == "CheckoutErrors")
+    named = alert["fingerprint"] if trigger == "--alert" else alert["startsAt"]
+    found = aiops("rca", "analyze", trigger, named, "--since", "1m", "--bundle", "demo", "-o", "json").json
+    assert found["window"]["start"] < alert["startsAt"] < found["window"]["end"]
+    assert found["items"][0]["entity"]["name"] == "ledger"
