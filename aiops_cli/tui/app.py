@@ -386,8 +386,12 @@ class Dashboard(App[AiopsError]):
     # Actions
 
     def action_go(self, name: str) -> None:
-        if not (isinstance(self.screen, Board) and name == self.screen.NAME):
-            self.go(self._place_of(name))
+        if not isinstance(self.screen, Board) or name == self.screen.NAME:
+            return
+        place, here = self._place_of(name), self.screen.cluster_here()
+        if name == "cluster" and here and here != place.args.get("name"):
+            place = Place(name, args={"name": here})
+        self.go(place)
 
     def _place_of(self, name: str) -> Place:
         """A screen as it was left, also by an earlier start. The fleet is all of it again."""

@@ -52,6 +52,19 @@ async def test_a_bundle_shows_its_clusters_those_with_trouble_first() -> None:
         assert _row(text, "west").split()[1:5] == ["ONLINE", "100", "✖3", "▲1"]
 
 
+async def test_the_key_of_the_cluster_screen_means_the_cluster_under_the_cursor() -> None:
+    async with driving(bundle="demo") as pilot:
+        await until(pilot, "✖3 ▲1")
+        await pilot.press("down", "2")
+        await until(pilot, "east ONLINE, score 100")
+        await pilot.press("v", "1")
+        await until(pilot, "6 firing on 3 clusters")
+        await pilot.press("2")
+        await until(pilot, "[nodes]")  # the same cluster: as it was left
+        await pilot.press("1", "down", "2")
+        await until(pilot, lambda: _went(pilot).args.get("name") == "north")
+
+
 async def test_a_filter_holds_for_table_and_map() -> None:
     async with driving(bundle="demo") as pilot:
         await until(pilot, "3, ● 3 online")

@@ -14,6 +14,7 @@ import pytest
 from aiops_cli.analysis.merge import Line
 from aiops_cli.errors import ClusterError, ErrorCode
 from aiops_cli.models.options import Options
+from aiops_cli.services.times import rfc3339
 from aiops_cli.tui.app import Dashboard
 from aiops_cli.tui.place import Place, parse
 from aiops_cli.tui.screens.logs import Logs
@@ -219,6 +220,26 @@ async def test_a_recording_is_filtered_by_words_and_levels_and_is_not_followed()
         await pilot.press("L", *["down"] * 2, "space", "enter")
         await until(pilot, lambda: not logs(pilot).buffer.unseen and "levels" in screen_text(pilot))
         assert "▲" not in "".join(line for line in screen_text(pilot).splitlines() if "checkout" in line)
+
+
+async def test_a_moment_is_reached_though_more_lines_came_after_it_than_a_page_has() -> None:
+    line = 'logs {namespace="shop"} at=2026-11-24T23:21:00Z @west'
+    async with driving(line, bundle="demo", size=WIDE) as pilot:
+        await until(pilot, "up to 23:22:00: T takes another range")
+        selected = logs(pilot)._lines.selected
+        assert selected is not None and rfc3339(selected[1][0] / 1e9).startswith("2026-11-24T23:21:00")
+        await pilot.press("T", "end", "up", "enter")
+        await until(pilot, lambda: (page := logs(pilot)._page) is not None and not page.cut)
+        assert "up to" not in screen_text(pilot)
+
+
+async def test_a_line_that_names_no_trace_leads_to_those_of_its_workload() -> None:
+    line = 'logs {pod=~"checkout-.*"} |= "trying again" at=2026-11-24T23:22:48Z @west'
+    async with driving(line, bundle="demo", size=WIDE) as pilot:
+        await until(pilot, "charge failed, trying again")
+        await pilot.press("t")
+        text = await until(pilot, 'failed first · { resource.service.name = "checkout" }')
+        assert "@west" in text and "names no trace" in "".join(n.message for n in pilot.app._notifications)
 
 
 async def test_marks_fields_context_zone_and_detail_of_recorded_lines() -> None:

@@ -109,6 +109,20 @@ async def test_anomalies_lead_to_their_metric_and_to_a_cause(monkeypatch: pytest
         await until(pilot, "Evidence of west/shop/ledger")
 
 
+async def test_a_cluster_that_is_pointed_at_is_searched_and_no_other() -> None:
+    async with driving(bundle="demo") as pilot:
+        await until(pilot, "✖3 ▲1")
+        await pilot.press("x")
+        await until(pilot, "Evidence of west/shop/ledger")
+        await pilot.press("1", "down", "x")
+        await until(pilot, "@east")
+        await until(pilot, lambda: all(c.entity.cluster == "east" for c in _board(pilot)._causes.rows))
+        found = _board(pilot)._found
+        await pilot.press("1", "9")  # as it was left
+        await until(pilot, lambda: isinstance(pilot.app.screen, Rca))
+        assert _board(pilot)._found is found and not _board(pilot)._busy()
+
+
 async def test_a_report_is_on_disk_and_its_analysis_is_opened_again(own_folder: Path, home: Path) -> None:
     async with driving("rca", bundle="demo") as pilot:
         await pilot.press("ctrl+e")

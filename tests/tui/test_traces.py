@@ -51,6 +51,17 @@ async def test_failed_traces_come_first_and_open_as_a_waterfall() -> None:
         await until(pilot, "[Search]")
 
 
+async def test_a_moment_holds_until_another_range_is_chosen_and_esc_goes_back() -> None:
+    async with driving("alerts", bundle="demo", size=WIDE) as pilot:
+        await until(pilot, "CheckoutErrors")
+        await pilot.press("t")
+        await until(pilot, '{ resource.service.name = "checkout" } · 2026-11-24')
+        await pilot.press("T", "home", "enter")
+        await until(pilot, lambda: board(pilot).around is None)
+        await pilot.press("escape")
+        await until(pilot, "[alerts]")
+
+
 async def test_branches_close_and_failed_spans_are_found(home: Path) -> None:
     async with driving(f"traces {FAILED[:12]}", bundle="demo", size=WIDE) as pilot:
         await until(pilot, "23 spans")

@@ -49,14 +49,14 @@ class Alerts(AlertJumps):
     Alerts.-broad.-detail #list { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        act("alerts.silence", "s", "silence", "Silence", "Silence what the cursor is on, after a preview.", show=True),
+        act("alerts.logs", "l", "follow('logs')", "Logs", "Lines of the alert's workload, when it began.", show=True),
+        act("alerts.traces", "t", "follow('traces')", "Traces", "Traces through its service, when it began.", show=True),
         act("alerts.cause", "x", "cause", "Cause", "What explains this alert: the RCA screen.", show=True),
+        act("alerts.silence", "s", "silence", "Silence", "Silence what the cursor is on, after a preview.", show=True),
         act("alerts.group", "b", "group", "Group by", "By name, namespace, cluster or severity; each by itself.", show=True),
         act("alerts.only", "f", "only", "Only…", "Only a severity or a state.", show=True),
         act("alerts.view", "v,shift+right", "view(1)", "View", "Alerts, history, silences.", show=True),
         act("alerts.view-back", "shift+left", "view(-1)", "View before"),
-        act("alerts.logs", "l", "follow('logs')", "Logs", "Lines of the alert's workload, when it began.", show=True),
-        act("alerts.traces", "t", "follow('traces')", "Traces", "Traces through its service, when it began."),
         act("alerts.metrics", "m", "metrics", "Metrics", "What its rule measures, when it began."),
         act("alerts.events", "e", "events", "Events", "What happened in its namespace."),
         act("alerts.related", "R", "related", "Related", "What the other signals know of it."),

@@ -82,6 +82,7 @@ class Fleet(Board):
         self._painted: list[FleetRow] | None = None
         self._listed: tuple[list[AlertItem], float] = ([], 0.0)
         self._painting: Timer | None = None
+        self._resting, self._settled = "", False
         self._feeds_of: dict[str, Feed[Any]] = {}
 
     def content(self) -> ComposeResult:
@@ -213,10 +214,22 @@ class Fleet(Board):
         if rows == self._painted:
             return
         self._painted = rows
-        self._table.show(rows)
+        self._show_rows(rows)
         self._paint_map()
         late = sum(r.waiting is not None for r in rows)
         self.query_one("#fleet", Panel).retitle(f"Clusters {len(rows)}" + (f", {late} late" if late else ""))
+
+    def _show_rows(self, rows: list[FleetRow]) -> None:
+        """The cursor rests on the first until all was asked once, since trouble comes first; then, and where
+        somebody moves it, it stays on its cluster."""
+        table = self._table
+        moved = table.selected is not None and table.selected.cluster != self._resting
+        table.show(rows)
+        if not self._settled and not moved:
+            table.cursor = 0
+        self._resting = table.selected.cluster if table.selected is not None else ""
+        read = [feed.reading for name, feed in self._feeds_of.items() if name != "gpus"]
+        self._settled = self._settled or moved or all(r.at is not None and not r.kept for r in read)
 
     def _paint_map(self) -> None:
         if self.has_class("-map"):

@@ -54,6 +54,7 @@ class Logs(Alike):
         act("logs.query", "i", "query", "Query", "Edit the LogQL line; enter runs it.", show=True),
         act("logs.follow", "f", "follow", "Follow", "Lines as they come in, or no more.", show=True),
         act("logs.pause", "p", "pause", "Pause", "Hold new lines back, and count them; again: show them."),
+        act("logs.related", "R", "related", "Related", "What the other signals know of this line's workload.", show=True),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -198,6 +199,8 @@ class Logs(Alike):
     async def _read(self, session: Session, part: Callable[[Page], None]) -> Page:
         window = self._window(session)
         expr = self.expr or await log_pages.first_query(session, window)
+        if self._moment is not None:
+            return await log_pages.around(session, expr, window, self._moment, part)
         return await log_pages.read(session, expr, window, part=part)
 
     def _show_page(self, page: Page) -> None:

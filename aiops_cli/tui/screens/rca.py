@@ -73,6 +73,7 @@ class Rca(Board):
 
     def content(self) -> ComposeResult:
         self._question: Question | None = None
+        self._of: tuple[str, ...] = ()  # the clusters that it was asked of, as globs
         self._found: Any = None  # services.rca.Investigation
         self._asked: Watched | None = None  # the session that it was found with
         self._unusual: FleetResult[Anomaly] | None = None
@@ -135,7 +136,10 @@ class Rca(Board):
             return
         self._filter(self._grid(), place.text)
         question = Question(place.args.get("name"), place.args.get("at"), place.args.get("ns"))
-        if tab == "causes" and question.args and question != self._question:
+        other = bool(question.args) and question != self._question
+        if place.contexts not in ((), ("*",)):  # of a cluster that one pointed at
+            other = (question, self.dashboard.contexts) != (self._question, self._of)
+        if tab == "causes" and other:
             self._ask(question)
 
     def place(self) -> Place:
@@ -200,7 +204,7 @@ class Rca(Board):
             panel.say("stopped: nothing was kept", "x looks for causes, r on the view of anomalies for them")
 
     def _ask(self, question: Question) -> None:
-        self._question, self._opened = question, ""
+        self._question, self._opened, self._of = question, "", self.dashboard.contexts
         self.remove_class("-found")
 
         async def work(session: Watched) -> None:
@@ -396,7 +400,7 @@ class Rca(Board):
             self.notify(f"✖ {error_line(error)}", severity="error", markup=False)
             return
         said = save_text(f"aiops-{id}", form, text, "report", dated=False)
-        self.notify(f"{said[0]}\nkept as {kept}", markup=False, timeout=15)
+        self.notify(f"{said[0]}\nkept as {kept}: Reports (,) has it", markup=False, timeout=15)
 
 
 async def _read_kept(session: Session) -> list[Analysis]:

@@ -63,19 +63,19 @@ class Traces(Board):
     Traces #span { height: 3; padding: 0 1; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        act("traces.logs", "l", "follow('logs')", "Logs", "Of the span's pod or service, at its time.", show=True),
+        act("traces.cause", "x", "to('rca')", "Cause", "Of what happened at its time.", show=True),
         act("traces.search", "s", "search", "Search", "Write what is looked for.", show=True),
         act("traces.errors", "f", "errors", "Failed only", "Only traces with a failed span, or all.", show=True),
         act("traces.order", "o", "order", "Order", "Failed first, slowest, newest.", show=True),
         act("traces.more", "M", "more", "More", "Twice as many traces a cluster."),
         act("traces.next-view", "v,shift+right", "view(1)", "Next view", "Search, trace, graph.", show=True),
         act("traces.last-view", "shift+left", "view(-1)", "Previous view"),
-        act("traces.logs", "l", "follow('logs')", "Logs", "Of the span's pod or service, at its time.", show=True),
         act("traces.lines", "L", "lines", "Its log lines", "Only those that name the trace."),
         act("traces.metrics", "m", "metrics", "Metrics", "Of the service, around its time.", show=True),
         act("traces.alerts", "a", "to('alerts')", "Alerts", "Of the cluster and namespace."),
         act("traces.events", "e", "to('cluster')", "Events", "Of the cluster, at its time."),
         act("traces.related", "R", "related", "Related", "What other signals know of it.", show=True),
-        act("traces.cause", "x", "to('rca')", "Root cause", "Of what happened at its time."),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -85,6 +85,7 @@ class Traces(Board):
         self.limit = LIMIT
         self.around: TimeRange | None = None
         self.trace_id = ""
+        self._range = ""  # the dashboard's, when a moment was jumped to
         self._services: list[str] = []
         self._operations: list[str] = []
 
@@ -169,6 +170,8 @@ class Traces(Board):
         self.switch("Trace")
 
     def scope_changed(self) -> None:
+        if self._range != (now := self.dashboard.range_text):
+            self._range, self.around = now, None
         self._services, self._operations = [], []
         super().scope_changed()
 
@@ -305,9 +308,6 @@ class Traces(Board):
             self._waterfall.set_filter("")
         elif self._views.current != "Search" and self._feeds["Search"].reading.at is not None:
             self.switch("Search")
-        elif self.around is not None:
-            self.around = None
-            self._feeds["Search"].refresh(anew=True)
         else:
             return super().leave_inside()
         return True
@@ -330,7 +330,7 @@ class Traces(Board):
             args.get("name", ""), args.get("op", ""), args.get("min", ""), text, args.get("sev") == "error"
         )
         if (said, around) != (self.search, self.around):
-            self.around = around
+            self._range, self.around = self.dashboard.range_text, around
             self.look_for(said)
         self.switch(next((v for v in VIEWS if v.lower() == args.get("tab")), "Search"))
 

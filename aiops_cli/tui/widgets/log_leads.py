@@ -20,12 +20,11 @@ class Leads(Shown):
     BINDINGS: ClassVar[list[BindingType]] = [
         act("logs.context", "C", "context", "Context", "The lines before and after, of the same stream."),
         act("logs.stream", "l", "stream", "This stream", "Only lines of the pod or stream of this line."),
-        act("logs.trace", "t", "trace", "Trace", "The trace that this line names.", show=True),
+        act("logs.trace", "t", "trace", "Trace", "The trace that this line names, or traces of its workload.", show=True),
         act("logs.metrics", "m", "beside('metrics')", "Metrics", "Around this line's time."),
         act("logs.alerts", "a", "beside('alerts')", "Alerts", "Of this line's namespace."),
         act("logs.events", "e", "beside('cluster')", "Events", "Of this line's pod, around its time."),
-        act("logs.cause", "x", "beside('rca')", "Root cause", "Around this line's time."),
-        act("logs.related", "R", "related", "Related", "What the other signals know of this line's workload."),
+        act("logs.cause", "x", "beside('rca')", "Cause", "What was wrong around this line's time.", show=True),
     ]  # fmt: skip
 
     def on_log_lines_detail(self) -> None:
@@ -58,9 +57,20 @@ class Leads(Shown):
             return
         found = trace_id_in(line[1][1], line[1][2] | line[1][3])
         if found is None:
-            self.app.notify("this line names no trace; R looks for traces of its workload")
+            self._traces_of(line)
             return
         self.go(Place("traces", "", {"trace": found}, (line[0],)))
+
+    def _traces_of(self, line: Line) -> None:
+        """Traces of the line's workload around its time."""
+        from aiops_cli.models.timerange import TimeRange
+        from aiops_cli.services import logs
+        from aiops_cli.services.related_subjects import Horizon, of_logs
+        from aiops_cli.tui.following import follow
+
+        self.app.notify("this line names no trace: these are of its workload, around its time")
+        horizon = Horizon(TimeRange(0.0, self.dashboard.now))
+        follow(self, "traces", of_logs([logs.item(*line)], horizon)[0])
 
     def action_beside(self, view: str) -> None:
         if (line := self._line()) is not None:

@@ -22,6 +22,7 @@ _LINES = 10_000  # a page has of all clusters together
 _LEAST, _MOST = 50, 1_000  # of each
 _PAGE = 5_000  # lines asked at once
 _PATIENCE = 1.0  # seconds
+_NEARER = (60.0, 5.0, 0.5)  # seconds after a moment that lines are read up to, where there are too many
 _GUESSES = ("namespace", "k8s_namespace_name", "service_name", "app", "job")
 
 
@@ -35,6 +36,7 @@ class Page:
     lines: list[Line]
     edge: float | None
     result: FleetResult[None] = field(repr=False)
+    cut: bool = False  # lines after the window were left out, for those before a moment
 
     @property
     def notes(self) -> list[str]:
@@ -113,6 +115,20 @@ def _edge(lines: list[Line], limit: int) -> int | None:
         if cluster in full:
             oldest.setdefault(cluster, row[0])
     return max(oldest.values()) // 1000 + 1 if oldest else None
+
+
+async def around(
+    session: Session, expr: str, window: TimeRange, moment: float, part: Callable[[Page], None]
+) -> Page:
+    """The newest page of the window that reaches back to the moment (unix seconds): where more lines came
+    after it than a page has, one that ends sooner."""
+    page = await read(session, expr, window, part=part)
+    for after in _NEARER:
+        if page.edge is None or page.edge <= moment:
+            break
+        nearer = TimeRange(window.start, min(moment + after, window.end))
+        page = replace(await read(session, expr, nearer), cut=True)
+    return page
 
 
 async def first_query(session: Session, window: TimeRange) -> str:

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from aiops_cli.analysis.log_levels import LEVELS
 from aiops_cli.errors import AiopsError
-from aiops_cli.render.text import one_line
+from aiops_cli.render.text import clock, one_line
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.telling import error_line
@@ -202,6 +202,8 @@ class Shown(Board):
             parts.append(f"oldest {buffer.dropped:,} left the buffer")
         elif self._page is not None:
             parts.append("older lines: page up at the top" if self._edge is not None else "all of the range")
+            if self._page.cut:
+                parts.append(f"up to {clock(self._page.window.end, self.zone)[11:19]}: T takes another range")
             parts += [f"▲ {note}" for note in self._page.notes[:1]]
         told = " · ".join(one_line(p) for p in parts if p)
         if told != self._told:
