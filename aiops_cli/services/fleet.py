@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,6 +56,7 @@ _NOT_AVAILABLE = {
     "korrel8r": ErrorCode.KORREL8R_NOT_AVAILABLE,
 }
 _ENDPOINTS = 6  # of a cluster: API server, Prometheus, Alertmanager, Loki, traces, Korrel8r
+_LOOK_AGAIN_SECONDS = 60.0
 _WANTED_FILES = 65_536
 _OTHER_FILES = 200  # shared libraries, the store, the terminal
 
@@ -123,6 +125,7 @@ class LiveMember:
         self._timeout = timeout
         self._clients: dict[str, HttpClient] = {}
         self._discovery: asyncio.Task[Discovery] | None = None
+        self._looked = 0.0  # when it began
         self._credentials: Credentials | None = None
         self._learned: set[str] = set()
         self._stale: set[str] = set()
@@ -303,11 +306,17 @@ class LiveMember:
         learned = self._registry.endpoint(self.name, self._cluster.server, signal)
         return signal in self._cluster.endpoints or learned is not None
 
-    async def discover(self) -> Discovery:
-        """Look for endpoints by API, once a run, and remember them with their evidence."""
-        if self._discovery is None:
-            self._discovery = asyncio.ensure_future(self._discover())
+    async def discover(self, *, anew: bool = False) -> Discovery:
+        """Look for endpoints by API, once a run, and remember them with their evidence. `anew` looks again, and
+        so does any look a minute after one that failed: a dashboard lives longer than an outage."""
+        done = self._discovery is not None and self._discovery.done()
+        if self._discovery is None or (done and (anew or self._failed_long_ago(self._discovery))):
+            self._discovery, self._looked = asyncio.ensure_future(self._discover()), time.monotonic()
         return await asyncio.shield(self._discovery)
+
+    def _failed_long_ago(self, look: asyncio.Task[Discovery]) -> bool:
+        failed = look.cancelled() or look.exception() is not None
+        return failed and time.monotonic() - self._looked > _LOOK_AGAIN_SECONDS
 
     async def recover(self, error: AiopsError) -> bool:
         """What was learned earlier may be gone: look again, once a run, when a learned endpoint failed. What

@@ -96,7 +96,7 @@ async def discover_all(
         partial = False
         found: dict[str, Endpoint] = {}
         if member.context is not None:
-            discovery = await member.discover()
+            discovery = await member.discover(anew=True)
             found = dict(discovery.endpoints)
             silent = {s: e for s, e in discovery.silent.items() if s not in explicit}
             notes = [f"{e.message}" for e in discovery.errors]

@@ -24,6 +24,7 @@ from aiops_cli.services.registry import Registry
 from aiops_cli.services.selection import select
 from aiops_cli.store.state import State
 from aiops_cli.transport.credentials import Login
+from tests.servers.network import free_port
 
 
 class Someone:
@@ -180,3 +181,25 @@ def test_labels_are_set_and_removed_as_kubectl_does() -> None:
     assert label_changes(["region=eu", "old-"]) == {"region": "eu", "old": None}
     with pytest.raises(UsageError, match="neither key=value nor key-"):
         label_changes(["region"])
+
+
+async def test_a_look_that_failed_is_made_again_when_told_or_a_minute_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context = KubeContext("east", KubeCluster("east", f"https://127.0.0.1:{free_port()}"), KubeUser("east"))
+    member = LiveMember(Cluster("east"), context, Settings(), Registry(None), 5, 10)
+
+    async def failure(*, anew: bool = False) -> AiopsError:
+        with pytest.raises(AiopsError) as failed:
+            await member.discover(anew=anew)
+        return failed.value
+
+    try:
+        first = await failure()
+        assert await failure() is first
+        told = await failure(anew=True)
+        assert told is not first
+        monkeypatch.setattr("aiops_cli.services.fleet._LOOK_AGAIN_SECONDS", 0.0)
+        assert await failure() is not told
+    finally:
+        await member.aclose()
