@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -113,7 +113,8 @@ class Plot(Widget, can_focus=True):
             self.refresh()
             return
         self._drawn = wanted
-        self.run_worker(self._draw(self._lines, self.columns, height), exclusive=True, group="draw")
+        work = partial(self._draw, self._lines, self.columns, height)
+        self.run_worker(work, exclusive=True, group="draw")
 
     async def _draw(self, lines: Lines, columns: int, height: int) -> None:
         app: Any = self.app
