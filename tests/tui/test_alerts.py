@@ -252,9 +252,10 @@ def test_picture_of_the_silence_form(snap_compare: Any, still: float) -> None:
     assert snap_compare(app, terminal_size=NARROW, run_before=before)
 
 
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 @pytest.mark.parametrize("state", ["empty", "loading", "error", "stale"])
 def test_picture_of_a_state(
-    state: str, snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
+    state: str, size: tuple[int, int], snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = ClusterError(
         "can't be reached", hint="aiops clusters health", code=ErrorCode.CLUSTER_UNREACHABLE
@@ -283,4 +284,4 @@ def test_picture_of_a_state(
             await until(pilot, "stale")
 
     app = Dashboard(Options(bundle="demo"), start=parse("alerts"))
-    assert snap_compare(app, terminal_size=NARROW, run_before=before)
+    assert snap_compare(app, terminal_size=size, run_before=before)

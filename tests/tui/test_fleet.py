@@ -346,9 +346,15 @@ def test_picture(
     assert snap_compare(Dashboard(Options(), start=Place("fleet")), terminal_size=size, run_before=before)
 
 
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 @pytest.mark.parametrize("state", ["empty", "loading", "error", "stale"])
 def test_picture_of_a_state(
-    state: str, snap_compare: Any, still: float, five: Path, monkeypatch: pytest.MonkeyPatch
+    state: str,
+    size: tuple[int, int],
+    snap_compare: Any,
+    still: float,
+    five: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failed = ClusterError("can't be reached", hint="check the way to it", code=ErrorCode.CLUSTER_UNREACHABLE)
     nothing: Round[Any] = Round(FleetResult([], []))
@@ -370,4 +376,4 @@ def test_picture_of_a_state(
             board._paint()
         await until(pilot, "5 clusters")
 
-    assert snap_compare(Dashboard(Options(), start=Place("fleet")), terminal_size=NARROW, run_before=before)
+    assert snap_compare(Dashboard(Options(), start=Place("fleet")), terminal_size=size, run_before=before)

@@ -366,9 +366,10 @@ def test_picture(size: tuple[int, int], view: str, snap_compare: Any, still: flo
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 @pytest.mark.parametrize("state", ["empty", "loading", "error", "stale"])
 def test_picture_of_a_state(
-    state: str, snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
+    state: str, size: tuple[int, int], snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, failed = log_pages.read, False
 
@@ -399,4 +400,4 @@ def test_picture_of_a_state(
 
     text = '{app="nosuch"}' if state == "empty" else '{namespace="shop"}'
     app = Dashboard(Options(bundle="demo"), start=parse(f"logs {text}"))
-    assert snap_compare(app, terminal_size=NARROW, run_before=before)
+    assert snap_compare(app, terminal_size=size, run_before=before)

@@ -239,9 +239,10 @@ def test_picture_of_the_plot(size: tuple[int, int], snap_compare: Any, still: fl
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 @pytest.mark.parametrize("state", ["empty", "loading", "error", "stale"])
 def test_picture_of_a_state(
-    state: str, snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
+    state: str, size: tuple[int, int], snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = ClusterError(
         "can't be reached", hint="aiops clusters endpoints", code=ErrorCode.CLUSTER_UNREACHABLE
@@ -262,4 +263,4 @@ def test_picture_of_a_state(
             await until(pilot, "stale")
 
     app = Dashboard(Options(bundle="demo"), start=parse("metrics nosuch" if state == "empty" else RATE))
-    assert snap_compare(app, terminal_size=NARROW, run_before=before)
+    assert snap_compare(app, terminal_size=size, run_before=before)

@@ -210,9 +210,10 @@ def test_picture(name: str, snap_compare: Any, still: float) -> None:
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 @pytest.mark.parametrize("state", ["searching", "stopped"])
 def test_picture_of_a_state(
-    state: str, snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
+    state: str, size: tuple[int, int], snap_compare: Any, still: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def endless(session: Any, question: Any) -> Any:
         await asyncio.Event().wait()
@@ -228,4 +229,4 @@ def test_picture_of_a_state(
             await until(pilot, "nothing was kept")
 
     app = Dashboard(Options(bundle="demo"), start=parse("rca"))
-    assert snap_compare(app, terminal_size=NARROW, run_before=before)
+    assert snap_compare(app, terminal_size=size, run_before=before)
