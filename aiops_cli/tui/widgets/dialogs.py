@@ -185,7 +185,7 @@ class Choice(Dialog):
 
     DEFAULT_CSS = """
     Choice > .box { max-width: 76; }
-    Choice OptionList { border: none; height: auto; max-height: 20; background: $surface; padding: 0; }
+    Choice OptionList, Choice OptionList:focus { border: none; height: auto; max-height: 20; background: $surface; padding: 0; }
     """
 
     def __init__(self, title: str, options: Sequence[tuple[str, str]], chosen: str | None = None) -> None:
