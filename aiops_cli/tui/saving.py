@@ -34,4 +34,10 @@ def save_text(stem: str, suffix: str, text: str, what: str, *, dated: bool = Tru
         write_whole(path, text.encode())
     except OSError as error:
         return (f"not saved: {error.strerror or error}; start aiops in a folder that you may write",)
-    return (f"{what} saved to {path}",)
+    return (f"{what} saved to {brief(path)}",)
+
+
+def brief(path: Path) -> str:
+    """The path as a shell takes it: one within the home folder from `~` on."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

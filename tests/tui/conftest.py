@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import ModalScreen
 
 from aiops_cli.models.options import Options
 from aiops_cli.tui import clock
@@ -38,6 +40,28 @@ def screen_text(pilot: Driver) -> str:
     """What stands on the screen, a line each row."""
     strips = pilot.app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+_SHOWN = {"enter": "⏎", "ctrl+e": "^e", "slash": "/", "comma": ","}
+
+
+def shows(pilot: Driver, key: str) -> bool:
+    """Whether the screen itself says that this key does something: a dialog's frame does (`enter takes`), or the
+    line of screens above, or that of keys below."""
+    text, sign = screen_text(pilot), re.escape(_SHOWN.get(key, key))
+    if isinstance(pilot.app.screen, ModalScreen):
+        return re.search(rf"(^|\W){key} (takes|opens|closes)", text) is not None
+    above, *_, below = text.splitlines()
+    return re.search(rf"(^| ){sign} ?[A-Z]", above) is not None or (
+        re.search(rf"(^| ){sign} [A-Z]", below) is not None
+    )
+
+
+async def step(pilot: Driver, key: str, seen: str | Callable[[], object], seconds: float = SECONDS) -> str:
+    """Press a key that the screen shows, and wait for what it leads to; the screen then."""
+    assert shows(pilot, key), f"{key} is not on the screen\n{screen_text(pilot)}"
+    await pilot.press(key)
+    return await until(pilot, seen, seconds)
 
 
 async def until(pilot: Driver, seen: str | Callable[[], object], seconds: float = SECONDS) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -391,7 +392,7 @@ class Rca(Board):
 
     async def _export(self, session: Watched, found: Any, form: str) -> None:
         """Keep the report, and write it to a file of this folder."""
-        from aiops_cli.tui.saving import save_text
+        from aiops_cli.tui.saving import brief, save_text
 
         self.notify("writing the report: anomalies and health are read for it…")
         try:
@@ -400,7 +401,7 @@ class Rca(Board):
             self.notify(f"✖ {error_line(error)}", severity="error", markup=False)
             return
         said = save_text(f"aiops-{id}", form, text, "report", dated=False)
-        self.notify(f"{said[0]}\nkept as {kept}: Reports (,) has it", markup=False, timeout=15)
+        self.notify(f"{said[0]}\nkept as {brief(Path(kept))}: Reports (,) has it", markup=False, timeout=15)
 
 
 async def _read_kept(session: Session) -> list[Analysis]:
