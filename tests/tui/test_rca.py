@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,30 @@ async def test_a_report_is_on_disk_and_its_analysis_is_opened_again(own_folder: 
     kept = [json.loads(p.read_text()) for p in (home / "data/aiops/reports").glob("*.json")]
     assert kept == [written]
     assert written["items"][0]["causes"][0]["entity"]["name"] == "ledger"
+
+
+async def test_a_report_is_said_to_be_written_until_it_is_or_can_not_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released = threading.Event()
+
+    async def failing(*_: Any) -> Any:
+        while not released.is_set():
+            await asyncio.sleep(0.01)
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(rca, "make_report", failing)
+    async with driving("rca", bundle="demo") as pilot:
+        await pilot.press("x")
+        await until(pilot, "Evidence of west/shop/ledger")
+        await pilot.press("ctrl+e")
+        await until(pilot, "Markdown, to paste")
+        await pilot.press("enter")
+        await until(pilot, "writing the report… ─")
+        released.set()
+        await until(pilot, lambda: "✖" in _told(pilot))
+        await until(pilot, "s ─")  # the seconds that the search took
+        assert "writing the report… ─" not in screen_text(pilot)
 
 
 async def test_a_fleet_that_runs_is_searched_and_kept(fleet3: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.worker import Worker
 
-from aiops_cli.errors import AiopsError
 from aiops_cli.models.analysis import WEAK_CONFIDENCE, Anomaly, Cause
 from aiops_cli.models.result import FleetResult
 from aiops_cli.render.causes import entity_text
@@ -394,12 +393,18 @@ class Rca(Board):
         """Keep the report, and write it to a file of this folder."""
         from aiops_cli.tui.saving import brief, save_text
 
+        panel = self._panel("#causes")
+        before, writing = panel.state, "writing the report…"
         self.notify("writing the report: anomalies and health are read for it…")
+        panel.reveal(writing)  # the notice goes after a while
         try:
             id, text, kept = await self.dashboard.backend.ask(make_report(session, found, form))
-        except AiopsError as error:
-            self.notify(f"✖ {error_line(error)}", severity="error", markup=False)
+        except Exception as error:
+            self.notify(f"✖ {error_line(failure_of('', error))}", severity="error", markup=False)
             return
+        finally:
+            if panel.state == writing:
+                panel.reveal(before)
         said = save_text(f"aiops-{id}", form, text, "report", dated=False)
         self.notify(f"{said[0]}\nkept as {brief(Path(kept))}: Reports (,) has it", markup=False, timeout=15)
 

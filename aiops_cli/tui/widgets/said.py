@@ -13,6 +13,11 @@ class Said(Panel):
         self._put(state, blank=True)
         self._notice.update("\n".join(one_line(line) for line in lines if line))
 
+    @property
+    def state(self) -> str:
+        """What stands at the right end of its line."""
+        return self._head.state
+
     def reveal(self, state: str = "") -> None:
         self._put(state, blank=False)
 
