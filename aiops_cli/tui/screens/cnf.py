@@ -144,13 +144,7 @@ class CnfBoard(Board):
         """Show the chosen row in full, in the room of all where there is little."""
         self.add_class("-detail")
         self.tab.more()
-        self.call_after_refresh(self._enter_detail)
-
-    def _enter_detail(self) -> None:
-        inside = self.tab.query_one(f"#{self.tab.NAME}-detail").query("*")
-        shown = next((w for w in inside if w.can_focus and w.display and not _blank(w)), None)
-        if shown is not None:
-            shown.focus()
+        self.call_after_refresh(lambda: self.tab.within().focus())
 
     def on_grid_highlighted(self, event: Grid.Highlighted) -> None:
         if event.grid is self.tab.grid:
@@ -225,6 +219,10 @@ class CnfBoard(Board):
         return Place(self.NAME, tab.grid.filter_text, args)
 
     # Ways to other screens
+
+    def cluster_here(self) -> str:
+        thing, _ = self.tab.pointed()
+        return "" if thing is None else thing.cluster
 
     def _pointed(self) -> tuple[Thing | None, str | None]:
         thing, at = self.tab.pointed()
@@ -344,10 +342,6 @@ class CnfBoard(Board):
             f"{pod.namespace}/{pod.pod} on {pod.cluster}. Nothing is written. It needs the right pods/exec."
         )
         self.app.push_screen(Confirm("Read inside the pod", text), done)
-
-
-def _blank(widget: Any) -> bool:
-    return isinstance(widget, Grid) and not widget.items
 
 
 SCREEN = CnfBoard

@@ -7,6 +7,7 @@ from datetime import tzinfo
 from typing import Any
 
 from textual.app import ComposeResult
+from textual.widget import Widget
 
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.cnf import DpdkLimits, DpdkPod
@@ -102,6 +103,9 @@ class DpdkTab(CnfTab[DpdkPod]):
         self.ports.display = bool(ports)
         self.ports.styles.height = min(len(ports) + 1, _HIGH)
         self._text.show("" if item is None else detail(item), top=False)
+
+    def within(self) -> Widget:
+        return self.ports if self.ports.items else self._text
 
     # What is what
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
+from textual.widget import Widget
 
 from aiops_cli.analysis.ptp_codes import UNUSABLE_NS, aliases
 from aiops_cli.models.findings import Finding
@@ -113,8 +114,11 @@ class PtpTab(CnfTab[PtpClock]):
         zone = self.plot.zone = self.dashboard.zone
         window = seen.window
         self._text.show(clock_text(clock, zone, window.end).rstrip(), top=False)
-        self.plot.show(Lines(_lines(clock, window), (window.start, window.end), "s", seen.step))
+        self.plot.show(Lines(_lines(clock, window, seen.step), (window.start, window.end), "s", seen.step))
         self._lane.show(clock.runs, (window.start, window.end))
+
+    def within(self) -> Widget:
+        return self._text
 
     # What is what
 
@@ -155,15 +159,15 @@ class PtpTab(CnfTab[PtpClock]):
             self.feed.refresh(anew=True)
 
 
-def _lines(clock: Clock, window: TimeRange) -> list[Series]:
-    """Its offsets, then the budget's two bounds, in seconds."""
+def _lines(clock: Clock, window: TimeRange, step: float) -> list[Series]:
+    """Its offsets, then the budget's two bounds at each step, in seconds."""
     import numpy as np
 
     if clock.offsets is None or not len(clock.offsets.values):
         return []
-    ends = np.array([window.start, window.end])
+    times = np.arange(window.start, window.end + step, step)
     bounds = (("upper limit", clock.budget.high), ("lower limit", clock.budget.low))
     return [
         Series({"line": "offset"}, clock.offsets.times, clock.offsets.values * _PER_NS),
-        *(Series({"line": name}, ends, np.full(2, value * _PER_NS)) for name, value in bounds),
+        *(Series({"line": name}, times, np.full(len(times), value * _PER_NS)) for name, value in bounds),
     ]

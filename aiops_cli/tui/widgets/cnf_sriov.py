@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Any
 
 from textual.app import ComposeResult
+from textual.widget import Widget
 
 from aiops_cli.models.cnf import SriovPf, SriovVf
 from aiops_cli.models.findings import Finding
@@ -94,6 +95,9 @@ class SriovTab(CnfTab[SriovPf]):
 
     def _same(self, item: SriovPf, rows: Sequence[SriovPf]) -> SriovPf | None:
         return next((r for r in rows if self.key(r) == self.key(item)), None)
+
+    def within(self) -> Widget:
+        return self.vfs
 
     # What is what
 

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widget import Widget
 
-from aiops_cli.models.analysis import Entity
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import FleetResult
 from aiops_cli.render.finding_views import finding_view
@@ -121,6 +120,10 @@ class CnfTab(Container, Generic[T]):
         """Of the cursor in a table of the detail; None where it is on nothing but the row."""
         return None
 
+    def within(self) -> Widget:
+        """Of the detail what has the keys first."""
+        raise NotImplementedError
+
     def lead_inside(self, finding: Finding) -> None:
         """Put the cursor, in the detail, on what a finding is about."""
 
@@ -165,7 +168,7 @@ class CnfTab(Container, Generic[T]):
         """The rows that are wanted, those that are wrong first, and titles that say so."""
         zone, narrow = self.dashboard.zone, self.dashboard.size.width < _NARROW
         rows = sorted((r for r in self.found.rows if self._fits(r)), key=self._rank)
-        told = [f for f in self.told if self._is_here(f.entity)]
+        told = [f for f in self.told if self._is_here(f)]
         view = self.view(rows, zone, narrow=narrow)
         self.grid.show(rows, self._marked(view, self._judge == self._severity))
         self.findings.show(told, _finding_view(zone, told, narrow=narrow))
@@ -231,11 +234,11 @@ class CnfTab(Container, Generic[T]):
             not spaces or self.wanted.get("ns") in (None, *spaces)
         )
 
-    def _is_here(self, entity: Entity) -> bool:
-        node = self.wanted.get("node")
-        return self.wanted.get("ns") in (None, entity.namespace) and (
-            node is None or entity.namespace is not None or entity.name.partition("/")[0] == node
-        )
+    def _is_here(self, finding: Finding) -> bool:
+        """As its row; what is about no row is on no node yet."""
+        if (item := self.concerned(finding)) is not None:
+            return self._fits(item)
+        return "node" not in self.wanted and self.wanted.get("ns") in (None, finding.entity.namespace)
 
     # The chosen row
 

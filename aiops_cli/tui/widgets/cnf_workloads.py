@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Any
 
 from textual.app import ComposeResult
+from textual.widget import Widget
 
 from aiops_cli.models.cnf import CnfPodItem, CnfWorkload
 from aiops_cli.models.findings import Finding
@@ -73,6 +74,9 @@ class WorkloadsTab(CnfTab[CnfWorkload]):
 
     def show_more(self, answer: FleetResult[CnfPodItem]) -> None:
         self.pods.show(answer.rows)
+
+    def within(self) -> Widget:
+        return self.pods
 
     # What is what
 
