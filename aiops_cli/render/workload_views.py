@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiops_cli.models.cnf import CnfPodItem, CnfSummary, CnfWorkload, PodInterface
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.text import si
+from aiops_cli.render.text import one_line, si
 
 
 def _number(value: int | None) -> str:
@@ -71,6 +71,19 @@ PODS: View[CnfPodItem] = View(
     ],
     lambda p: f"{p.cluster}/{p.namespace}/{p.pod}",
 )
+
+
+def pod_text(pod: CnfPodItem) -> str:
+    """A pod in words, a line for each of its interfaces."""
+    lines = [
+        f"{pod.namespace}/{pod.pod} on {pod.node or '-'} ({pod.cluster}): {pod.phase}, {pod.ready} of "
+        f"{pod.containers} containers ready, {pod.restarts} restarts",
+        f"{_asked(pod)} CPUs, {pod.qos_class or 'QoS class not known'}, huge pages {_mib(pod.hugepages_bytes)}",
+        *(f"interface {_interface(i)}" for i in pod.interfaces),
+    ]
+    if not pod.interfaces:
+        lines.append("no interface in its network-status annotation")
+    return "\n".join(one_line(line) for line in lines)
 
 
 def _of(part: int | None, whole: int | None) -> str:

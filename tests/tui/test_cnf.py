@@ -407,7 +407,7 @@ _NAMES = {"ptp": "du-2/ptp4l/ens1fx", "sriov": "du-1/ens1f0", "dpdk": "vdu-0", "
 @pytest.mark.parametrize("tab", list(_SEEN))
 def test_picture_of_a_row_in_full(tab: str, snap_compare: Any, drawn: None) -> None:
     async def before(pilot: Driver) -> None:
-        await until(pilot, _SEEN[tab] if tab != "workloads" else "vdu-1")
+        await until(pilot, _SEEN[tab])
         await until(pilot, lambda: "Findings" not in screen_text(pilot))
         await _scope_is_read(pilot)
 

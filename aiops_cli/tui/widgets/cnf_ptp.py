@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _BROAD = 120  # cells from which words and chart stand side by side
 _PER_NS = 1e-9  # seconds, of which the axis makes ns and µs
+_GAP = 2.5  # steps without a sample
 DAEMON = "linuxptp-daemon"
 
 
@@ -165,9 +166,12 @@ def _lines(clock: Clock, window: TimeRange, step: float) -> list[Series]:
 
     if clock.offsets is None or not len(clock.offsets.values):
         return []
-    times = np.arange(window.start, window.end + step, step)
+    times, values = clock.offsets.times, clock.offsets.values * _PER_NS
+    gaps = np.flatnonzero(np.diff(times) > _GAP * step) + 1  # no line is drawn over what was not measured
+    measured = (np.insert(times, gaps, times[gaps - 1] + step), np.insert(values, gaps, np.nan))
+    steps = np.arange(window.start, window.end + step, step)
     bounds = (("upper limit", clock.budget.high), ("lower limit", clock.budget.low))
     return [
-        Series({"line": "offset"}, clock.offsets.times, clock.offsets.values * _PER_NS),
-        *(Series({"line": name}, times, np.full(len(times), value * _PER_NS)) for name, value in bounds),
+        Series({"line": "offset"}, *measured),
+        *(Series({"line": name}, steps, np.full(len(steps), value * _PER_NS)) for name, value in bounds),
     ]

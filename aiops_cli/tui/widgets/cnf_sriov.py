@@ -18,12 +18,18 @@ from aiops_cli.render.sriov_views import PFS, VFS, detail
 from aiops_cli.render.text import cells
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
-from aiops_cli.tui.widgets.cnf_tab import Answer, CnfTab, Thing
+from aiops_cli.tui.widgets.cnf_tab import NARROW, Answer, CnfTab, Thing
 from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.grid import Grid
 
 DAEMON = "sriov-network-config-daemon"
 _OF_PF = replace(VFS, columns=[c for c in VFS.columns if c.title not in ("cluster", "node", "pf")])
+_BRIEF = replace(
+    _OF_PF,
+    columns=[
+        replace(c, wide=c.wide or c.title in ("name", "vlan", "mtu", "resource")) for c in _OF_PF.columns
+    ],
+)
 _LINES = 9  # of the text at most
 
 
@@ -72,7 +78,8 @@ class SriovTab(CnfTab[SriovPf]):
         self._show_vfs(item)
 
     def _show_vfs(self, item: SriovPf | None) -> None:
-        self.vfs.show([] if item is None else [(item, vf) for vf in item.vfs])
+        view = _BRIEF if self.dashboard.size.width < NARROW else _OF_PF
+        self.vfs.show([] if item is None else [(item, vf) for vf in item.vfs], view)
         if self._wanted_vf and self.vfs.select(self._wanted_vf):
             self._wanted_vf = ""
 

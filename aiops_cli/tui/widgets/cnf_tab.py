@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Answer = tuple[FleetResult[T], Sequence[Finding]]
 _RANKS = {"fatal": 0, "error": 0, "warn": 1, "ok": 3}
-_NARROW = 110  # cells from which on all columns have room
+NARROW = 110  # cells from which on all columns have room
 _SETTLED = 0.25  # seconds that the cursor rests before more is asked of its row
 _FEWEST, _AROUND = 2, 2  # rows at least; lines of titles
 
@@ -166,7 +166,7 @@ class CnfTab(Container, Generic[T]):
 
     def put(self) -> None:
         """The rows that are wanted, those that are wrong first, and titles that say so."""
-        zone, narrow = self.dashboard.zone, self.dashboard.size.width < _NARROW
+        zone, narrow = self.dashboard.zone, self.dashboard.size.width < NARROW
         rows = sorted((r for r in self.found.rows if self._fits(r)), key=self._rank)
         told = [f for f in self.told if self._is_here(f)]
         view = self.view(rows, zone, narrow=narrow)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
@@ -14,17 +15,25 @@ from aiops_cli.models.cnf import CnfPodItem, CnfWorkload
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import FleetResult
 from aiops_cli.render.output import View
-from aiops_cli.render.workload_views import PODS, WORKLOADS
+from aiops_cli.render.workload_views import PODS, WORKLOADS, pod_text
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
 from aiops_cli.tui.feed import Feed
-from aiops_cli.tui.widgets.cnf_tab import Answer, CnfTab, Thing
+from aiops_cli.tui.widgets.cnf_tab import NARROW, Answer, CnfTab, Thing
+from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
 from aiops_cli.tui.widgets.part import part
 
+_BRIEF = replace(
+    PODS, columns=[replace(c, wide=c.wide or c.title in ("restarts", "interfaces")) for c in PODS.columns]
+)
+
 
 class WorkloadsTab(CnfTab[CnfWorkload]):
+    DEFAULT_CSS = """
+    WorkloadsTab #pod-text { height: 6; }
+    """
     NAME = "workloads"
     TITLE = "Network functions"
     EMPTY = (
@@ -39,7 +48,13 @@ class WorkloadsTab(CnfTab[CnfWorkload]):
         self._rows: dict[tuple[str, str | None, str], CnfWorkload] = {}
 
     def inside(self) -> ComposeResult:
+        self._text = Document(id="pod-text")
         yield self.pods
+        yield self._text
+
+    def on_grid_highlighted(self, event: Grid.Highlighted) -> None:
+        if event.grid is self.pods:
+            self._text.show(pod_text(event.item), top=False)
 
     def follow_feed(self, feed: Feed[Any]) -> None:
         super().follow_feed(feed)
@@ -60,7 +75,7 @@ class WorkloadsTab(CnfTab[CnfWorkload]):
     def follow(self, item: CnfWorkload | None) -> None:
         known: FleetResult[CnfPodItem] | None = self.second.reading.value if self.second is not None else None
         pods = known.rows if known is not None and item is not None else []
-        self.pods.show([p for p in pods if item is not None and _is_of(p, item)])
+        self._show_pods([p for p in pods if item is not None and _is_of(p, item)])
 
     def ask_more(self) -> Callable[[Session], Coroutine[Any, Any, Any]]:
         return self._ask_pods
@@ -73,7 +88,13 @@ class WorkloadsTab(CnfTab[CnfWorkload]):
         return FleetResult([], []) if member is None or workload is None else await pods_of(member, workload)
 
     def show_more(self, answer: FleetResult[CnfPodItem]) -> None:
-        self.pods.show(answer.rows)
+        self._show_pods(answer.rows)
+
+    def _show_pods(self, pods: Sequence[CnfPodItem]) -> None:
+        narrow = self.dashboard.size.width < NARROW
+        self.pods.show(pods, _BRIEF if narrow else PODS)
+        if not pods:
+            self._text.show("")
 
     def within(self) -> Widget:
         return self.pods
