@@ -315,6 +315,7 @@ class Dashboard(App[AiopsError]):
                 self.push_screen(board)
         self.remembered.set("screen", place.view)
         self.call_after_refresh(board.arrive, place)
+        self.call_after_refresh(self._tell_where)
 
     def _board(self, name: str) -> Board:
         if not self.is_screen_installed(name):

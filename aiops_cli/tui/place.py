@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from aiops_cli.errors import UsageError
 from aiops_cli.tui.screens import SCREENS, named
@@ -32,6 +33,12 @@ class Place:
         """As the prompt takes it."""
         pairs = [f'{k}="{v}"' if re.search(r"\s", v) else f"{k}={v}" for k, v in self.args.items()]
         return " ".join(filter(None, (self.view, self.text, *pairs, *(f"@{c}" for c in self.contexts))))
+
+
+def of_cluster(view: str, cluster: str, args: Mapping[str, str] = MappingProxyType({})) -> Place:
+    """A cluster's part of a screen: of logs all lines, and not those of the query that was shown before."""
+    text = "{}" if view == "logs" and "ns" not in args else ""
+    return Place(view, text, dict(args), (cluster,))
 
 
 def parse(line: str) -> Place:

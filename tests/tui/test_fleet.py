@@ -65,6 +65,17 @@ async def test_the_key_of_the_cluster_screen_means_the_cluster_under_the_cursor(
         await until(pilot, lambda: _went(pilot).args.get("name") == "north")
 
 
+async def test_logs_of_a_cluster_are_all_of_it_and_not_of_the_query_before() -> None:
+    async with driving('logs {pod=~"checkout-.*"}', bundle="demo") as pilot:
+        await until(pilot, "Lines ")
+        await pilot.press("1")
+        await until(pilot, "✖3 ▲1")
+        await pilot.press("down", "l")
+        await until(pilot, '{namespace=~".+"}')
+        await until(pilot, "settlement-")
+        assert "@east" in screen_text(pilot).splitlines()[1]
+
+
 async def test_a_filter_holds_for_table_and_map() -> None:
     async with driving(bundle="demo") as pilot:
         await until(pilot, "3, ● 3 online")
@@ -105,7 +116,7 @@ async def test_a_row_leads_to_its_cluster_and_to_each_signal_of_it() -> None:
         opened, *others = [p.written() for p in places]
         assert opened == "cluster name=west"
         assert others == [
-            "alerts @west", "logs @west", "metrics @west", "traces @west", "cluster name=west tab=events",
+            "alerts @west", "logs {} @west", "metrics @west", "traces @west", "cluster name=west tab=events",
             "rca @west", "gpu @west", "cnf @west",
         ]  # fmt: skip
         board._recent.focus()

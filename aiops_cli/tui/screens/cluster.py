@@ -27,7 +27,7 @@ from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.feed import Feed
-from aiops_cli.tui.place import Place
+from aiops_cli.tui.place import Place, of_cluster
 from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.cluster_rows import (
     endpoint_level,
@@ -329,7 +329,7 @@ class Cluster(Board):
         return self.focused.selected if isinstance(self.focused, Grid) else None
 
     def action_to(self, view: str) -> None:
-        self.go(Place(view, "", said_by(self._row()), (self._current(),)))
+        self.go(of_cluster(view, self._current(), said_by(self._row())))
 
     def action_events(self) -> None:
         """Of what the cursor is on; of the whole cluster where that is no object."""
@@ -341,7 +341,7 @@ class Cluster(Board):
         """A part opens its signal; a node or namespace its events; an event what is related to it."""
         row = event.item
         if isinstance(row, EndpointItem) and (view := signal_of(row)):
-            self.go(Place(view, contexts=(self._current(),)))
+            self.go(of_cluster(view, self._current()))
         elif isinstance(row, (NodeItem, NamespaceItem)):
             self.action_events()
         elif isinstance(row, EventItem):

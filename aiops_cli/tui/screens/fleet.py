@@ -23,7 +23,7 @@ from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.feed import Feed
-from aiops_cli.tui.place import Place
+from aiops_cli.tui.place import Place, of_cluster
 from aiops_cli.tui.widgets.cards import Cards
 from aiops_cli.tui.widgets.cells import CellMap
 from aiops_cli.tui.widgets.grid import Grid
@@ -328,7 +328,7 @@ class Fleet(Board):
             self.go(Place("cluster", args={"name": cluster, "tab": "events", **args}))
         else:
             cluster, args = found
-            self.go(Place(view, "", args, (cluster,)))
+            self.go(of_cluster(view, cluster, args))
 
     def action_related(self) -> None:
         from aiops_cli.services.related_subjects import of_alerts

@@ -108,6 +108,8 @@ class Logs(Alike):
         app = self.dashboard
         args = dict(place.args)
         expr = query_of(place.text, args) or self.expr or app.remembered.text("logql-last")
+        if expr.strip() == "{}":
+            expr = ""  # all lines, by a label that there is
         moment = None
         try:
             if "at" in args:
