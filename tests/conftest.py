@@ -36,7 +36,7 @@ import pytest
 
 from tests import warm
 from tests.servers.binaries import MissingServer, locate
-from tests.servers.cluster import FULL, Cluster, start_clusters, stop_clusters, temporary_root
+from tests.servers.cluster import ALL_PARTS, FULL, Cluster, start_clusters, stop_clusters, temporary_root
 from tests.servers.fleet import Fleet, write_endpoints
 from tests.servers.network import service_address
 from tests.servers.process import Server, bring_up, stop_all
@@ -53,12 +53,14 @@ LEAKING = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
 )
 COMMAND_SECONDS = 60.0
+INCIDENT_SECONDS = 150.0
 # Files that share these session fixtures stay with one worker: each is several servers, and a machine lets
 # few of them watch files (fs.inotify.max_user_instances, often 128; a whole cluster takes five).
-GROUPS = {"fleet3": "fleet", "west": "fleet", "east": "fleet", "telecom": "telecom"}
+GROUPS = {"fleet3": "fleet", "west": "fleet", "east": "fleet", "telecom": "telecom", "incident": "incident"}
 LONGEST = (
     "fleet",
-    "tests/incidents/test_related_live.py",
+    "tests/tui/test_path.py",  # before others kill servers of the incident
+    "incident",
     "tests/peers/test_equal_answers.py",
     "tests/incidents/test_shop.py",
     "tests/incidents/test_devices_live.py",
@@ -136,7 +138,7 @@ class Clusters:
     holds end with the file of tests that asked for them.
     """
 
-    SHARED = frozenset({"east", "west", "north", "lab1", "lab2", "telecom"})
+    SHARED = frozenset({"east", "west", "north", "lab1", "lab2", "telecom", "jumps"})
 
     def __init__(self) -> None:
         self._root = temporary_root()
@@ -284,6 +286,40 @@ def metrics_fleet(clusters: Clusters) -> Fleet:
 
 
 @pytest.fixture(scope="session")
+def incident(clusters: Clusters) -> Iterator[Fleet]:
+    """A cluster, `jumps`, whose shop fails orders, since the pool of the ledger's connections is exhausted; a
+    rollout of the catalog beside it. The alert on checkout has reached Alertmanager.
+
+    Several waits, each of up to `INCIDENT_SECONDS`: tests with it need a timeout of 900.
+    """
+    from tests.incidents.deployment import Shop
+    from tests.incidents.scenarios import SCENARIOS
+
+    cluster = clusters("jumps", ALL_PARTS)
+    shop = Shop(cluster, rate=8, seed=1)
+    fleet = Fleet([cluster])
+    fleet.write()
+
+    def wait_for(expr: str) -> None:
+        cluster.prometheus.wait_for(expr, seconds=INCIDENT_SECONDS)
+
+    try:
+        shop.start()
+        shop.wait_ready()
+        shop.open()
+        wait_for('rate(http_requests_total{job="checkout"}[30s]) > 1')
+        # A stretch in which all is well, to compare with: ranges have a sample each 15 s.
+        wait_for('count_over_time(up{job="ledger"}[5m]) > 75')
+        shop.roll_out("catalog", "7.3.1")
+        SCENARIOS["pool"].inject(shop)
+        wait_for('ALERTS{alertname="CheckoutErrors",alertstate="firing"}')
+        wait_for('http_requests_total{job="ledger",code="503"} > 20')
+        yield fleet
+    finally:
+        shop.stop()
+
+
+@pytest.fixture(scope="session")
 def standalone() -> Iterator[Standalone]:
     """Where servers of no cluster are kept; a test may `start` more of them in folders of its `home`."""
     pool = Standalone()
@@ -366,6 +402,7 @@ def _revived(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue(pool).revive()
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What waits longest first, so that no worker is left with it when the others are done."""
     groups: dict[Path, str] = {}
@@ -391,8 +428,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """The group is no part of the name by which a test is asked for again."""
-    if report.nodeid.rfind("@") > report.nodeid.rfind("]"):
+    """The group is no part of the name by which a test is asked for again; workers are known by it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and report.nodeid.rfind("@") > report.nodeid.rfind("]"):
         report.nodeid = report.nodeid.rpartition("@")[0]
 
 

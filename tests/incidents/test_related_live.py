@@ -7,51 +7,22 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.conftest import Aiops, Clusters, Finished
-from tests.incidents.deployment import Shop
-from tests.incidents.scenarios import SCENARIOS
-from tests.servers.cluster import ALL_PARTS
+from tests.conftest import INCIDENT_SECONDS, Aiops, Finished
 from tests.servers.fleet import Fleet
 
-SECONDS = 150.0
-pytestmark = pytest.mark.timeout(900)  # five waits of the fixture, each of them up to that long
+pytestmark = pytest.mark.timeout(900)  # the waits of the fixture
 
 
-@pytest.fixture(scope="module")
-def fleet(clusters: Clusters) -> Iterator[Fleet]:
-    """A cluster whose shop fails orders, since the pool of the ledger's connections is exhausted; a
-    rollout of the catalog beside it. The alert on checkout has reached Alertmanager."""
-    cluster = clusters("jumps", ALL_PARTS)
-    shop = Shop(cluster, rate=8, seed=1)
-    fleet = Fleet([cluster])
-    fleet.write()
-    try:
-        shop.start()
-        shop.wait_ready()
-        shop.open()
-        cluster.prometheus.wait_for('rate(http_requests_total{job="checkout"}[30s]) > 1', seconds=SECONDS)
-        # A stretch in which all is well, to compare with: ranges have a sample each 15 s.
-        cluster.prometheus.wait_for('count_over_time(up{job="ledger"}[5m]) > 75', seconds=SECONDS)
-        shop.roll_out("catalog", "7.3.1")
-        SCENARIOS["pool"].inject(shop)
-        cluster.prometheus.wait_for('ALERTS{alertname="CheckoutErrors",alertstate="firing"}', seconds=SECONDS)
-        cluster.prometheus.wait_for('http_requests_total{job="ledger",code="503"} > 20', seconds=SECONDS)
-        yield fleet
-    finally:
-        shop.stop()
-
-
-def until(aiops: Aiops, fleet: Fleet, *args: str, text: str = "") -> list[dict[str, Any]]:
+def until(aiops: Aiops, incident: Fleet, *args: str, text: str = "") -> list[dict[str, Any]]:
     """The items of a command once it has some, one with `text` among them: alerts and lines are sent on
     after a while, and a median follows what it is of."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + INCIDENT_SECONDS
     while True:
-        found = items(aiops(*args, "-o", "json", env=fleet.env))
+        found = items(aiops(*args, "-o", "json", env=incident.env))
         if any(text in r.get("summary", "") for r in found):
             return found
         assert time.monotonic() < deadline, f"nothing with {text!r} by {args} in {found}"
@@ -63,10 +34,10 @@ def items(done: Finished) -> list[dict[str, Any]]:
     return found
 
 
-def follow(aiops: Aiops, fleet: Fleet, row: dict[str, Any], *flags: str) -> list[dict[str, Any]]:
+def follow(aiops: Aiops, incident: Fleet, row: dict[str, Any], *flags: str) -> list[dict[str, Any]]:
     program, *words = shlex.split(row["command"])
     assert program == "aiops"
-    return items(aiops(*words, *flags, "-o", "json", env=fleet.env))
+    return items(aiops(*words, *flags, "-o", "json", env=incident.env))
 
 
 def first(rows: list[dict[str, Any]], signal: str, subject: str, text: str = "") -> dict[str, Any]:
@@ -75,57 +46,57 @@ def first(rows: list[dict[str, Any]], signal: str, subject: str, text: str = "")
     return found[0]
 
 
-def test_from_the_alert_to_the_events_by_related_alone(aiops: Aiops, fleet: Fleet) -> None:
-    rows = until(aiops, fleet, "alerts", "list", "--name", "CheckoutErrors", "--related")
+def test_from_the_alert_to_the_events_by_related_alone(aiops: Aiops, incident: Fleet) -> None:
+    rows = until(aiops, incident, "alerts", "list", "--name", "CheckoutErrors", "--related")
     metric = first(rows, "metric", "shop/checkout", "@service-errors")
     assert 'namespace="shop",pod=~"checkout-' in metric["command"], "the server is asked for it alone"
 
-    rows = follow(aiops, fleet, metric, "--related")
+    rows = follow(aiops, incident, metric, "--related")
     lines = first(rows, "log", "shop/checkout", "error line")
     assert "order not placed" in lines["summary"]
-    assert len(follow(aiops, fleet, lines)) >= lines["count"]
+    assert len(follow(aiops, incident, lines)) >= lines["count"]
 
-    rows = follow(aiops, fleet, lines, "--related")
+    rows = follow(aiops, incident, lines, "--related")
     trace = first(rows, "trace", "shop/checkout", "failed")
-    spans = follow(aiops, fleet, trace)
+    spans = follow(aiops, incident, trace)
     assert {"frontend", "checkout", "payment", "ledger"} <= {s["service"] for s in spans}
 
     # Of six connections: that is their median once the pool has been empty for long enough.
     filled = "→ 6 (connections of a pool in use)"
-    rows = until(aiops, fleet, *shlex.split(trace["command"])[1:], "--related", text=filled)
+    rows = until(aiops, incident, *shlex.split(trace["command"])[1:], "--related", text=filled)
     assert rows[0]["subject"] == "shop/ledger", "where the failure comes from is told first"
     assert first(rows, "metric", "shop/ledger", "@pool-in-use")["summary"].endswith(filled)
     assert "pool ledger-db is exhausted" in first(rows, "log", "shop/ledger", "error line")["summary"]
 
     event = first(rows, "event", "shop/ledger")
-    told = follow(aiops, fleet, event)
+    told = follow(aiops, incident, event)
     assert {e["name"].partition("-")[0] for e in told} == {"ledger"}
-    back = follow(aiops, fleet, event, "--related")
+    back = follow(aiops, incident, event, "--related")
     assert {"metric", "log", "trace", "object"} <= {
         r["signal"] for r in back if r["subject"] == "shop/ledger"
     }
 
 
-def test_a_rollout_is_told_of_its_workload_alone(aiops: Aiops, fleet: Fleet) -> None:
-    rows = until(aiops, fleet, "related", "deploy/catalog", "-n", "shop")
+def test_a_rollout_is_told_of_its_workload_alone(aiops: Aiops, incident: Fleet) -> None:
+    rows = until(aiops, incident, "related", "deploy/catalog", "-n", "shop")
     assert "registry.example/shop/catalog:7.3.1" in first(rows, "event", "shop/catalog", "rollout")["summary"]
-    rows = until(aiops, fleet, "related", "deploy/cart", "-n", "shop")
+    rows = until(aiops, incident, "related", "deploy/cart", "-n", "shop")
     assert not [r for r in rows if r["signal"] == "event" and "catalog" in r["summary"]]
 
 
-def test_every_command_that_is_told_runs(aiops: Aiops, fleet: Fleet) -> None:
-    rows = until(aiops, fleet, "related", "deploy/ledger", "-n", "shop")
-    rows += until(aiops, fleet, "related", "node/jumps-b")
+def test_every_command_that_is_told_runs(aiops: Aiops, incident: Fleet) -> None:
+    rows = until(aiops, incident, "related", "deploy/ledger", "-n", "shop")
+    rows += until(aiops, incident, "related", "node/jumps-b")
     assert {r["signal"] for r in rows} == {"metric", "log", "trace", "event", "object"}
     for command in {r["command"]: None for r in rows}:
-        done = aiops(*shlex.split(command)[1:], "-o", "json", env=fleet.env)
+        done = aiops(*shlex.split(command)[1:], "-o", "json", env=incident.env)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         assert done.json["items"] or "node/" in command, command
 
 
-def test_a_source_that_is_away_costs_its_own_rows_alone(aiops: Aiops, fleet: Fleet) -> None:
-    fleet["jumps"].jaeger.kill()
-    done = aiops("related", "deploy/ledger", "-n", "shop", "-o", "json", env=fleet.env)
+def test_a_source_that_is_away_costs_its_own_rows_alone(aiops: Aiops, incident: Fleet) -> None:
+    incident["jumps"].jaeger.kill()
+    done = aiops("related", "deploy/ledger", "-n", "shop", "-o", "json", env=incident.env)
     assert done.returncode == 3
     assert {r["signal"] for r in done.json["items"]} == {"metric", "log", "event", "object"}
     [cluster] = done.json["clusters"]
