@@ -9,7 +9,7 @@ from html import unescape
 from pathlib import Path
 from types import ModuleType
 
-from tests.tui.conftest import Driver, screen_text, shows
+from tests.tui.conftest import Driver, driving, screen_text, shows, until
 from tests.tui.conftest import own_folder as own_folder
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -44,3 +44,12 @@ async def test_each_key_is_on_the_screen_before_and_leads_to_what_the_picture_sh
     assert walk.page(report) == (DOCS / "walk.md").read_text(encoding="utf-8"), (
         "python docs/walk.py writes it anew"
     )
+
+
+async def test_a_key_that_is_not_on_the_screen_is_found() -> None:
+    async with driving(bundle="demo") as pilot:
+        await until(pilot, "✖3")
+        assert shows(pilot, "l") and shows(pilot, "comma") and not shows(pilot, "t")
+        await pilot.press("T")
+        await until(pilot, "enter takes")
+        assert shows(pilot, "enter") and not shows(pilot, "l"), "the line below is not the dialog's"
