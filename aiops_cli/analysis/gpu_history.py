@@ -29,13 +29,13 @@ _THROTTLES = {"DCGM_FI_DEV_POWER_VIOLATION": "power", "DCGM_FI_DEV_THERMAL_VIOLA
 _UNCORRECTABLE = "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL"
 
 
-def _both(*names: str) -> tuple[str, ...]:
+def both(*names: str) -> tuple[str, ...]:
     """With what exporter 1.x calls them."""
     return names + tuple(old for old, new in LEGACY.items() if new in names)
 
 
-METRICS = _both(_UTILIZATION, _ACTIVE, _XID, *_NVLINK, *_THROTTLES, _UNCORRECTABLE)
-XIDS = _both(_XID)
+METRICS = both(_UTILIZATION, _ACTIVE, _XID, *_NVLINK, *_THROTTLES, _UNCORRECTABLE)
+XIDS = both(_XID)
 _PART = frozenset({_UTILIZATION, _ACTIVE})  # of an instance; the rest is of the board
 _UNSEEN = 300.0
 """Seconds without a measurement, or two steps, after which nobody knows whether it was idle."""
@@ -83,11 +83,11 @@ def past(
             continue
         known = LEGACY.get(name, name)
         whose = key if known in _PART else (key[0], "")
-        groups.setdefault(whose, {}).setdefault(known, []).append(_measured(one, name in PERCENT))
+        groups.setdefault(whose, {}).setdefault(known, []).append(measured(one, name in PERCENT))
     return {key: _one(key, metrics, attribution, window, step, idle_below) for key, metrics in groups.items()}
 
 
-def _measured(one: Series, percent: bool) -> Series:
+def measured(one: Series, percent: bool) -> Series:
     """A series without DCGM's blanks, and percent as a ratio."""
     times, values = one.timestamps, one.values
     if not (values.max() if len(values) > 1 else values[0]) < BLANK_FROM:
@@ -122,7 +122,7 @@ def _one(
     return found
 
 
-def _merged(members: Sequence[Series], *, newest: bool = False) -> tuple[Floats, Floats]:
+def merged(members: Sequence[Series], *, newest: bool = False) -> tuple[Floats, Floats]:
     """Series of one thing as one over time: where several say something, the largest, or with `newest` the
     one that began last."""
     there = [s for s in members if len(s.timestamps)]
@@ -153,7 +153,7 @@ def _use(
     idle_below: float,
 ) -> None:
     """Time counts from a measurement to the next one, where none is missing between them."""
-    times, values = _merged(members)
+    times, values = merged(members)
     if not times.size:
         return
     busy = values * scale
@@ -186,7 +186,7 @@ def _use(
 def _xids(members: Sequence[Series]) -> tuple[tuple[float, int], ...] | None:
     """The gauge keeps its last code: only a change to another one says that an XID came. One measurement
     alone says nothing of before."""
-    times, values = _merged(members, newest=True)
+    times, values = merged(members, newest=True)
     if len(times) < 2:
         return None
     changed = np.flatnonzero(values[1:] != values[:-1]) + 1
@@ -201,7 +201,7 @@ def _increase(metrics: dict[str, list[Series]], names: Iterable[str]) -> float |
         for one in metrics.get(name, ()):
             links.setdefault(one.labels.get("nvlink", ""), []).append(one)
         for members in links.values():
-            values = _merged(members)[1]
+            values = merged(members)[1]
             steps = values[1:] - values[:-1]
             grown.append(float(steps[steps > 0].sum()) if len(steps) else 0.0)
     return sum(grown) if grown else None

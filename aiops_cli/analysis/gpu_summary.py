@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiops_cli.analysis.gpu import Key
@@ -16,6 +17,16 @@ _SLICES = re.compile(r"(?<!\d)(\d{1,2})g\.")
 ERRORS = frozenset(
     {"GPU_XID", "GPU_ECC_UNCORRECTABLE", "GPU_ROW_REMAP_FAILED", "GPU_NVLINK_ERRORS", "GPU_UNHEALTHY"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSummary:
+    """The GPUs of one node: counted as `summary` counts them, `total.model` names all of its models, and the
+    temperature of the hottest in °C."""
+
+    node: str | None
+    total: GpuSummary
+    hottest_c: float | None
 
 
 def share_of(gpu: Gpu) -> float:
@@ -33,12 +44,36 @@ def summary(
     limits: GpuThresholds,
 ) -> tuple[list[GpuSummary], GpuSummary]:
     """One row a cluster and model, in that order, and the totals. `pasts` by (cluster, key)."""
-    wrong = {(f.cluster, f.entity.name) for f in findings if f.code in ERRORS and f.severity != "info"}
+    wrong = _wrong(findings)
     groups: dict[tuple[str, str], list[Gpu]] = {}
     for gpu in gpus:
         groups.setdefault((gpu.cluster, gpu.model or "unknown"), []).append(gpu)
     rows = [_row(c, m, found, pasts, wrong, limits) for (c, m), found in sorted(groups.items())]
     return rows, _row("*", "*", gpus, pasts, wrong, limits)
+
+
+def nodes(
+    gpus: Sequence[Gpu],
+    pasts: Mapping[tuple[str, Key], Past],
+    findings: Iterable[Finding],
+    limits: GpuThresholds,
+) -> list[NodeSummary]:
+    """One row a cluster and node, in the order of the GPUs."""
+    wrong = _wrong(findings)
+    groups: dict[tuple[str, str | None], list[Gpu]] = {}
+    for gpu in gpus:
+        groups.setdefault((gpu.cluster, gpu.node), []).append(gpu)
+    found = []
+    for (cluster, node), there in groups.items():
+        models = ", ".join(dict.fromkeys(g.model or "unknown" for g in there))
+        heat = max(_numbers(g.temperature_c for g in there), default=None)
+        found.append(NodeSummary(node, _row(cluster, models, there, pasts, wrong, limits), heat))
+    return found
+
+
+def _wrong(findings: Iterable[Finding]) -> set[tuple[str, str]]:
+    """GPUs with errors, by cluster and name."""
+    return {(f.cluster, f.entity.name) for f in findings if f.code in ERRORS and f.severity != "info"}
 
 
 def _row(

@@ -85,9 +85,11 @@ def draw(
     *,
     unit: str = "",
     span: tuple[float, float] | None = None,
+    around: tuple[float, float] | None = None,
 ) -> Picture:
     """At most twelve series, each with a finite value, in `columns` by `height` cells. The time axis is
-    `span` (unix seconds), or longer where samples lie outside of it. Letters are drawn where there are several."""
+    `span` (unix seconds), and the value axis has `around`, or each is longer where samples lie outside of it. Letters
+    are drawn where there are several."""
     import numpy as np
 
     known = [np.isfinite(s.values) for s in rows]
@@ -97,6 +99,8 @@ def draw(
     start, end, low, high = (float(n) for n in (times.min(), times.max(), values.min(), values.max()))
     if span is not None:
         start, end = min(span[0], start), max(span[1], end)
+    if around is not None:
+        low, high = min(around[0], low), max(around[1], high)
     low, high, step = _bounds(low, high)
     dots: Grid = [[0] * columns for _ in range(height)]
     owner: Grid = [[0] * columns for _ in range(height)]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from aiops_cli.sources.base import MetricsSource
 
 NO_GPUS = f"{ErrorCode.NO_GPU_NODES}: no dcgm-exporter metrics in its Prometheus"
-_ORDER = ("critical", "warning", "info")
+ORDER = ("critical", "warning", "info")
 _GPU_NODES = [("labelSelector", "nvidia.com/gpu.present=true")]
 
 
@@ -76,7 +76,7 @@ class Reading:
     def findings(self, end: float, limits: GpuThresholds) -> list[Finding]:
         """What is wrong, worst first; `end` is the window's."""
         told = [*findings(self.gpus, self.pasts, end, limits), *gone_findings(self.gone, self.gpus)]
-        return sorted(told, key=lambda f: _ORDER.index(f.severity))
+        return sorted(told, key=lambda f: ORDER.index(f.severity))
 
 
 @dataclass(slots=True)
@@ -133,7 +133,7 @@ async def gpus(members: Sequence[Member], ask: GpuAsk, *, watch: Watcher | None 
     lost = [one.gpu for _, r in found.rows for one in r.gone if ask.wants(one.gpu)]
     shown = {(gpu.cluster, name(gpu)) for gpu in (*rows, *lost)}
     told = [f for f in told if (f.cluster, f.entity.name) in shown]
-    told.sort(key=lambda f: _ORDER.index(f.severity))
+    told.sort(key=lambda f: ORDER.index(f.severity))
     return GpuFleet(found.with_rows(rows), told, pasts)
 
 

@@ -84,17 +84,22 @@ class _Nodes:
 
 
 async def processes(
-    members: Sequence[LiveMember], *, watch: Watcher | None = None
+    members: Sequence[LiveMember], *, node: str | None = None, watch: Watcher | None = None
 ) -> FleetResult[GpuProcess]:
-    """The processes on every GPU of the fleet, by cluster, node and index."""
-    found = await fan_out(members, read_processes, watch=watch)
+    """The processes on every GPU of the fleet, or of one node, by cluster, node and index."""
+    found = await fan_out(members, lambda member: read_processes(member, node), watch=watch)
     return found.with_rows([row for _, row in found.rows])
 
 
-async def read_processes(member: LiveMember) -> Answer[GpuProcess]:
-    """Raises AuthError where exec is not allowed, ClusterError if no node could be asked."""
+async def read_processes(member: LiveMember, only: str | None = None) -> Answer[GpuProcess]:
+    """Of all nodes or `only` one. Raises AuthError where exec is not allowed, ClusterError if no node could be
+    asked."""
     kube = await member.kube()
     nodes = await _nodes(kube)
+    if only is not None and nodes.places:
+        nodes.places = [p for p in nodes.places if p.node == only]
+        if not nodes.places:
+            nodes.warnings.append(f"no pod that has nvidia-smi runs on {only}")
 
     async def one(place: _Place) -> list[GpuProcess]:
         reading = await _smi(member, kube, place, None)

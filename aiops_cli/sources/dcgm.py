@@ -7,6 +7,7 @@ driver, node) is asked of one metric alone.
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -98,6 +99,13 @@ def scraped(metrics: Iterable[str], label: str, uuids: Iterable[str], seconds: f
     last `seconds`."""
     which = "|".join(sorted(uuids))
     return f'{{__name__=~"{named(metrics)}", {label}=~"{which}"}}[{math.ceil(seconds)}s]'
+
+
+def of_one(metrics: Iterable[str], uuid: str) -> str:
+    """PromQL for the numbers of these metrics of one GPU and its instances, whoever held it."""
+    which = f'__name__=~"{named(metrics)}"'
+    both = " or ".join(f"{{{which}, {label}={json.dumps(uuid)}}}" for label in ("UUID", "uuid"))
+    return f"max by (__name__, GPU_I_ID) ({both})"
 
 
 async def samples(source: MetricsSource, exprs: Sequence[str], at: float | None) -> Answer[Sample]:

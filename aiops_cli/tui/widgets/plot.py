@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import cache, partial
@@ -45,12 +45,14 @@ def _styles(names: tuple[str, ...]) -> tuple[Style, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
-    """What is drawn: at most twelve series, the window in unix seconds, their unit."""
+    """What is drawn: at most twelve series, the window in unix seconds, their unit; `around` are values that the axis
+    has whatever the series do."""
 
     series: Sequence[Series]
     span: tuple[float, float]
     unit: str
     step: float
+    around: tuple[float, float] | None = None
 
 
 class Plot(Widget, can_focus=True):
@@ -113,6 +115,7 @@ class Plot(Widget, can_focus=True):
             self.refresh()
             return
         self._drawn = wanted
+        work: Callable[[], Coroutine[None, None, None]]
         work = partial(self._draw, self._lines, self.columns, height)
         self.run_worker(work, exclusive=True, group="draw")
 
@@ -122,7 +125,7 @@ class Plot(Widget, can_focus=True):
         def make() -> Picture:
             if not lines.series:
                 return Picture([[] for _ in range(height)], {}, lines.span)
-            return draw(lines.series, columns, height, unit=lines.unit, span=lines.span)
+            return draw(lines.series, columns, height, unit=lines.unit, span=lines.span, around=lines.around)
 
         self._picture = await app.backend.compute(make)
         self.refresh()
