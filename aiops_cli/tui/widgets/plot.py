@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from functools import cache, partial
+from functools import cache
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -115,8 +115,11 @@ class Plot(Widget, can_focus=True):
             self.refresh()
             return
         self._drawn = wanted
-        work: Callable[[], Coroutine[None, None, None]]
-        work = partial(self._draw, self._lines, self.columns, height)
+        lines, columns = self._lines, self.columns
+
+        async def work() -> None:
+            await self._draw(lines, columns, height)
+
         self.run_worker(work, exclusive=True, group="draw")
 
     async def _draw(self, lines: Lines, columns: int, height: int) -> None:
