@@ -375,8 +375,12 @@ _SEEN = {
 }
 
 
-async def _scope_is_read(pilot: Driver) -> None:
+async def _still(pilot: Driver) -> None:
+    """The scope is read, and plots and texts are laid out."""
     await until(pilot, lambda: "1 cluster" in screen_text(pilot).splitlines()[1])
+    pilot.app.refresh_css(animate=False)  # of a head whose panel has the focus, which it is not told
+    await pilot.pause()
+    await pilot.app.workers.wait_for_complete()
 
 
 @pytest.mark.parametrize("tab", list(_SEEN))
@@ -387,7 +391,7 @@ def test_picture(tab: str, snap_compare: Any, drawn: None) -> None:
             _board(pilot).tab.grid.select(name)
         await until(pilot, "→ FREERUN" if tab == "ptp" else _SEEN[tab])
         await until(pilot, _SEEN[tab])
-        await _scope_is_read(pilot)
+        await _still(pilot)
 
     assert snap_compare(_taken(f"cnf tab={tab}"), terminal_size=WIDE, run_before=before)
 
@@ -396,7 +400,7 @@ def test_picture(tab: str, snap_compare: Any, drawn: None) -> None:
 def test_picture_of_little_room(tab: str, snap_compare: Any, drawn: None) -> None:
     async def before(pilot: Driver) -> None:
         await until(pilot, "Findings 2")
-        await _scope_is_read(pilot)
+        await _still(pilot)
 
     assert snap_compare(_taken(f"cnf tab={tab}"), terminal_size=NARROW, run_before=before)
 
@@ -409,7 +413,8 @@ def test_picture_of_a_row_in_full(tab: str, snap_compare: Any, drawn: None) -> N
     async def before(pilot: Driver) -> None:
         await until(pilot, _SEEN[tab])
         await until(pilot, lambda: "Findings" not in screen_text(pilot))
-        await _scope_is_read(pilot)
+        await until(pilot, lambda: _board(pilot).tab.within().has_focus and "━" in screen_text(pilot))
+        await _still(pilot)
 
     assert snap_compare(_taken(f"cnf tab={tab} name={_NAMES[tab]}"), terminal_size=NARROW, run_before=before)
 
@@ -442,6 +447,7 @@ def test_picture_of_a_state(
             feed: Any = _board(pilot).tab.feed
             feed._tell(replace(feed.reading, at=still - 300, error=failed))
             await until(pilot, "stale")
-        await _scope_is_read(pilot)
+            await until(pilot, lambda: _board(pilot).tab.grid.has_focus and "━ PTP" in screen_text(pilot))
+        await _still(pilot)
 
     assert snap_compare(_taken("cnf tab=ptp"), terminal_size=NARROW, run_before=before)

@@ -144,7 +144,7 @@ class CnfBoard(Board):
         """Show the chosen row in full, in the room of all where there is little."""
         self.add_class("-detail")
         self.tab.more()
-        self.call_after_refresh(lambda: self.tab.within().focus())
+        self.set_focus(self.tab.within())  # at once: the panel of the table would take the keys back
 
     def on_grid_highlighted(self, event: Grid.Highlighted) -> None:
         if event.grid is self.tab.grid:

@@ -102,6 +102,7 @@ class Document(ScrollView, can_focus=True):
         self._strips = strips
         self.virtual_size = Size(self.size.width, len(strips))
         self.refresh()
+        self.call_after_refresh(self._lay)  # narrower, where a scrollbar has come
 
     def render_line(self, y: int) -> Strip:
         width, index = self.size.width, int(self.scroll_y) + y
