@@ -294,7 +294,7 @@ class Fleet(Board):
         self.go(Place("cluster", args={"name": cluster}))
 
     def _to_gpu(self, key: GpuKey) -> None:
-        self.go(Place("gpu", "", {"node": _node(key)}, (key[0],)))
+        self.go(Place("gpu", args={"tab": "gpus", "name": key[1]}, contexts=(key[0],)))
 
     def on_cards_chosen(self, event: Cards.Chosen) -> None:
         if event.name == "clusters":
