@@ -139,7 +139,7 @@ class TabbedBoard(Board):
 
     def on_grid_highlighted(self, event: Grid.Highlighted) -> None:
         if event.grid is self.tab.grid:
-            self.tab.choose(event.item)
+            self.tab.choose(event.grid.selected)  # which may be another one since
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         tab = self.tab

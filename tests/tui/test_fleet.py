@@ -249,7 +249,7 @@ async def test_gpus_are_a_heat_map_whose_cells_tell_and_open(
             places: list[Place] = []
             board.go = places.append
             await pilot.press("enter")
-            assert [p.written() for p in places] == ["gpu node=gpu-b @lab"]
+            assert [p.written() for p in places] == ["gpu tab=gpus name=gpu-b/0 @lab"]
 
 
 # Pictures

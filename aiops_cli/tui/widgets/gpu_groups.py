@@ -16,12 +16,15 @@ from aiops_cli.services.session import Session
 from aiops_cli.tui.widgets.cnf_tab import Answer, Thing
 from aiops_cli.tui.widgets.gpu_gauges import gauged
 from aiops_cli.tui.widgets.gpu_tab import NONE, GpuName, GroupTab, Seen, use_metric, without
+from aiops_cli.tui.widgets.panel import Panel
+from aiops_cli.tui.widgets.part import failure
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from aiops_cli.analysis.gpu_summary import NodeSummary
 
+_NAMED = 3
 _NODES_HIDE = ("model", "idle-h", "alloc")  # where there is little room
 _MODELS_HIDE = ("gpus", "alloc", "free", "hot", "memory")
 _OF_SUMMARY = {c.title: c for c in SUMMARY.columns}
@@ -235,7 +238,18 @@ class ProcessesTab(OfNames):
         if self.agreed is None:
             return FleetResult([], [])
         clusters, node = self.agreed
-        return await processes([m for m in session.live if m.name in clusters], node=node)
+        found = await processes([m for m in session.live if m.name in clusters], node=node)
+        if found.failed and not found.rows:
+            raise failure(found)
+        return found
+
+    def put(self) -> None:
+        super().put()
+        if self.agreed is not None and not self.found.rows:
+            clusters, node = self.agreed
+            where = node or ", ".join(sorted(clusters)[:_NAMED])
+            none = f"no process uses a GPU of {where}"
+            self.query_one(f"#on-{self.NAME}", Panel).empty = " ▲ ".join([none, *self.notes()])
 
     def view(self, rows: Sequence[Any], zone: tzinfo | None, *, narrow: bool) -> View[Any]:
         return PROCESSES

@@ -146,16 +146,22 @@ class GpuTab(CnfTab[T]):
         names = (("node", "on node"), ("ns", "in namespace"))
         where = [f"{said} {self.wanted[k]}" for k, said in names if k in self.wanted]
         hidden = f"none of {len(self.found.rows)} {self.TITLE} is {' and '.join(where)}; esc shows all"
-        panel.empty = hidden if where and self.found.rows else " ▲ ".join([self.EMPTY, *self._notes()])
+        if self.found.rows:
+            panel.empty = hidden if where else self.EMPTY
+        elif self.told:
+            panel.empty = "none is measured now: the findings tell of those that were in this range"
+        else:
+            panel.empty = " ▲ ".join([self.EMPTY, *self.notes()])
         panel.tell()
 
     def extra(self) -> Iterable[str]:
         """What a cluster lacks though it answered."""
-        notes = self._notes()
+        notes = self.notes()
         more = f" and {len(notes) - 1} more" if len(notes) > 1 else ""
         return [f"▲ {notes[0]}{more}"] if notes else []
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """What clusters that answered said that they lack."""
         return [
             one_line(f"{c.name}: {note}")
             for c in self.found.clusters

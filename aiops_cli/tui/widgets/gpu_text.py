@@ -30,10 +30,7 @@ def gpu_text(
     zone: tzinfo | None,
 ) -> str:
     """`past` is of the GPU or instance over the range, `board` of the whole GPU, `told` what is wrong with it."""
-    lines = [
-        f"{sign(f.severity)} {f.text}" + (f", since {when(f.since, zone)[5:]}" if f.since else "")
-        for f in told
-    ]
+    lines = [_told(f, zone) for f in told]
     lines += [*_held(gpu), *_past(past, board), *_happened(board, course, told, zone), *_hardware(gpu, told)]
     return "".join(one_line(line) + "\n" for line in lines)
 
@@ -113,23 +110,22 @@ def _hardware(gpu: Gpu, told: Sequence[Finding]) -> Iterator[str]:
     ]
     if rates:
         yield ", ".join(f"{name} {si(v, 'B/s')}" for name, v in rates)
-    errors = [
-        f"{name} {si(v)}"
-        for name, v in (
-            ("uncorrectable ECC", gpu.ecc_uncorrectable),
-            ("corrected ECC", gpu.ecc_corrected),
-            ("remapped rows", gpu.remapped_rows_uncorrectable),
-            ("NVLink errors", gpu.nvlink_errors),
-            ("PCIe replays", gpu.pcie_replays),
-        )
-        if v is not None
-    ]
+    counted = (
+        ("uncorrectable ECC", gpu.ecc_uncorrectable),
+        ("corrected ECC", gpu.ecc_corrected),
+        ("remapped rows", gpu.remapped_rows_uncorrectable),
+        ("NVLink errors", gpu.nvlink_errors),
+        ("PCIe replays", gpu.pcie_replays),
+    )
+    errors = [f"{name} {si(v)}" for name, v in counted if v]
     errors += ["a row remap waits for a reset"] * bool(gpu.row_remap_pending)
     errors += ["row remapping failed"] * bool(gpu.row_remap_failed)
     if gpu.xid and not any(f.code == "GPU_XID" for f in told):
         errors.append(f"last XID {gpu.xid} ({gpu.xid_meaning})")
     if errors:
         yield f"since the driver was loaded: {', '.join(errors)}"
+    elif clean := [name for name, v in counted if v is not None]:
+        yield f"none since the driver was loaded: {', '.join(clean)}"
     if gpu.health:
         yield f"DCGM health: {', '.join(f'{watch} {verdict}' for watch, verdict in sorted(gpu.health.items()))}"
     named = [
