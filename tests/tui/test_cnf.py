@@ -22,6 +22,7 @@ from aiops_cli.tui.widgets.cnf_dpdk import DpdkTab
 from aiops_cli.tui.widgets.cnf_ptp import PtpTab
 from aiops_cli.tui.widgets.cnf_sriov import SriovTab
 from aiops_cli.tui.widgets.cnf_workloads import WorkloadsTab
+from aiops_cli.tui.widgets.views import Views
 from tests.cnf.conftest import UPF_VF
 from tests.cnf.conftest import telecom as telecom
 from tests.cnf.telemetry import telemetry
@@ -170,7 +171,6 @@ async def test_a_pf_opens_to_its_vfs_and_who_has_them(ran: Cluster) -> None:
         for seen in ("SR-IOV PFs 4 ✖ 2 ▲ 1", "without gone: ", "Idle→Drain_Required"):
             await until(pilot, seen)
         board: Any = _board(pilot)
-        assert not board._tabs["ptp"].feed and not board._tabs["workloads"].feed, "only what is seen asks"
         drops = next(f for f in board.tab.told if f.code == "SRIOV_VF_DROPS")
         board.tab.findings.focus()
         board.tab.findings.select(f"telecom/VF/{drops.entity.name}/SRIOV_VF_DROPS")
@@ -328,6 +328,21 @@ async def test_what_is_no_place_is_said_in_a_line(ran: Cluster) -> None:
         app.run_line("cnf tab=sriov (")
         await until(pilot, lambda: "this regex can't be read" in _told(pilot))
         assert _board(pilot).tab.grid.row_count == 4
+
+
+async def test_only_the_view_that_is_seen_asks_also_after_coming_back(ran: Cluster) -> None:
+    async with driving("cnf tab=ptp", size=WIDE) as pilot:
+        await until(pilot, "[ptp ▲1]")
+        board: Any = _board(pilot)
+        assert [name for name, tab in board._tabs.items() if tab.feed] == ["ptp"]
+        await pilot.click(Views, offset=(12, 0))
+        await until(pilot, "[sriov ✖3 ▲6]")
+        await pilot.press("1")
+        await until(pilot, lambda: pilot.app.screen is not board)
+        await pilot.press("8")
+        await until(pilot, lambda: pilot.app.screen is board)
+        await until(pilot, lambda: board._tabs["sriov"].feed._task)
+        assert not board._tabs["ptp"].feed._task
 
 
 async def test_the_view_is_that_of_the_last_time() -> None:

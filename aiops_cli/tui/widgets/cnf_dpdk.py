@@ -17,7 +17,7 @@ from aiops_cli.render.output import View
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
 from aiops_cli.tui.telling import error_line
-from aiops_cli.tui.widgets.cnf_tab import Answer, CnfTab, Thing
+from aiops_cli.tui.widgets.cnf_tab import Answer, CnfTab, Thing, narrowed
 from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.grid import Grid
 
@@ -92,7 +92,7 @@ class DpdkTab(CnfTab[DpdkPod]):
             self.take(self.feed.reading.value)
 
     def view(self, rows: Sequence[DpdkPod], zone: tzinfo | None, *, narrow: bool) -> View[DpdkPod]:
-        return DPDK
+        return narrowed(DPDK, len({r.cluster for r in rows}), ("pod", "node")) if narrow else DPDK
 
     def heading(self, item: DpdkPod) -> str:
         return f"{self.key(item)} · X reads inside" if self.dashboard.live else self.key(item)

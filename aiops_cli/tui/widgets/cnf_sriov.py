@@ -18,7 +18,7 @@ from aiops_cli.render.sriov_views import PFS, VFS, detail
 from aiops_cli.render.text import cells
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
-from aiops_cli.tui.widgets.cnf_tab import NARROW, Answer, CnfTab, Thing
+from aiops_cli.tui.widgets.cnf_tab import NARROW, Answer, CnfTab, Thing, narrowed
 from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.grid import Grid
 
@@ -60,10 +60,12 @@ class SriovTab(CnfTab[SriovPf]):
         return await list_pfs(session.members, limits_of(session.settings.sriov))
 
     def view(self, rows: Sequence[SriovPf], zone: tzinfo | None, *, narrow: bool) -> View[SriovPf]:
-        """Where there is room, with what `-o wide` has of a PF; its pods and errors stand in the detail."""
+        """Where there is room, with more of what `-o wide` has of a PF; its pods and errors stand in the detail."""
+        if narrow:
+            return narrowed(PFS, len({r.cluster for r in rows}), ("node",), ("mtu",))
         shown = ("driver", "rx", "tx", "numa", "drain", "policies")
         columns = [replace(c, wide=False) if c.title in shown else c for c in PFS.columns]
-        return PFS if narrow else replace(PFS, columns=columns)
+        return replace(PFS, columns=columns)
 
     def follow(self, item: SriovPf | None) -> None:
         text = "" if item is None else detail(item)

@@ -305,6 +305,15 @@ class CnfTab(Container, Generic[T]):
         return finding.since if finding is not None else None
 
 
+def narrowed(view: View[T], clusters: int, keep: Iterable[str], hide: Iterable[str] = ()) -> View[T]:
+    """For little room: names whole (`keep`), without an only cluster and what can be done without (`hide`)."""
+    hidden = {*hide, *(("cluster",) if clusters < 2 else ())}
+    columns = [
+        replace(c, wide=c.wide or c.title in hidden, keep=c.keep or c.title in keep) for c in view.columns
+    ]
+    return replace(view, columns=columns)
+
+
 def _finding_view(zone: tzinfo | None, told: Sequence[Finding], *, narrow: bool) -> View[Finding]:
     """Where there is little room the text goes before code and end, which it tells."""
     view = finding_view(zone, told, brief=True)

@@ -19,7 +19,7 @@ from aiops_cli.render.workload_views import PODS, WORKLOADS, pod_text
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
 from aiops_cli.tui.feed import Feed
-from aiops_cli.tui.widgets.cnf_tab import NARROW, Answer, CnfTab, Thing
+from aiops_cli.tui.widgets.cnf_tab import NARROW, Answer, CnfTab, Thing, narrowed
 from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
@@ -70,7 +70,7 @@ class WorkloadsTab(CnfTab[CnfWorkload]):
         return await list_workloads(session.members, session.settings, Wanted(session.window().end))
 
     def view(self, rows: Sequence[CnfWorkload], zone: tzinfo | None, *, narrow: bool) -> View[CnfWorkload]:
-        return WORKLOADS
+        return narrowed(WORKLOADS, len({r.cluster for r in rows}), ("workload",)) if narrow else WORKLOADS
 
     def follow(self, item: CnfWorkload | None) -> None:
         known: FleetResult[CnfPodItem] | None = self.second.reading.value if self.second is not None else None
