@@ -98,7 +98,7 @@ async def test_rows_lead_to_each_signal_with_what_they_say() -> None:
         places.clear()
         board._endpoint_grid.select("west/loki")
         await pilot.press("enter")
-        assert [p.written() for p in places] == ["logs @west"]
+        assert [p.written() for p in places] == ["logs {} @west"]
         board._show_tab("events")
         await until(pilot, "Deployment/catalog")
         await until(pilot, lambda: board._event_grid.has_focus)

@@ -206,11 +206,13 @@ class Fleet(Board):
 
     def _paint(self) -> None:
         self._painting = None
+        if not (cards := self.query(Cards)):
+            return  # the dashboard ends: what the screen shows is taken down before its timers
         clusters = self._clusters()
         rows = fleet_rows(
             clusters, self.dashboard.now, self._states, self._firing, self._gpu_round, self._limits
         )
-        self.query_one(Cards).show(totals(rows), gpus_unknown=self._gpus_unknown())
+        cards.first().show(totals(rows), gpus_unknown=self._gpus_unknown())
         if rows == self._painted:
             return
         self._painted = rows
