@@ -118,10 +118,8 @@ class CnfBoard(Board):
             self.tab.more()
 
     def asked_feeds(self) -> Iterable[Feed[Any]]:
-        return () if self.tab.feed is None else (self.tab.feed,)
-
-    def on_screen_resume(self) -> None:
-        self.tab.more()
+        tab = self.tab
+        return [f for f in (tab.feed, tab.second if tab.is_full else None) if f is not None]
 
     def scope_changed(self) -> None:
         super().scope_changed()

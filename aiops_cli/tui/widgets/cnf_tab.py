@@ -258,11 +258,15 @@ class CnfTab(Container, Generic[T]):
 
     def more(self) -> None:
         """Ask of the chosen row, if it is seen in full."""
-        if self.second is None or self.chosen is None or not self.screen.is_current:
-            return
-        if self.display and self.query_one(f"#{self.NAME}-detail").display:
+        if self.second is not None and self.is_full and self.screen.is_current:
             self.second.refresh(anew=True)
             self.second.start()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a row is seen in full."""
+        shown = self.display and self.query_one(f"#{self.NAME}-detail").display
+        return self.chosen is not None and shown
 
     def select(self, item: T) -> None:
         """Put the cursor on it; a filter that hides it ends."""
