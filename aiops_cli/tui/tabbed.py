@@ -112,7 +112,9 @@ class TabbedBoard(Board):
         return () if self.tab.feed is None else (self.tab.feed,)
 
     def on_screen_resume(self) -> None:
-        self.tab.more()
+        """What is asked of the chosen row goes on too."""
+        if self.tab.second is not None and self.tab.is_full:
+            self.tab.second.start()
 
     def scope_changed(self) -> None:
         super().scope_changed()
@@ -135,7 +137,7 @@ class TabbedBoard(Board):
         """Show the chosen row in full, in the room of all where there is little."""
         self.add_class("-detail")
         self.tab.more()
-        self.call_after_refresh(lambda: self.tab.within().focus())
+        self.set_focus(self.tab.within())  # at once: the panel of the table would take the keys back
 
     def on_grid_highlighted(self, event: Grid.Highlighted) -> None:
         if event.grid is self.tab.grid:

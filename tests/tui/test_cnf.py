@@ -335,15 +335,15 @@ async def test_only_the_view_that_is_seen_asks_also_after_coming_back(ran: Clust
     async with driving("cnf tab=ptp", size=WIDE) as pilot:
         await until(pilot, lambda: re.search(r"\[ptp .1\]", screen_text(pilot)))
         board: Any = _board(pilot)
-        assert [name for name, tab in board._tabs.items() if tab.feed] == ["ptp"]
+        assert [name for name, tab in board.by_name.items() if tab.feed] == ["ptp"]
         await pilot.click(Views, offset=(12, 0))
         await until(pilot, "SR-IOV PFs 4")
         for there, back in (("question_mark", "escape"), ("1", "8")):
             await pilot.press(there)
             await until(pilot, lambda: pilot.app.screen is not board)
             await pilot.press(back)
-            await until(pilot, lambda: pilot.app.screen is board and board._tabs["sriov"].feed._task)
-            assert not board._tabs["ptp"].feed._task
+            await until(pilot, lambda: pilot.app.screen is board and board.by_name["sriov"].feed._task)
+            assert not board.by_name["ptp"].feed._task
 
 
 async def test_the_view_is_that_of_the_last_time() -> None:
