@@ -83,7 +83,7 @@ class TabbedBoard(Board):
         self.dashboard.remembered.set(self._remembered, name)
         self.open_feeds(self.tab)
         self._only_seen()
-        self.tab.grid.focus()
+        self.set_focus(self.tab.grid)  # at once: a row that is opened next takes the keys from it
 
     def open_feeds(self, tab: CnfTab[Any]) -> None:
         """Make the feeds of a view that has none yet."""

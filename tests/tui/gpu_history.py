@@ -60,4 +60,13 @@ def history(end: float) -> str:
                     own = labels(node, index, GPU_I_ID=part, GPU_I_PROFILE=profile)
                     for name, base in _PART.items():
                         add(own | (holder(who, "serving") if who else {}), name, at, base)
+    server = {
+        "pod": "llama-0",
+        "namespace": "serving",
+        "instance": "10.0.0.1:8000",
+        "model_name": "llama-70b",
+    }
+    for at in range(int(end) - HOUR, int(end) + 1, STEP):
+        for name, value in (("running", 12), ("waiting", 3)):
+            add(server, f"vllm:num_requests_{name}", at, value)
     return "\n".join(line for found in lines.values() for line in found) + "\n# EOF\n"

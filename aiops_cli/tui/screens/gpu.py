@@ -189,6 +189,8 @@ def _nodes(seen: Seen | None, clusters: frozenset[str]) -> str:
     """How many nodes it would be run on."""
     named = ", ".join(sorted(clusters)) if len(clusters) <= 3 else f"{len(clusters)} clusters"
     known = 0 if seen is None else sum(n.total.cluster in clusters for n in seen.nodes)
+    if known == 1:
+        return f"on the GPU node of {named}"
     return f"on each of the {known} GPU nodes of {named}" if known else f"on each GPU node of {named}"
 
 

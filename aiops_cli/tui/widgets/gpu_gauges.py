@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from aiops_cli.models.gpu import Gpu
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.text import si
+from aiops_cli.render.text import cut, si
 from aiops_cli.tui.themes import style_of
 from aiops_cli.tui.widgets.grid import Grid, T
 from aiops_cli.tui.widgets.heat import USE_CRITICAL, USE_WARNING
@@ -23,6 +23,7 @@ HEAT_WARNING, HEAT_CRITICAL = 70.0, 80.0
 """°C of the colours (specs/07-interface.md); findings have the thresholds of the config."""
 _HEAT_FULL = 100.0  # °C of a whole bar
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+_NAME = 12  # cells of the longest name and its gap
 _BAR, _SHORT = 8, 4  # cells, where there is room and where there is little
 _NUMBER = re.compile(r"(\d+)(%|°C)")
 _GAUGED = frozenset({"util", "memory", "temp", "kv-cache"})
@@ -105,7 +106,7 @@ class GaugeGrid(Grid[T]):
 
     def _segments(self, texts: Sequence[str], base: Style, *, judged: bool = True) -> list[Segment]:
         segments = super()._segments(texts, base, judged=judged)
-        if not judged:
+        if not judged or base.reverse or base.color != self._base.color:  # under the cursor, or grey
             return segments
         variables, at = self.app.theme_variables, 0
         for text, width, column in zip(texts, self._widths, self._columns, strict=True):
@@ -135,16 +136,17 @@ class Gauges(Widget):
             self.refresh()
 
     def render(self) -> Text:
-        text = Text(no_wrap=True, overflow="ellipsis")
+        text = Text(no_wrap=True)
         if self._gpu is None:
             return text
-        width = min(max(self.size.width // 4, 8), 24)
+        width = min(max(self.size.width // 5, 8), 24)
+        room = self.size.width - width - _NAME - 9
         for name, number, unit, share, more in gauges_of(self._gpu):
             style = style_of(level_of(number, unit) if unit != "W" else None, self.app.theme_variables)
             said = "-" if number is None else f"{number:.0f}{unit}"
-            text.append(f"{name:<12}")
+            text.append(f"{name:<{_NAME}}")
             text.append(f"{bar(share, width)} {said:>6}", style)
-            text.append(f"  {more}\n", "dim")
+            text.append(f"  {cut(more, room)}\n", "dim")
         return text
 
 

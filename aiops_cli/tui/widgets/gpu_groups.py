@@ -198,8 +198,9 @@ class InferenceTab(OfNames):
         return await inference(session.members, ask_of(session, past=False))
 
     def view(self, rows: Sequence[Any], zone: tzinfo | None, *, narrow: bool) -> View[Any]:
-        """The use of its GPUs stands in the detail, with bars."""
-        return INFERENCE
+        """Where there is little room the use of its GPUs stands in the detail alone, with bars."""
+        view = without(INFERENCE, ("util", "gpus") if narrow else ())
+        return replace(view, columns=[replace(c, keep=c.title in ("pod", "model")) for c in view.columns])
 
     def names(self, item: GpuInference) -> list[GpuName]:
         return [(item.cluster, n) for n in item.gpus]

@@ -36,7 +36,7 @@ XID_MARK = "✖"
 Xids = Sequence[tuple[float, int]]
 
 
-class GaugePlot(Plot):
+class GaugePlot(Plot, can_focus=False):
     """One measure. Its name and last value stand above, or the value at the cursor; on the axis `✖` is an XID, `t`,
     `p`, `h` are clocks lowered by heat, power, hardware."""
 
@@ -51,7 +51,7 @@ class GaugePlot(Plot):
         name = NAMES[self.measure]
         lines = self._lines
         if lines is None or not lines.series:
-            return [Segment(" " * MARGIN + f" {name}: not measured in this range", base + Style(dim=True))]
+            return [Segment(" " * MARGIN + f" no {name} in this range", base + Style(dim=True))]
         series = lines.series[0]
         if self.cursor is None:
             said = f" {name} {quantity(float(series.values[-1]), lines.unit)}"

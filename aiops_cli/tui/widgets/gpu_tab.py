@@ -85,6 +85,9 @@ def without(view: View[T], titles: Sequence[str]) -> View[T]:
 class GpuTab(CnfTab[T]):
     """`see` gets each reading of the fleet's GPUs. `shared` views show that; others ask something of their own."""
 
+    DEFAULT_CSS = """
+    GpuTab.-bare > .detail, GpuTab.-bare > .findings { display: none !important; }
+    """
     SHARED: ClassVar[bool] = True
 
     def __init__(self, view: View[T]) -> None:
@@ -142,6 +145,7 @@ class GpuTab(CnfTab[T]):
 
     def put(self) -> None:
         super().put()
+        self.set_class(not self.found.rows and not self.told, "-bare")
         panel = self.query_one(f"#on-{self.NAME}", Panel)
         names = (("node", "on node"), ("ns", "in namespace"))
         where = [f"{said} {self.wanted[k]}" for k, said in names if k in self.wanted]
