@@ -6,6 +6,7 @@ locked, a process that is dead and whose gauges stand still, and an exporter tha
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import msgspec
@@ -85,7 +86,7 @@ class _Process:
 
 
 class Board:
-    """The clocks of one cluster."""
+    """The clocks of one cluster. `unread[node]` says what of the window is not known of a node ("" of all)."""
 
     def __init__(
         self, cluster: str, readings: Readings, window: TimeRange, setup: PtpSetup, rules: Rules, source: str
@@ -93,10 +94,18 @@ class Board:
         self.cluster, self.readings, self.window = cluster, readings, window
         self.setup, self.rules, self.source = setup, rules, source
         self.step = _usual_step(readings)
+        self.unread: dict[str, str] = {}
 
     def clocks(self) -> list[Clock]:
         """By node, then by process and interface, the system's clock last."""
         return [self._clock(node, *key) for node in self.readings.nodes() for key in self._keys(node)]
+
+    def limits(self, node: str) -> tuple[float, float]:
+        """The tightest budget of a node's clocks, in ns."""
+        budgets = [self._budget(node, self._profile(node, iface))[1] for _, iface in self._keys(node)]
+        return max((b.low for b in budgets), default=-math.inf), min(
+            (b.high for b in budgets), default=math.inf
+        )
 
     def _keys(self, node: str) -> list[tuple[str, str]]:
         found = {key[:2] for m in ("offset_ns", "clock_state") for key in self.readings.track(m, node)}
@@ -141,8 +150,16 @@ class Board:
             clock.row,
             state=codes.STATES.get(int(now)) if now is not None and np.isfinite(now) else None,
             offset_ns=offsets.measured(offset) if offset is not None and current else None,
-            max_offset_ns=offsets.most(clock.offsets, peaks, kind),
-            p99_offset_ns=offsets.p99(clock.offsets),
+            max_offset_ns=offsets.most(
+                clock.offsets,
+                peaks,
+                kind,
+                (
+                    self.readings.extreme("offset_ns", node, offset_key),
+                    self.readings.extreme("max_offset_ns", node, offset_key),
+                ),
+            ),
+            p99_offset_ns=offsets.p99(clock.offsets, _HOLD * self.step),
             offset_kind=kind,
             offset_from=offset_key[2] if offset_key and offset_key[2] else None,
             time_in_state=self._time_in_state(lived) if lived is not None else None,
@@ -159,7 +176,8 @@ class Board:
             source=self.source,
         )
         doubt = running.note or ("" if died is not None else note)
-        clock.row = judged(clock, self.window.start, self.readings.at, whose, doubt)
+        unread = self.unread.get(node) or self.unread.get("", "")
+        clock.row = judged(clock, self.window.start, self.readings.at, whose, doubt, unread)
         return clock
 
     # -- joins

@@ -114,7 +114,7 @@ def _lost(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
     began = [i for i in lost if i and clock.runs[i - 1].value == 1]
     count = max(len(began), clock.losses)
     if count >= board.rules.flaps:
-        last = clock.runs[lost[-1]] if lost else None
+        until = _until(board, clock, lost[-1]) if lost else None
         shown = len(began) + (lost[:1] == [0])
         unseen = count > shown
         hint = f", {shown} of them shown at steps of {span(board.step)}: lower --step" if unseen else ""
@@ -124,7 +124,7 @@ def _lost(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
             f"lost its lock {times(count)} in the window{hint}",
             action="look at the grandmaster, the path to it and packet delay variation",
             since=clock.runs[began[0]].since if began and not unseen else None,
-            until=None if unseen or last is None or _ongoing(board, clock, last) else last.last,
+            until=None if unseen else until,
             value=count,
             threshold=board.rules.flaps,
         )
@@ -136,8 +136,8 @@ def _lost(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
 def _loss(board: Board, clock: Clock, i: int, say: _About) -> Finding:
     """One stretch of FREERUN or HOLDOVER."""
     run = clock.runs[i]
-    ongoing = _ongoing(board, clock, run)
-    until = None if ongoing else clock.runs[i + 1].since if i + 1 < len(clock.runs) else run.last
+    until = _until(board, clock, i)
+    ongoing = until is None
     end = board.readings.at if until is None else until
     lasted, during = end - run.since, lasting(run, end)
     allowed = clock.holdover_seconds
@@ -189,6 +189,13 @@ def _ongoing(board: Board, clock: Clock, run: Run) -> bool:
     return clock.current and run.last >= board.readings.at
 
 
+def _until(board: Board, clock: Clock, i: int) -> float | None:
+    """When a stretch was first seen to be over, or its state was last known; None while it lasts."""
+    if _ongoing(board, clock, clock.runs[i]):
+        return None
+    return clock.runs[i + 1].since if i + 1 < len(clock.runs) else clock.runs[i].last
+
+
 def _offset(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
     """Offsets over the budget while it could be measured; of summary lines their maximum counts."""
     offsets, budget = clock.peaks or clock.offsets, clock.budget
@@ -210,7 +217,8 @@ def _offset(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
             share = "now"
         elif len(parts) < count:
             share += f", {times(count)}"
-        now = clock.current and part[-1] == len(over) - 1 and offsets.last_at >= board.readings.at
+        last = int(part[-1])
+        now = clock.current and last == len(over) - 1 and offsets.last_at >= board.readings.at
         worst = float(np.abs(offsets.values[part]).max())
         yield say(
             "PTP_OFFSET",
@@ -218,11 +226,16 @@ def _offset(board: Board, clock: Clock, say: _About) -> Iterator[Finding]:
             f"{ns(worst)} off at the worst, {ns(budget.high)} are allowed ({share})",
             action="look at path delay, asymmetry and load of the node",
             since=float(offsets.times[part[0]]),
-            until=None if now else float(offsets.times[part[-1]]),
+            until=None if now else _next(offsets, last),
             value=worst,
             threshold=budget.high,
             unit="ns",
         )
+
+
+def _next(track: Track, i: int) -> float:
+    """The time of the sample after this one; of the last one its own."""
+    return float(track.times[min(i + 1, len(track.times) - 1)])
 
 
 def _leap(clock: Clock, say: _About) -> Iterator[Finding]:
@@ -251,7 +264,7 @@ def _leap(clock: Clock, say: _About) -> Iterator[Finding]:
                 text,
                 action=action,
                 since=float(seen[0]),
-                until=None if hit[-1] and clock.current else float(seen[-1]),
+                until=None if hit[-1] and clock.current else _next(raw, int(np.flatnonzero(hit)[-1])),
                 value=float(np.abs(raw.values[hit]).max()),
                 unit="ns",
             )

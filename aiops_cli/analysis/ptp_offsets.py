@@ -28,26 +28,35 @@ def kind(offsets: Track | None, peaks: Track | None) -> Literal["signed", "rms"]
     return "rms" if (high > low).any() else None
 
 
-def most(offsets: Track | None, peaks: Track | None, kind: str | None) -> float | None:
+def most(
+    offsets: Track | None,
+    peaks: Track | None,
+    kind: str | None,
+    between: tuple[float | None, float | None] = (None, None),
+) -> float | None:
     """The farthest off in the window. The maximum of summary lines is theirs; beside single samples the
-    exporter's maximum may be older than the window, and counts only where nothing else is known."""
+    exporter's maximum may be older than the window, and counts only where nothing else is known. `between` is
+    what offsets and those maxima came to between the samples here."""
+    own, summary = between
     if kind == "rms" and peaks is not None and len(peaks.values):
-        return float(np.abs(peaks.values).max())
+        return max(float(np.abs(peaks.values).max()), summary or 0.0)
     values = np.abs(offsets.values) if offsets is not None else np.empty(0)
     if len(values) <= 1 and peaks is not None and len(peaks.values):
         values = np.append(values, abs(peaks.values[-1]))
-    return float(values.max()) if len(values) else None
+    return max(float(values.max()), own or 0.0) if len(values) else None
 
 
-def p99(offsets: Track | None) -> float | None:
-    """Linear between the two nearest, as NumPy's percentile, whose start costs more than the rest here."""
+def p99(offsets: Track | None, longest: float) -> float | None:
+    """Linear between the two nearest, as NumPy's percentile. A sample counts for the time up to the next one,
+    `longest` seconds at most: there are more of them where something happened."""
     if offsets is None or len(offsets.values) < 2:
         return None
-    ordered = np.sort(np.abs(offsets.values))
-    place = 0.99 * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return round(float(ordered[low] + (ordered[high] - ordered[low]) * (place - low)), 1)
+    sizes, gaps = np.abs(offsets.values), np.diff(offsets.times)
+    weights = np.minimum(np.append(gaps, min(float(np.median(gaps)), longest)), longest)
+    order = np.argsort(sizes)
+    until = np.cumsum(weights[order])
+    since = until - weights[order]
+    return round(float(np.interp(0.99 * since[-1], since, sizes[order])), 1)
 
 
 def measured(offset: Track) -> float | None:

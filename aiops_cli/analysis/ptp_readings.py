@@ -41,6 +41,7 @@ _LABELS: dict[str, tuple[str, ...]] = {
     "pps_status": ("process", "iface"),
 }
 METRICS = tuple(_LABELS)
+_NEAR = 120.0  # s without a scrape, from which on those of another series count
 TROUBLE: dict[str, Callable[[float], bool]] = {
     "clock_state": lambda v: v in (0, 2),
     "clock_class": lambda v: codes.degraded(int(v)) if math.isfinite(v) else False,
@@ -139,14 +140,16 @@ class Readings:
     """`now[metric][node][key]` is the newest value, `tracks` the same over the window and now.
 
     A key is the other labels of `_LABELS`, empty where an exporter lacks one (`config` of older ones).
-    `losses[node][key]` is how often a clock lost its lock by every sample, where that was asked: tracks have
-    one sample a step.
+    `losses[node][key]` is how often a clock lost its lock by every sample, where that was asked.
+    `extremes[metric][node][key]` is the largest absolute value of any sample, measurements alone, where that was
+    asked: tracks have one sample a step, and more where something happened.
     """
 
     at: float
     now: dict[str, dict[str, dict[Key, float]]] = field(default_factory=dict)
     tracks: dict[str, dict[str, dict[Key, Track]]] = field(default_factory=dict)
     losses: dict[str, dict[Key, int]] = field(default_factory=dict)
+    extremes: dict[str, dict[str, dict[Key, float]]] = field(default_factory=dict)
 
     def nodes(self) -> list[str]:
         return sorted({node for by_node in self.tracks.values() for node in by_node})
@@ -159,6 +162,18 @@ class Readings:
 
     def has(self, node: str, *metrics: str) -> bool:
         return any(self.value(m, node) or self.track(m, node) for m in metrics)
+
+    def reached(self, metric: str, labels: Labels, values: Floats) -> None:
+        """Learn how far a clock was off between the samples of its track."""
+        sizes = np.abs(values)
+        sizes = sizes[sizes < codes.UNUSABLE_NS]  # not NaN
+        if len(sizes):
+            of_node = self.extremes.setdefault(metric, {}).setdefault(node_of(labels), {})
+            key = _key(metric, labels)
+            of_node[key] = max(of_node.get(key, 0.0), float(sizes.max()))
+
+    def extreme(self, metric: str, node: str, key: Key | None) -> float | None:
+        return self.extremes.get(metric, {}).get(node, {}).get(key) if key is not None else None
 
     def wrong_from_the_start(self) -> set[str]:
         """Metrics of which a track's first sample shows trouble: since when, earlier samples tell."""
@@ -201,7 +216,7 @@ def read(
     for sample in samples:
         metric = sample.name.removeprefix(PREFIX)
         if metric in _LABELS and math.isfinite(sample.value):
-            place = metric, _node(sample.labels), _key(metric, sample.labels)
+            place = metric, node_of(sample.labels), _key(metric, sample.labels)
             several_now.setdefault(place, []).append(sample)
     for (metric, node, key), there in several_now.items():
         newest = there[0] if len(there) == 1 else _newest(there, parts.get((metric, node, key), []))
@@ -216,7 +231,7 @@ def read(
                 if key not in known:
                     known[key] = Track(np.array([at]), np.array([value]))
     for sample in losses:
-        of_node = found.losses.setdefault(_node(sample.labels), {})
+        of_node = found.losses.setdefault(node_of(sample.labels), {})
         key = _key("clock_state", sample.labels)
         of_node[key] = max(of_node.get(key, 0), int(sample.value))
     return found
@@ -227,7 +242,7 @@ def _parts(series: Iterable[Series]) -> dict[tuple[str, str, Key], list[Series]]
     for one in series:
         metric = one.labels.get("__name__", "").removeprefix(PREFIX)
         if metric in _LABELS and len(one.timestamps):
-            parts[metric, _node(one.labels), _key(metric, one.labels)].append(one)
+            parts[metric, node_of(one.labels), _key(metric, one.labels)].append(one)
     return parts
 
 
@@ -252,27 +267,44 @@ def _newest(samples: list[Sample], series: list[Series]) -> Sample:
 
 def _joined(several: list[Series], latest: float | None, at: float) -> Track:
     several.sort(key=lambda s: float(s.timestamps[0]))
-    apart = all(a.timestamps[-1] < b.timestamps[0] for a, b in pairwise(several))
-    if not apart:
-        began = _beginnings(several)
-        several.sort(key=lambda s: -began[_identity(s.labels)])
     times, values = [s.timestamps for s in several], [s.values for s in several]
+    if any(a[-1] >= b[0] for a, b in pairwise(times)):
+        times, values = _one_over_another(several)
     if latest is not None and at > max(float(t[-1]) for t in times):
         times, values = [*times, np.array([at])], [*values, np.array([latest])]
     if len(times) == 1:
         return Track(times[0], values[0])
-    joined, chosen = np.concatenate(times), np.concatenate(values)
-    if not apart:  # replicas, or pods whose lives overlap: the first of equal times is the newest series'
-        joined, first = np.unique(joined, return_index=True)
-        chosen = chosen[first]
-    return Track(joined, chosen)
+    return Track(np.concatenate(times), np.concatenate(values))
+
+
+def _one_over_another(several: list[Series]) -> tuple[list[Floats], list[Floats]]:
+    """Replicas, or pods whose lives overlap: what began last is believed, and others only where it has none. Parts of one series, at steps and in full, are put together first."""
+    began = _beginnings(several)
+    parts: dict[frozenset[tuple[str, str]], list[Series]] = defaultdict(list)
+    for one in several:
+        parts[_identity(one.labels)].append(one)
+    times, values = np.empty(0), np.empty(0)
+    for which in sorted(parts, key=lambda w: -began[w]):
+        own = np.concatenate([s.timestamps for s in parts[which]])
+        said = np.concatenate([s.values for s in parts[which]])
+        if len(times):
+            before = np.searchsorted(times, own, side="right") - 1
+            after = np.searchsorted(times, own)
+            inside = (before >= 0) & (after < len(times))
+            gap = times[np.minimum(after, len(times) - 1)] - times[np.maximum(before, 0)]
+            needed = ~(inside & (gap <= _NEAR))
+            own, said = own[needed], said[needed]
+        # A scrape goes before what a step says of the same moment.
+        times, first = np.unique(np.concatenate([times, own]), return_index=True)
+        values = np.concatenate([values, said])[first]
+    return [times], [values]
 
 
 def _key(metric: str, labels: Labels) -> Key:
     return tuple(labels.get(name, "") for name in _LABELS[metric])
 
 
-def _node(labels: Labels) -> str:
-    """The exporter's own node; a scrape that sets one of its own moves it aside."""
+def node_of(labels: Labels) -> str:
+    """Which node a series is about. The exporter's own node; a scrape that sets one of its own moves it aside."""
     named = labels.get("exported_node") or labels.get("node")
     return named or labels.get("instance", "").rpartition(":")[0] or labels.get("instance", "")

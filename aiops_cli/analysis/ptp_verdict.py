@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 UNSURE = "FREERUN or HOLDOVER, the daemon's own metrics do not tell"
 
 
-def judged(clock: Clock, window_start: float, at: float, whose: str, note: str) -> PtpClock:
+def judged(clock: Clock, window_start: float, at: float, whose: str, note: str, unread: str = "") -> PtpClock:
     """The clock's row with verdict, reason and since when its state lasts; `whose` names the budget's owner,
-    `note` is a doubt about its process."""
+    `note` is a doubt about its process, and over what is `unread` of the window nothing passes."""
     row, budget = clock.row, clock.budget
     bad = list(_failing(clock, at, budget, whose))
     doubts = list(_doubts(clock, window_start, budget, whose))
@@ -29,8 +29,10 @@ def judged(clock: Clock, window_start: float, at: float, whose: str, note: str) 
     unknown = clock.silent_since is not None or clock.stuck is not None
     if row.state is None and row.offset_ns is None and clock.down is None and not bad:
         unknown = True
-    verdict: Verdict | None = "FAIL" if bad else None if unknown else "WARN" if doubts else "PASS"
-    reasons = [*bad, *(_unknowns(clock, at) if unknown else []), *doubts]
+    verdict: Verdict | None = (
+        "FAIL" if bad else None if unknown else "WARN" if doubts else None if unread else "PASS"
+    )
+    reasons = [*bad, *(_unknowns(clock, at) if unknown else []), *doubts, *([unread] if unread else [])]
     if not reasons:
         most = row.max_offset_ns if row.max_offset_ns is not None else row.offset_ns
         seen = f"at most {ns(most)} of " if most is not None else "within "
@@ -131,12 +133,12 @@ def times(count: float) -> str:
 
 
 def span(seconds: float) -> str:
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    return f"{whole / 3600:.1f} h"
+    """Rounded: 45 s, 5 min, 1.5 h."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    if seconds < 3570:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def rfc3339(at: float) -> str:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from aiops_cli.analysis.ptp import Board, Clock, Rules
 from aiops_cli.analysis.ptp_codes import PREFIX, aliases
 from aiops_cli.analysis.ptp_findings import CLOCK_CODES, findings, in_order
-from aiops_cli.analysis.ptp_readings import METRICS, Readings, read
+from aiops_cli.analysis.ptp_readings import Readings, read
+from aiops_cli.analysis.ptp_verdict import span
 from aiops_cli.config.settings import PtpSettings
 from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError, UsageError
 from aiops_cli.models.findings import Finding
@@ -26,34 +27,16 @@ from aiops_cli.services.bundle import not_recorded
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.services.metrics import CachePolicy, range_answer
-from aiops_cli.services.replay import RecordedMember
+from aiops_cli.services.ptp_between import FINE, between
+from aiops_cli.services.ptp_selectors import NOW, OVER_TIME, selector
+from aiops_cli.services.replay_metrics import RecordedMetrics
 
-_OVER_TIME = (
-    "offset_ns",
-    "max_offset_ns",
-    "frequency_adjustment_ns",
-    "clock_state",
-    "clock_class",
-    "interface_role",
-    "process_status",
-    "process_restart_count",
-    "nmea_status",
-    "gnss_status",
-    "phase_status",
-)
 _EARLIER = 86_400.0  # s before the window in which the beginning of what it begins with is looked for
 _EARLIER_STEP = 120.0
 _FINEST = 86_400.0  # s: of longer windows not every sample is counted
 _SETTLED = 300.0  # the newest minutes are asked each time: a loss must not be told late by a cache
 _SETUP_SECONDS = 5.0
-
-
-def selector(metrics: Sequence[str]) -> str:
-    """Bare, so that a bundle answers it from the raw series that it holds."""
-    return f'{{__name__=~"openshift_ptp_({"|".join(metrics)})"}}'
-
-
-NOW, OVER_TIME = selector(METRICS), selector(_OVER_TIME)
+_COARSE = 60.0  # s between recorded samples, from which on what happened between them matters
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +118,20 @@ async def _cluster(
         warnings.append(f"{ErrorCode.NO_PTP_CLOCKS}: {seen.nothing}")
         return Answer([], seen.origin, warnings=warnings, partial=seen.partial)
     readings = read(seen.samples, seen.series, window.end, seen.losses)
-    await _look_back(member, readings, window, step, now, policy)
     board = Board(member.name, readings, window, known, rules, seen.source)
+    if isinstance(member, LiveMember) and step > FINE and seen.series:
+        found = await between(member, board, seen.series, step, now, policy)
+        warnings += found.warnings
+        board.unread = found.unread
+        if found.series:
+            extremes = readings.extremes
+            readings = read(seen.samples, [*seen.series, *found.series], window.end)
+            board.readings, readings.extremes = readings, extremes
+    elif seen.step > _COARSE:
+        note = f"recorded at steps of {span(seen.step)}: what was between them is not known"
+        warnings.append(note)
+        board.unread = {"": note}
+    await _look_back(member, readings, window, step, now, policy)
     every = board.clocks()
     clocks = [c for c in every if wanted.has(c.row)]
     told = findings(board, every)
@@ -183,7 +178,7 @@ async def _look_back(
 @dataclass(slots=True)
 class _Seen:
     """What a cluster's metrics say; `losses` is how often clocks lost their lock, `nothing` says where nothing
-    was found."""
+    was found, `step` at which steps (s) a bundle has them."""
 
     samples: list[Sample]
     series: list[Series]
@@ -194,6 +189,7 @@ class _Seen:
     partial: bool = False
     nothing: str = "no openshift_ptp metrics in its Prometheus"
     losses: list[Sample] = field(default_factory=list)
+    step: float = 0
 
 
 async def _seen(member: Member, window: TimeRange, step: float, now: float, policy: CachePolicy) -> _Seen:
@@ -219,17 +215,18 @@ async def _prometheus(
     member: Member, window: TimeRange, step: float, now: float, policy: CachePolicy
 ) -> _Seen:
     source = await member.metrics()
+    recorded = source.coarsest(OVER_TIME) if isinstance(source, RecordedMetrics) else 0
+    step = min(step, recorded) if recorded else step
     try:
         newest, parts, losses = await asyncio.gather(
             source.instant(NOW, window.end),
             asyncio.gather(*_parts(member, window, step, now, policy)),
-            _losses(member, window),
+            _losses(member, window, step),
         )
     except NotAvailableError as error:
         if error.code is ErrorCode.NOT_RECORDED:
             raise not_recorded("any PTP metric", []) from None
         raise
-    recorded = isinstance(member, RecordedMember)
     return _Seen(
         _samples(newest),
         [s for part in parts for s in part.rows],
@@ -240,6 +237,7 @@ async def _prometheus(
         newest.partial or any(p.partial for p in parts),
         "no PTP metric was recorded" if recorded else "no openshift_ptp metrics in its Prometheus",
         losses,
+        recorded,
     )
 
 
@@ -251,10 +249,11 @@ def _samples(answer: Answer[MetricRow]) -> list[Sample]:
     ]
 
 
-async def _losses(member: Member, window: TimeRange) -> list[Sample]:
+async def _losses(member: Member, window: TimeRange, step: float) -> list[Sample]:
     """How often each clock lost its lock by every sample, where a Prometheus can tell: LOCKED is 1, FREERUN 0
-    and HOLDOVER 2, so that the state falls once a loss, into it or out of it."""
-    if not isinstance(member, LiveMember) or not 1 <= window.seconds <= _FINEST:
+    and HOLDOVER 2, so that the state falls once a loss, into it or out of it. At longer steps all that happened
+    between them is read."""
+    if not isinstance(member, LiveMember) or step > FINE or not 1 <= window.seconds <= _FINEST:
         return []
     expr = f"resets({PREFIX}clock_state[{int(window.seconds)}s]) > 0"
     try:

@@ -54,6 +54,20 @@ class RecordedMetrics:
         asked = [expr for expr in others if selector(expr) is None]
         return [*filter(None, [", ".join(sorted(named))]), *asked, *(raw if len(asked) < len(others) else [])]
 
+    def coarsest(self, expr: str) -> float:
+        """The longest step (s) at which what a bare selector selects was recorded; 0 where nothing was."""
+        matches = selector(expr)
+        return max(
+            (
+                q.step
+                for q in self._queries.values()
+                if matches is not None
+                and selector(q.expr) is not None
+                and any(matches(s.labels) for s in q.series)
+            ),
+            default=0.0,
+        )
+
     async def query(self, expr: str, at: float | None = None) -> Answer[Series]:
         moment = self._end if at is None else at
         rows = []

@@ -30,15 +30,15 @@ def lost(t: int) -> bool:
 class Text:
     """Series by family, to be written as OpenMetrics wants them."""
 
-    def __init__(self, end: int) -> None:
-        self.end = end
+    def __init__(self, end: int, span: int = SPAN) -> None:
+        self.end, self.span = end, span
         self.families: dict[str, list[str]] = {}
 
     def add(self, metric: str, value: Value | float, **labels: str) -> None:
         inner = ",".join(f'{"from" if k == "origin" else k}="{v}"' for k, v in labels.items())
         name = f"openshift_ptp_{metric}"
         rows = self.families.setdefault(name, [])
-        for t in range(SPAN, -1, -STEP):
+        for t in range(self.span, -1, -STEP):
             now = value(t) if callable(value) else value
             if now is not None:
                 rows.append(f"{name}{{{inner}}} {now!r} {self.end - t}")

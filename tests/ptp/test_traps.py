@@ -238,15 +238,15 @@ def test_a_far_offset_is_shown_and_left_out_of_statistics(told: Told) -> None:
 def test_an_offset_over_the_threshold_has_its_times(told: Told) -> None:
     found = told.findings("over")["PTP_OFFSET"]
     assert (found["value"], found["threshold"], found["severity"]) == (350, 100, "warning")
-    assert (found["since"], found["until"]) == (told.at(1200 - STEP), told.at(600 + STEP))
+    assert (found["since"], found["until"]) == (told.at(1200 - STEP), told.at(600))
     assert told.row("over")["verdict"] == "FAIL"
 
 
 def test_two_offsets_far_apart_are_two_findings(told: Told) -> None:
     found = [f for f in told.all if f["code"] == "PTP_OFFSET" and f["entity"]["name"].startswith("twice/")]
     assert [(f["since"], f["until"]) for f in found] == [
-        (told.at(3000), told.at(2940 + STEP)),
-        (told.at(600), told.at(540 + STEP)),
+        (told.at(3000), told.at(2940)),
+        (told.at(600), told.at(540)),
     ]
 
 
@@ -283,7 +283,7 @@ def test_a_clock_that_flaps_between_the_steps_is_told(
     found = Told(aiops("cnf", "ptp", *window, "-o", "json", env=env).json, end)
     flapping = found.findings("flicker")["PTP_FLAPPING"]
     assert 59 <= flapping["value"] <= 60
-    assert "0 of them shown at steps of 1 min: lower --step" in flapping["text"]
+    assert "shown" not in flapping["text"] and flapping["since"] is not None
 
 
 def test_of_two_daemons_the_newer_one_is_believed(told: Told) -> None:
