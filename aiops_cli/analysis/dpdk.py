@@ -21,7 +21,7 @@ from aiops_cli.models.cnf import (
     PodVf,
 )
 from aiops_cli.models.cnf_objects import CnfNode, CnfPod, Container, PerformanceProfile, SriovNodeState
-from aiops_cli.models.dpdk import DpdkReadings
+from aiops_cli.models.dpdk import DpdkReadings, Readings
 from aiops_cli.models.numbers import amount, whole
 
 Labels = Mapping[str, str]
@@ -116,9 +116,9 @@ def build(cluster: str, pod: CnfPod, place: Place, seen: Seen) -> DpdkPod:
         real_time(node, profile),
         _hugepages(pod, node, place, seen, sources, missing),
         cpu,
-        _numa(cpu, cpu_numa, vfs, profile, seen, sources, missing),
+        _numa(cpu, cpu_numa, vfs, profile, place, seen, sources, missing),
         vfs,
-        processes(pod, place.readings, seen, sources, missing),
+        processes(pod, place.readings, place.no_readings, seen, sources, missing),
         sources,
         missing,
     )
@@ -151,7 +151,7 @@ def _hugepages(
 ) -> list[Hugepages]:
     asked, limits = _sizes(pod, "requests"), _sizes(pod, "limits")
     allocatable = hugepage_sizes(node.status.allocatable) if node else {}
-    free = _exporter_free(pod.spec.node_name, place)
+    default, free = _exporter_free(pod.spec.node_name, place)
     found = []
     for size in sorted({*asked, *limits}):
         by_numa = seen.inside.pages_free.get(size) if seen.inside else None
@@ -161,13 +161,16 @@ def _hugepages(
             if place.pods is not None and node
             else None
         )
-        kernel_free = sum(by_numa.values()) if by_numa else free
+        kernel_free = sum(by_numa.values()) if by_numa else free if quantity(size) == default else None
         if by_numa:
             sources["hugepages.nodeFree"] = EXEC
-        elif free is not None:
+        elif kernel_free is not None:
             sources["hugepages.nodeFree"] = f"{PROMETHEUS}, default page size"
         else:
-            missing["hugepages.nodeFree"] = f"no node_memory_HugePages_Free of that node; {_ASK}"
+            none = "node_memory_HugePages_Free has the default page size only"
+            if default is None:
+                none = place.no_readings or "no node_memory_HugePages_Free of that node"
+            missing["hugepages.nodeFree"] = f"{none}; {_ASK}"
         found.append(
             Hugepages(
                 size,
@@ -194,9 +197,16 @@ def _on(pod: CnfPod, node: str) -> bool:
     return bool(node) and pod.spec.node_name == node and pod.holds
 
 
-def _exporter_free(node: str, place: Place) -> int | None:
-    readings = place.readings.pages_free if place.readings and node else []
-    return next((amount(v) for labels, v in readings if place.places.node(labels) == node), None)
+def _exporter_free(node: str, place: Place) -> tuple[int | None, int | None]:
+    """A node's default page size, and what of it is free, both in bytes; None where that is not known."""
+
+    def own(readings: Readings) -> int | None:
+        return next((amount(v) for labels, v in readings if place.places.node(labels) == node), None)
+
+    if place.readings is None or not node:
+        return None, None
+    size, pages = own(place.readings.page_bytes), own(place.readings.pages_free)
+    return (None, None) if size is None or pages is None else (size, size * pages)
 
 
 def _cpus(
@@ -216,7 +226,9 @@ def _cpus(
         sources["cpuset"] = PROMETHEUS
         numa = {n for m in mine if (n := whole(m.get("numa_node", ""))) is not None}
         return frozenset(numbers), sorted(numa) or None
-    missing["cpuset"] = seen.errors.get("files") or f"no sriov_kubepodcpu of this pod; {_ASK}"
+    missing["cpuset"] = (
+        seen.errors.get("files") or f"{place.no_readings or 'no sriov_kubepodcpu of this pod'}; {_ASK}"
+    )
     return None, None
 
 
@@ -306,6 +318,7 @@ def _numa(
     cpus: list[int] | None,
     vfs: list[PodVf] | None,
     profile: PerformanceProfile | None,
+    place: Place,
     seen: Seen,
     sources: dict[str, str],
     missing: dict[str, str],
@@ -313,7 +326,8 @@ def _numa(
     memory = sorted(cpuset(seen.inside.mems) or ()) if seen.inside else None
     devices = sorted({v.numa_node for v in vfs or [] if v.numa_node is not None}) or None
     if vfs and devices is None:
-        missing["numa.vfs"] = f"no numa_node of these VFs in sriov_vf_* series; {_ASK}"
+        none = place.no_readings or "no numa_node of these VFs in sriov_vf_* series"
+        missing["numa.vfs"] = f"{none}; {_ASK}"
     if memory is None:
         missing["numa.memory"] = seen.errors.get("files") or _ASK
     if cpus is None:

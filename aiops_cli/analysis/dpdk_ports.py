@@ -44,6 +44,7 @@ def of_pod(readings: Readings, pod: CnfPod) -> Readings:
 def processes(
     pod: CnfPod,
     readings: DpdkReadings | None,
+    no_readings: str,
     seen: Seen,
     sources: dict[str, str],
     missing: dict[str, str],
@@ -62,7 +63,8 @@ def processes(
     told = seen.errors.get("telemetry")
     if told is None and seen.telemetry is not None:
         told = "no DPDK telemetry socket in its containers"
-    missing["ports"] = told or "no DPDK metrics of this pod in Prometheus; --exec asks its telemetry"
+    none = no_readings or "no DPDK metrics of this pod in Prometheus"
+    missing["ports"] = told or f"{none}; --exec asks its telemetry"
     return None
 
 

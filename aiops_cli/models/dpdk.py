@@ -67,12 +67,14 @@ COUNTERS = (
 @dataclass(slots=True)
 class DpdkReadings:
     """Series of pods: throttled periods a second by container, CPUs of the SR-IOV exporter with their NUMA
-    node, free default-size hugepages of nodes in bytes, counters of ports, and rates of some of them."""
+    node, free huge pages of nodes and bytes of one (node_exporter knows the default size only), counters of
+    ports, and rates of some of them."""
 
     throttled: Readings = field(default_factory=list)
     cpus: Readings = field(default_factory=list)
     vf_numa: Readings = field(default_factory=list)
     pages_free: Readings = field(default_factory=list)
+    page_bytes: Readings = field(default_factory=list)
     counters: dict[str, Readings] = field(default_factory=dict)
     rates: dict[str, Readings] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

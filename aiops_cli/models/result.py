@@ -33,6 +33,11 @@ class ErrorInfo(Struct, frozen=True, rename="camel"):
     def of(cls, error: AiopsError) -> ErrorInfo:
         return cls(str(error.code), error.message, error.hint, error.endpoint)
 
+    @property
+    def absent(self) -> bool:
+        """Whether there is simply no such source, or it was not recorded, which is no failure."""
+        return self.code.endswith(("_NOT_AVAILABLE", "NOT_RECORDED"))
+
     def as_error(self) -> ClusterError:
         """What it was made of, but for its class."""
         return ClusterError(self.message, hint=self.hint, code=ErrorCode(self.code), endpoint=self.endpoint)

@@ -90,11 +90,12 @@ async def _live(
 
     source: KubernetesSource = await member.kube()  # type: ignore[assignment]
     listed = Listed()
-    found, clocks, nodes, profiles = await asyncio.gather(
+    found, (clocks, failed), nodes, profiles = await asyncio.gather(
         listed.owned_pods(source), _ptp(member, settings, at), listed.nodes(source), listed.profiles(source)
     )
     rows = _grouped(member.name, found or (), known, left_out, nodes or (), profiles or (), clocks)
-    return Answer(rows, warnings=list(dict.fromkeys(listed.notes)), partial=bool(listed.notes))
+    notes = list(dict.fromkeys([*listed.notes, *failed]))
+    return Answer(rows, warnings=notes, partial=bool(notes))
 
 
 def _grouped(
@@ -167,23 +168,26 @@ def _ready(pod: CnfPod) -> bool:
     return pod.status.phase == "Running" and bool(statuses) and all(s.ready for s in statuses)
 
 
-async def _ptp(member: Member, settings: Settings, at: float) -> dict[str, str] | str:
-    """The worst state of each node's clocks, or why none is known."""
+async def _ptp(member: Member, settings: Settings, at: float) -> tuple[dict[str, str] | str, list[str]]:
+    """The worst state of each node's clocks, or why none is known; and what failed, so that clocks are missing
+    that the cluster may have."""
     from aiops_cli.services.ptp import list_clocks, rules_of
 
     try:
         window = TimeRange(at - _PTP_SECONDS, at)
         found = await list_clocks([member], window, _PTP_STEP, at, rules_of(settings.ptp, None))
     except AiopsError as error:
-        return error.message
+        return error.message, [f"clocks: {error.message}"]
     status = found.result.clusters[0]
     if status.error is not None:
-        return status.error.message
+        why = status.error.message
+        return why, [] if status.error.absent else [f"clocks: {why}"]
+    failed = [f"clocks: {w}" for w in status.warnings] if found.result.partial else []
     states: dict[str, str] = {}
     for clock in found.result.rows:
         if clock.state is not None:
             states[clock.node] = min(states.get(clock.node, clock.state), clock.state, key=_WORST.__getitem__)
-    return states if states else "no PTP clock in this cluster"
+    return states or "no PTP clock in this cluster", failed
 
 
 async def _recorded(
@@ -198,9 +202,10 @@ async def _recorded(
         return Answer(_names(member.name, (await source.workloads()).rows, known, left_out), "bundle")
     owners = {(w.namespace, w.pod): (w.owner_kind, w.owner) for w in (await source.workloads()).rows}
     pods = [(p, owners.get(p.key, (None, None))) for p in kept.pods or ()]
-    clocks = await _ptp(member, settings, at)
+    clocks, failed = await _ptp(member, settings, at)
     rows = _grouped(member.name, pods, known, left_out, kept.nodes, kept.profiles, clocks)
-    return Answer([msgspec.structs.replace(r, source="bundle") for r in rows], "bundle")
+    recorded = [msgspec.structs.replace(r, source="bundle") for r in rows]
+    return Answer(recorded, "bundle", warnings=failed, partial=bool(failed))
 
 
 def _names(

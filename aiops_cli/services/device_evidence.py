@@ -129,7 +129,7 @@ async def _guard(found: Devices, source: str, reading: Awaitable[None]) -> None:
 
 
 def _gap(found: Devices, source: str, why: ErrorInfo) -> None:
-    if not why.code.endswith(("NOT_AVAILABLE", "NOT_RECORDED")):
+    if not why.absent:
         found.gaps.append((source, why))
 
 

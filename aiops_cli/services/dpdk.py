@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 from aiops_cli.analysis import dpdk, dpdk_findings
 from aiops_cli.analysis.dpdk_ports import Seen
 from aiops_cli.analysis.sriov import Places, pci_devices
-from aiops_cli.errors import AiopsError, ClusterError, ErrorCode
+from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableError
 from aiops_cli.models.cnf import DpdkLimits, DpdkPod
-from aiops_cli.models.cnf_objects import CnfNode, CnfPod, PerformanceProfile
+from aiops_cli.models.cnf_objects import CnfNode, CnfPod, PerformanceProfile, SriovNodeState
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import Answer, FleetResult, Origin
 from aiops_cli.services.fanout import Watcher, fan_out
@@ -23,6 +23,7 @@ from aiops_cli.services.replay import RecordedMember
 
 if TYPE_CHECKING:
     from aiops_cli.models.dpdk import DpdkReadings
+    from aiops_cli.sources.cnf_objects import Listed
     from aiops_cli.sources.kubernetes import KubernetesSource
     from aiops_cli.transport.client import HttpClient
 
@@ -97,7 +98,13 @@ async def _cluster(member: Member, wanted: Wanted, metrics: str) -> Answer[DpdkP
         why = "no pod looks like one" if wanted.pod is None else f"no pod {wanted.pod}"
         notes.append(f"{ErrorCode.NO_DPDK_PODS}: {why}")
         return Answer([], origin, warnings=notes, partial=partial)
-    readings, why = await _readings(member, chosen, metrics)
+    read = await _readings(member, chosen, metrics)
+    readings, why = (None, read.message) if isinstance(read, AiopsError) else (read, "")
+    if isinstance(read, NotAvailableError):
+        why = NOT_RECORDED if read.code is ErrorCode.NOT_RECORDED else why
+    elif readings is None:
+        notes.append(f"no metrics: {why}")
+        partial = True
     place = dpdk.Place(
         {n.metadata.name: n for n in there.nodes},
         there.profiles,
@@ -125,7 +132,7 @@ async def _objects(member: Member, wanted: Wanted) -> _Objects:
         listed.pods(source),
         listed.nodes(source),
         listed.profiles(source),
-        Listed().sriov_states(source),  # drivers are more than is asked: who may not see them is told nothing
+        _states(source, listed),
     )
     whole = pods is not None and not any(n.startswith("pods") for n in listed.notes)
     if not whole and wanted.namespace:
@@ -137,7 +144,7 @@ async def _objects(member: Member, wanted: Wanted) -> _Objects:
         profiles or (),
         whole,
         listed.notes,
-        dpdk.drivers_of(states or ()),
+        dpdk.drivers_of(states),
         client=source.client,
     )
     if profiles is None and not listed.absent:
@@ -145,14 +152,25 @@ async def _objects(member: Member, wanted: Wanted) -> _Objects:
     return found
 
 
-async def _readings(member: Member, pods: Sequence[CnfPod], metrics: str) -> tuple[DpdkReadings | None, str]:
+async def _states(source: KubernetesSource, listed: Listed) -> Sequence[SriovNodeState]:
+    """Drivers are more than is asked: who may not see them is told nothing, and no failure is all that fails."""
+    from aiops_cli.sources.cnf_objects import Listed
+
+    try:
+        return await Listed().sriov_states(source) or ()
+    except ClusterError as error:
+        listed.notes.append(f"drivers of VFs are not known: {error.message}")
+        return ()
+
+
+async def _readings(member: Member, pods: Sequence[CnfPod], metrics: str) -> DpdkReadings | AiopsError:
     from aiops_cli.sources.dpdk import read_series
 
     try:
         source = await member.metrics()
-        return await read_series(source, sorted({p.metadata.namespace for p in pods}), metrics), ""
+        return await read_series(source, sorted({p.metadata.namespace for p in pods}), metrics)
     except AiopsError as error:
-        return None, NOT_RECORDED if error.code is ErrorCode.NOT_RECORDED else error.message
+        return error
 
 
 async def _inside(client: HttpClient, pods: Sequence[CnfPod], began: float) -> list[Seen]:

@@ -198,14 +198,22 @@ async def read_series(source: MetricsSource, namespaces: Sequence[str], metrics:
         found.warnings += [w for w in answer.warnings if w not in found.warnings]
         return [(row.labels, value) for row in answer.rows if (value := row.last) is not None]
 
-    found.throttled, found.cpus, found.vf_numa, found.pages_free, counters = await asyncio.gather(
+    (
+        found.throttled,
+        found.cpus,
+        found.vf_numa,
+        found.pages_free,
+        found.page_bytes,
+        counters,
+    ) = await asyncio.gather(
         ask(
             "max by (namespace, pod, container) "
             f'(rate(container_cpu_cfs_throttled_periods_total{{{spaces}, container!=""}}[5m]))'
         ),
         ask("sriov_kubepodcpu"),
         ask("group by (node, exported_node, instance, pciAddr, numa_node) (sriov_vf_rx_packets)"),
-        ask("node_memory_HugePages_Free * on (instance, job) node_memory_Hugepagesize_bytes"),
+        ask("node_memory_HugePages_Free"),
+        ask("node_memory_Hugepagesize_bytes"),
         ask(selector(metrics)),
     )
     names: dict[str, set[str]] = {}

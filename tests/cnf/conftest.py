@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.cnf import objects
 from tests.conftest import Clusters
 from tests.servers.cluster import Cluster
 from tests.servers.fleet import Fleet
+from tests.servers.network import LOOPBACK
 
 INTEL = "openshift.io/intel_fh"
 MELLANOX = "openshift.io/mlx_n3"
@@ -235,6 +237,15 @@ def _clocks() -> str:
             f'openshift_ptp_offset_ns{{from="phc",{where}}} 7',
         ]
     return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def blind(telecom: Cluster, env: dict[str, str]) -> dict[str, str]:
+    """As `env`, but nothing listens where its Prometheus should."""
+    config = telecom.home / "blind.toml"
+    text = Path(env["AIOPS_CONFIG"]).read_text(encoding="utf-8")
+    config.write_text(text.replace(telecom.prometheus.url, f"http://{LOOPBACK}:9"))
+    return {**env, "AIOPS_CONFIG": str(config)}
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ import pytest
 from tests.cnf import objects
 from tests.cnf.telemetry import telemetry
 from tests.cnf.testpmd import Testpmd
-from tests.conftest import Aiops
+from tests.conftest import Aiops, Clusters
 from tests.gpu.kubelet_exec import ExecKubelet, Program, exec_kubelet_of
 from tests.servers.binaries import MissingServer, locate
 from tests.servers.cluster import Cluster
+from tests.servers.fleet import Fleet
 
 Argv = tuple[str, ...]
 
@@ -94,6 +95,64 @@ def test_a_data_plane_without_exec(aiops: Aiops, env: dict[str, str]) -> None:
     assert item["cpu"]["cpuset"] is None and "--exec" in item["missing"]["cpuset"]
     assert item["processes"] is None and "--exec" in item["missing"]["ports"]
     assert set(found) == {"DPDK_ANNOTATIONS_IGNORED"}
+
+
+def test_a_prometheus_that_is_down_is_no_pod_without_metrics(aiops: Aiops, blind: dict[str, str]) -> None:
+    done = aiops("cnf", "dpdk", "ran/vdu-0", "-o", "json", env=blind)
+    assert done.returncode == 3
+    assert any(w.startswith("no metrics: ") for w in done.json["clusters"][0]["warnings"])
+    missing = done.json["items"][0]["missing"]
+    for field in ("ports", "cpuset", "hugepages.nodeFree", "numa.vfs"):
+        assert missing["throttledPeriodsPerSecond"] in missing[field] and "--exec" in missing[field]
+
+
+def test_an_sriov_api_that_fails_only_costs_the_drivers(aiops: Aiops, clusters: Clusters, home: Path) -> None:
+    """Who serves that API is away: the API server itself answers 503 for it."""
+    cluster = clusters("no-sriov-api", {"apiserver"})
+    group, version = objects.SRIOV.split("/")
+    service = {
+        "metadata": {"name": f"{version}.{group}"},
+        "spec": {
+            "group": group,
+            "version": version,
+            "groupPriorityMinimum": 1000,
+            "versionPriority": 15,
+            "insecureSkipTLSVerify": True,
+            "service": {"namespace": "default", "name": "nobody"},
+        },
+    }
+    api = "apiregistration.k8s.io/v1"
+    body = {"apiVersion": api, "kind": "APIService", **service}
+    cluster.kube.http.post(f"/apis/{api}/apiservices", json=body).raise_for_status()
+    while cluster.kube.http.get(f"/apis/{objects.SRIOV}/sriovnetworknodestates").status_code != 503:
+        time.sleep(0.1)
+    objects.pod(cluster.kube, "ran", "du", resources={"hugepages-2Mi": "2Mi", "cpu": "1"})
+    fleet = Fleet([cluster], root=home)
+    fleet.write()
+    done = aiops("cnf", "dpdk", "-o", "json", env=fleet.env)
+    assert [i["pod"] for i in done.json["items"]] == ["du"]
+    assert done.returncode == 3 and "drivers of VFs are not known" in done.stderr
+
+
+def test_only_pages_of_the_default_size_are_known_to_be_free(
+    aiops: Aiops, env: dict[str, str], telecom: Cluster
+) -> None:
+    sizes = {"cpu": "1", "hugepages-1Gi": "1Gi", "hugepages-2Mi": "64Mi"}
+    objects.pod(telecom.kube, "sizes", "both", node="worker-1", resources=sizes)
+    page = objects.Page()
+    page.text = (
+        'node_memory_HugePages_Free{instance="worker-1"} 128\n'
+        'node_memory_Hugepagesize_bytes{instance="worker-1"} 2.097152e+06\n'
+    )
+    with objects.served(page) as address:
+        telecom.prometheus.add_targets("pages", [address], {"instance": "worker-1"})
+        try:
+            telecom.prometheus.wait_for("node_memory_HugePages_Free == 128")
+            item, _ = _one(aiops, env, "sizes/both")
+        finally:
+            telecom.prometheus.remove_targets("pages")
+    assert {h["size"]: h["nodeFree"] for h in item["hugepages"]} == {"1Gi": None, "2Mi": 256 << 20}
+    assert "default page size only" in item["missing"]["hugepages.nodeFree"]
 
 
 def test_what_shares_its_cpus_is_told_why(aiops: Aiops, env: dict[str, str]) -> None:

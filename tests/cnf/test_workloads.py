@@ -27,6 +27,15 @@ def test_functions_with_what_matters_of_their_nodes(aiops: Aiops, env: dict[str,
     assert ("CNF_CLOCK_NOT_LOCKED", "vdu-0") in found and ("CNF_NOT_READY", "vdu-1") in found
 
 
+def test_clocks_that_can_not_be_asked_are_a_failure(aiops: Aiops, blind: dict[str, str]) -> None:
+    done = aiops("cnf", "workloads", "-o", "json", env=blind)
+    assert done.returncode == 3
+    (cluster,) = done.json["clusters"]
+    assert cluster["status"] == "PARTIAL_SUCCESS"
+    assert any(w.startswith("clocks: ") for w in cluster["warnings"])
+    assert {i["ptpState"] for i in done.json["items"]} == {None}
+
+
 def test_pods_of_a_deployment_are_one_workload(aiops: Aiops, env: dict[str, str], telecom: Cluster) -> None:
     kube = telecom.kube
     kube.namespace("amf")
