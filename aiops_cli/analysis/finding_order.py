@@ -10,5 +10,7 @@ _RANK = {"critical": 0, "warning": 1, "info": 2}
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """By severity, then cluster, code and what it is about."""
-    return sorted(findings, key=lambda f: (_RANK[f.severity], f.cluster, f.code, f.entity.name))
+    """By severity, then cluster, code, what it is about, and time."""
+    return sorted(
+        findings, key=lambda f: (_RANK[f.severity], f.cluster, f.code, f.entity.name, f.since or "")
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from aiops_cli.analysis import ptp_codes as codes
+from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.ptp import Board, Clock
 from aiops_cli.analysis.ptp_readings import TROUBLE, Run, Track
 from aiops_cli.analysis.ptp_verdict import UNSURE, lasting, ns, rfc3339, span, times
@@ -26,7 +27,6 @@ CLOCK_CODES = frozenset(
         "PTP_NO_SAMPLES",
     }
 )
-_RANK = {"critical": 0, "warning": 1, "info": 2}
 _SECOND = 1e9
 _NEAR = 5e6  # ns off a whole second that are still that second
 _APART = 600.0  # s between two offsets over the budget, from which on they are two findings
@@ -35,18 +35,13 @@ _APART = 600.0  # s between two offsets over the budget, from which on they are 
 def findings(board: Board, clocks: list[Clock]) -> list[Finding]:
     """Of one cluster. Times are when a sample first and last showed it, before the window too where that is
     known; `until` is null while it lasts."""
-    return in_order(
+    return worst_first(
         [
             *(f for clock in clocks for f in _clock(board, clock)),
             *(f for node in board.readings.nodes() for f in _node(board, node)),
             *_without_metrics(board),
         ]
     )
-
-
-def in_order(found: Iterable[Finding]) -> list[Finding]:
-    """Worst first, then by time."""
-    return sorted(found, key=lambda f: (_RANK[f.severity], f.since or "", f.cluster, f.entity, f.code))
 
 
 class _About:

@@ -12,9 +12,10 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def summary(ctx: typer.Context, findings: FindingsFlag = False, fail_on: FailOn = None) -> None:
-    """One cluster a row: network functions ready, clocks locked and their offset, VFs used, and how much is wrong.
+    """One cluster a row: network functions ready, clocks locked, the largest offset of now and the largest p99 over
+    --since (1 h), nodes in sync, VFs that pods use of those configured, and how much is wrong.
 
-    The sum of cnf workloads, ptp and sriov; clocks over --since (1 h).
+    The sum of cnf workloads, ptp and sriov. What nobody could judge is `-`.
     """
 
     async def body(session: Session) -> int:

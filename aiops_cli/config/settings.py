@@ -30,7 +30,7 @@ ENDPOINT_NAMES: tuple[EndpointName, ...] = (
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _checked(url: str) -> str:

@@ -295,7 +295,8 @@ class CnfPodItem(Struct, frozen=True, rename="camel"):
 
 class CnfSummary(Struct, frozen=True, rename="camel"):
     """An item of `cnf summary`: one a cluster. `functions` counts workloads by network function; offsets are
-    absolute ns, of clocks that are not FREERUN. `missing` says why a part is None."""
+    absolute ns: mean and maximum of now, of clocks that are not FREERUN, and the largest p99 of the window.
+    Findings are counted of what could be judged, None where nothing could. `missing` says why a part is None."""
 
     cluster: str
     functions: dict[str, int] | None = None
@@ -307,6 +308,7 @@ class CnfSummary(Struct, frozen=True, rename="camel"):
     clocks_freerun: int | None = None
     mean_offset_ns: float | None = None
     max_offset_ns: float | None = None
+    p99_offset_ns: float | None = None
     sriov_nodes: int | None = None
     sriov_nodes_in_sync: int | None = None
     pfs: int | None = None
@@ -315,8 +317,8 @@ class CnfSummary(Struct, frozen=True, rename="camel"):
     vfs_configured: int | None = None
     vfs_used: int | None = None
     vfs_used_percent: float | None = None
-    critical: int = 0
-    warnings: int = 0
+    critical: int | None = None
+    warnings: int | None = None
     missing: dict[str, str] = {}
 
 

@@ -35,6 +35,11 @@ def paint(text: str, level: str | None) -> str:
     return f"\033[{code}m{text}\033[0m" if code else text
 
 
+def rank(word: str | None) -> int:
+    """0 for the worst severities, then 1, 2, and 3 for what is no trouble."""
+    return {"fatal": 0, "error": 1, "warn": 2}.get(level_of_word(word) or "", 3)
+
+
 def level_of_word(word: str | None) -> str | None:
     """The level of a severity or state: critical is fatal, DEGRADED a warning; of most words none."""
     said = (word or "").lower()

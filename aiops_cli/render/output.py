@@ -13,7 +13,7 @@ import msgspec
 
 from aiops_cli.errors import UsageError
 from aiops_cli.models.result import API_VERSION, FleetResult
-from aiops_cli.render.colour import level_of_word, paint
+from aiops_cli.render.colour import level_of_word, paint, rank
 from aiops_cli.render.text import OBEYED, cells, cut, escaped, one_line
 
 T = TypeVar("T")
@@ -21,6 +21,7 @@ T_contra = TypeVar("T_contra", contravariant=True)
 _LEAST, _LEGIBLE = 4, 7  # cells of a column that was cut
 _NAME = 10  # cells of a name or an id that are shown as long as can be
 _WORD = 12  # cells of what is no free text: a state, an age
+_SEVERITIES = ("SEVERITY", "WORST")  # sorted by how bad they are, the worst first
 _JUDGED = ("SEVERITY", "WORST", "STATE", "STATUS")  # columns whose words have colours
 FORMATS = ("table", "wide", "json", "ndjson", "yaml", "csv", "md", "name")
 
@@ -239,6 +240,8 @@ def _sorted(view: View[T], items: Sequence[T], style: Style) -> list[T]:
             hint=f"columns here: {', '.join(c.title.lower() for c in view.columns)}",
         )
     key: Callable[[T], Any] = column.plain or column.value
+    if column.title.upper() in _SEVERITIES:
+        key = _by_rank(key)
     known = [i for i in items if key(i) is not None]
     unknown = [i for i in items if key(i) is None]
     descending = style.sort.startswith("-")
@@ -246,6 +249,14 @@ def _sorted(view: View[T], items: Sequence[T], style: Style) -> list[T]:
         return sorted(known, key=key, reverse=descending) + unknown
     except TypeError:  # maps, lists with gaps, a column of many types: what SQL may answer
         return sorted(known, key=lambda i: str(key(i)), reverse=descending) + unknown
+
+
+def _by_rank(word: Callable[[T], Any]) -> Callable[[T], Any]:
+    def key(item: T) -> tuple[int, str] | None:
+        said = word(item)
+        return None if said is None else (rank(said), said)
+
+    return key
 
 
 def _csv(columns: list[Column[T]], items: list[T], style: Style) -> str:
@@ -321,8 +332,8 @@ def fit(
     """Shrink the widest free text until the row fits, to its title, then below it; then leave it out
     (width 0), the last columns first. Names, ids and short words keep their cells so long.
 
-    Where that is not enough, all text shrinks in the same way, and numbers; the first column always stays,
-    for who a row is about stands there.
+    Where that is not enough, all text shrinks in the same way. A number is never cut, for it would be another one:
+    it is left out, the last first. The first column always stays, for who a row is about stands there.
     """
     every = range(len(widths))
     text = [i for i in every if not columns[i].right]
@@ -349,13 +360,18 @@ def fit(
     kept = [i for i in text if columns[i].keep]
     shrink(kept, lambda i: max(least[i], _NAME))
     shrink(text, lambda i: max(content[i], _LEAST))  # titles before what stands below them
+    numbers = [i for i in every if columns[i].right]
+    shrink(numbers, lambda i: content[i])
     if kept:
         leave_out([i for i in text if not columns[i].keep])
+        leave_out([i for i in numbers if not columns[i].keep])
     shrink(text, lambda i: max(least[i], _LEAST))
     shrink(text, lambda i: _LEGIBLE)
-    shrink([i for i in every if not (columns[i].right and columns[i].keep)], lambda i: max(least[i], _LEAST))
+    shrink(text, lambda i: max(least[i], _LEAST))
+    leave_out([i for i in numbers if not columns[i].keep])
     leave_out(text)
     shrink(text, lambda i: _LEAST)
+    leave_out(list(every))
     shrink(list(every), lambda i: 1)
     # What was left out may have taken more than was needed: names get it back first.
     for i in sorted((i for i in every if 0 < widths[i] < wanted[i]), key=lambda i: not columns[i].keep):

@@ -94,8 +94,19 @@ def _functions(row: CnfSummary) -> str:
     return ",".join(f"{name}:{count}" for name, count in (row.functions or {}).items())
 
 
-def _offset(value: float | None) -> str:
-    return "-" if value is None else si(value * 1e-9, "s")
+def _ns(title: str, of: Callable[[CnfSummary], float | None], *, wide: bool = False) -> Column[CnfSummary]:
+    def text(row: CnfSummary) -> str:
+        value = of(row)
+        return "-" if value is None else si(value * 1e-9, "s")
+
+    return Column(title, text, right=True, wide=wide, plain=of, unit="ns")
+
+
+def _ratio(
+    title: str, part: Callable[[CnfSummary], int | None], whole: Callable[[CnfSummary], int | None]
+) -> Column[CnfSummary]:
+    """ "3/4" for people; CSV has the part, and the whole in a column of its own."""
+    return Column(title, lambda s: _of(part(s), whole(s)), right=True, plain=part)
 
 
 def _count(title: str, of: Callable[[CnfSummary], int | None]) -> Column[CnfSummary]:
@@ -107,28 +118,28 @@ SUMMARY: View[CnfSummary] = View(
     [
         Column("cluster", lambda s: s.cluster),
         Column("functions", _functions),
-        Column("ready", lambda s: _of(s.workloads_ready, s.workloads), right=True),
-        Column("locked", lambda s: _of(s.clocks_locked, s.clocks), right=True),
-        Column("offset", lambda s: _offset(s.max_offset_ns), right=True, plain=lambda s: s.max_offset_ns),
-        Column("synced", lambda s: _of(s.sriov_nodes_in_sync, s.sriov_nodes), right=True),
-        Column("vfs", lambda s: _of(s.vfs_used, s.vfs_configured), right=True),
+        _ratio("ready", lambda s: s.workloads_ready, lambda s: s.workloads),
+        _ratio("locked", lambda s: s.clocks_locked, lambda s: s.clocks),
+        _ns("offset", lambda s: s.max_offset_ns),
+        _ns("p99", lambda s: s.p99_offset_ns),
+        _ratio("synced", lambda s: s.sriov_nodes_in_sync, lambda s: s.sriov_nodes),
+        _ratio("vfs used", lambda s: s.vfs_used, lambda s: s.vfs_configured),
+        Column("critical", lambda s: _number(s.critical), right=True, plain=lambda s: s.critical),
+        Column("warning", lambda s: _number(s.warnings), right=True, plain=lambda s: s.warnings),
         Column(
-            "used",
+            "vfs used %",
             lambda s: "-" if s.vfs_used_percent is None else f"{s.vfs_used_percent:.0f}%",
             right=True,
-            plain=lambda s: s.vfs_used_percent,
+            wide=True,
+            plain=lambda s: None if s.vfs_used_percent is None else round(s.vfs_used_percent, 1),
         ),
-        Column("critical", lambda s: str(s.critical), right=True, plain=lambda s: s.critical),
-        Column("warning", lambda s: str(s.warnings), right=True, plain=lambda s: s.warnings),
         _count("holdover", lambda s: s.clocks_holdover),
         _count("freerun", lambda s: s.clocks_freerun),
-        Column(
-            "mean",
-            lambda s: _offset(s.mean_offset_ns),
-            right=True,
-            wide=True,
-            plain=lambda s: s.mean_offset_ns,
-        ),
+        _ns("mean", lambda s: s.mean_offset_ns, wide=True),
+        _count("workloads", lambda s: s.workloads),
+        _count("clocks", lambda s: s.clocks),
+        _count("sriov nodes", lambda s: s.sriov_nodes),
+        _count("vfs", lambda s: s.vfs_configured),
         _count("pfs", lambda s: s.pfs),
         _count("down", lambda s: s.pfs_down),
         _count("possible", lambda s: s.vfs_total),

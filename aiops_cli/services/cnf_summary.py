@@ -69,8 +69,8 @@ async def _cluster(
     row = CnfSummary(
         member.name,
         **fields,
-        critical=severities["critical"],
-        warnings=severities["warning"],
+        critical=severities["critical"] if told or fields else None,
+        warnings=severities["warning"] if told or fields else None,
         missing={name: error.message for name, error in errors.items()},
     )
     origin = "bundle" if member.origin == "bundle" else "live"
@@ -104,14 +104,16 @@ def _workloads(rows: Sequence[CnfWorkload]) -> dict[str, Any]:
 
 def _offsets(rows: Sequence[PtpClock]) -> dict[str, Any]:
     states = Counter(r.state for r in rows)
+    known = any(r.state is not None for r in rows)
     offsets = [abs(r.offset_ns) for r in rows if r.offset_ns is not None and r.state != "FREERUN"]
     return {
         "clocks": len(rows),
-        "clocks_locked": states["LOCKED"],
-        "clocks_holdover": states["HOLDOVER"],
-        "clocks_freerun": states["FREERUN"],
+        "clocks_locked": states["LOCKED"] if known else None,
+        "clocks_holdover": states["HOLDOVER"] if known else None,
+        "clocks_freerun": states["FREERUN"] if known else None,
         "mean_offset_ns": sum(offsets) / len(offsets) if offsets else None,
         "max_offset_ns": max(offsets, default=None),
+        "p99_offset_ns": max((r.p99_offset_ns for r in rows if r.p99_offset_ns is not None), default=None),
     }
 
 
@@ -126,9 +128,13 @@ def _pfs(rows: Sequence[SriovPf]) -> dict[str, Any]:
     return {
         **totals,
         "sriov_nodes": len(syncs),
-        "sriov_nodes_in_sync": sum(s == "Succeeded" for s in syncs.values()),
+        "sriov_nodes_in_sync": (
+            sum(s == "Succeeded" for s in syncs.values()) if None not in syncs.values() else None
+        ),
         "pfs": len(rows),
-        "pfs_down": sum(r.link_state == "DOWN" for r in rows),
+        "pfs_down": (
+            sum(r.link_state == "DOWN" for r in rows) if any(r.link_state is not None for r in rows) else None
+        ),
         "vfs_used_percent": 100 * used / configured if used is not None and configured else None,
     }
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
+from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.ptp import Board, Clock, Rules
 from aiops_cli.analysis.ptp_codes import PREFIX, aliases
-from aiops_cli.analysis.ptp_findings import CLOCK_CODES, findings, in_order
+from aiops_cli.analysis.ptp_findings import CLOCK_CODES, findings
 from aiops_cli.analysis.ptp_readings import Readings, read
 from aiops_cli.analysis.ptp_verdict import span
 from aiops_cli.config.settings import PtpSettings
@@ -98,7 +99,7 @@ async def list_clocks(
 
     found = await fan_out(members, ask, watch=watch)
     clocks = [clock for _, (some, _) in found.rows for clock in some]
-    listed = in_order(finding for _, (_, some) in found.rows for finding in some)
+    listed = worst_first(finding for _, (_, some) in found.rows for finding in some)
     return Clocks(found.with_rows([c.row for c in clocks]), clocks, listed)
 
 

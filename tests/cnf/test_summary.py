@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from csv import DictReader
+from io import StringIO
 
 from tests.conftest import Aiops
 from tests.servers.cluster import Cluster
@@ -37,3 +39,15 @@ def test_a_part_that_can_not_be_had_is_not_zero(aiops: Aiops, endpoints: Endpoin
     (row,) = done.json["items"]
     assert row["workloads"] is None and "no kubeconfig context" in row["missing"]["workloads"]
     assert row["clocks"] == 2 and row["vfsConfigured"] == 2 and row["vfsTotal"] is None
+    assert row["sriovNodes"] == 2 and row["sriovNodesInSync"] is None and row["pfsDown"] is None
+    csv = list(DictReader(StringIO(aiops("cnf", "summary", "-o", "csv", env=env).stdout)))
+    assert [csv[0][c] for c in ("synced", "sriov nodes", "ready", "workloads")] == ["", "2", "", ""]
+    assert "-" not in csv[0].values() and float(csv[0]["offset_ns"]) == 7 and "p99_ns" in csv[0]
+
+
+def test_where_nothing_was_judged_nothing_is_counted(aiops: Aiops) -> None:
+    done = aiops("cnf", "summary", "--bundle", "demo", "-o", "json")
+    assert done.json["items"]
+    assert {(r["critical"], r["warnings"]) for r in done.json["items"] if r["clocks"] is None} == {
+        (None, None)
+    }

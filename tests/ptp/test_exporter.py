@@ -182,7 +182,17 @@ def test_config_sets_threshold_and_profile(exporter: Any, aiops: Aiops) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"), [('profile = "best"', "no such profile"), ("flaps = 1", "ptp.flaps")]
+    ("line", "said"),
+    [
+        ('profile = "best"', "no such profile"),
+        ("flaps = 1", "ptp.flaps"),
+        ("max_offset_ns = inf", "ptp.max_offset_ns"),
+        ("max_offset_ns = nan", "ptp.max_offset_ns"),
+        ("holdover_timeout = inf", "ptp.holdover_timeout"),
+        ("[sriov]\ndrops_per_second = inf", "sriov.drops_per_second"),
+        ("[dpdk]\nimissed_per_second = nan", "dpdk.imissed_per_second"),
+        ("[defaults]\ntimeout = nan", "defaults.timeout"),
+    ],
 )
 def test_wrong_settings_are_named(exporter: Any, aiops: Aiops, line: str, said: str) -> None:
     done = aiops("cnf", "ptp", env=exporter("up 1\n", more=f"[ptp]\n{line}\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -41,6 +42,29 @@ def test_names_times_and_short_words_are_cut_last(width: int) -> None:
 @pytest.mark.parametrize("width", [30, 22, 16])
 def test_however_narrow_it_fits(width: int) -> None:
     assert all(len(line) <= width for line in render(VIEW, ROWS, Style(width=width)).splitlines())
+
+
+@pytest.mark.parametrize("width", [60, 45, 30, 20, 8])
+def test_a_number_is_left_out_and_never_cut(width: int) -> None:
+    view: View[float] = View(
+        "NumberList",
+        [
+            Column("name", lambda n: "a-name-that-is-longer"),
+            Column("state", lambda n: "FREERUN"),
+            *(Column(f"title{i}", lambda n: f"{n:.0f}ns", right=True) for i in range(5)),
+        ],
+        str,
+    )
+    lines = render(view, FleetResult([2590.0], []), Style(width=width)).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert not re.search(r"\d…", lines[1])
+
+
+def test_a_severity_is_sorted_by_how_bad_it_is() -> None:
+    rows = [Row(s, s, "", "") for s in ("info", "warning", "critical")]
+    view = View("RowList", [Column("severity", lambda r: r.state)], VIEW.name)
+    told = render(view, FleetResult(rows, []), Style(sort="severity", headers=False)).split()
+    assert told == ["critical", "warning", "info"]
 
 
 def test_names_get_the_room_of_what_was_left_out() -> None:
