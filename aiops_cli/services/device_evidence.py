@@ -20,12 +20,13 @@ from aiops_cli.analysis.device_clues import entity_of
 from aiops_cli.analysis.entities import owner_name
 from aiops_cli.analysis.observations import Indicator
 from aiops_cli.config.settings import DpdkSettings, Settings
-from aiops_cli.errors import AiopsError
+from aiops_cli.errors import AiopsError, ErrorCode
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import VfUser
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.gpu import Gpu
-from aiops_cli.models.result import ErrorInfo
+from aiops_cli.models.metric_row import MetricRow
+from aiops_cli.models.result import ClusterStatus, ErrorInfo
 from aiops_cli.models.signals import Series, Workload
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services import gpu, gpu_inference, ptp
@@ -133,6 +134,14 @@ def _gap(found: Devices, source: str, why: ErrorInfo) -> None:
         found.gaps.append((source, why))
 
 
+def _gaps(found: Devices, source: str, status: ClusterStatus) -> None:
+    """What failed, or is there in part."""
+    if status.error is not None:
+        _gap(found, source, status.error)
+    elif status.status == "PARTIAL":
+        _gap(found, source, ErrorInfo(ErrorCode.PARTIAL_RESULTS, "; ".join(status.warnings)))
+
+
 async def _gpus(asking: Asking, found: Devices, gpus: list[Gpu]) -> None:
     limits = gpu.thresholds(asking.settings.gpu)
     window = asking.window
@@ -157,8 +166,7 @@ async def _clocks(asking: Asking, found: Devices) -> None:
         [asking.member], asking.window, asking.step, asking.now, rules, policy=asking.policy
     )
     found.findings += told.findings
-    if (error := told.result.clusters[0].error) is not None:
-        _gap(found, "ptp", error)
+    _gaps(found, "ptp", told.result.clusters[0])
 
 
 async def _vfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser]) -> None:
@@ -172,10 +180,9 @@ async def _vfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser])
         grown = f"sum by ({_PLACE}) (increase(sriov_vf_{name}[{max(window.seconds, 60):.0f}s]))"
         worst = await source.instant(f"topk({_MOST_VFS}, {grown} > 0)", window.end)
         dropping = {_vf(r.labels) for r in worst.rows}
-        addresses = sorted({r.labels.get("pciAddr", "") for r in worst.rows} - {""})
-        if not addresses:
+        if not any(r.labels.get("pciAddr") for r in worst.rows):
             continue
-        expr = f'max by ({_PLACE}) (rate(sriov_vf_{name}{{pciAddr=~"{_either(addresses)}"}}[2m]))'
+        expr = f"max by ({_PLACE}) (rate(sriov_vf_{name}{{{_where(worst.rows)}}}[2m]))"
         for series in await asking.ranged(expr, found):
             if _vf(series.labels) not in dropping:
                 continue  # the same address on another node
@@ -185,6 +192,12 @@ async def _vfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser])
             found.indicators.append(Indicator(vf, f"{name}_packets", series, expr, "1/s"))
     if isinstance(asking.member, LiveMember) and asking.now - window.end <= _RECENT:
         await _pfs(asking, found, users)
+
+
+def _where(rows: Sequence[MetricRow]) -> str:
+    """Matchers of these VFs, of the labels that tell them apart: else every node with such an address answers."""
+    values = {label: {r.labels.get(label, "") for r in rows} for label in _PLACE.split(", ")}
+    return ", ".join(f'{label}=~"{_either(sorted(some))}"' for label, some in values.items() if any(some))
 
 
 def _vf(labels: Mapping[str, str]) -> tuple[str, ...]:
@@ -236,6 +249,7 @@ async def _pfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser])
 
     result, told = await list_pfs([asking.member], limits_of(asking.settings.sriov))
     found.findings += told
+    _gaps(found, "sriov", result.clusters[0])
     for row in result.rows:
         for vf in row.vfs:
             if vf.used_by is not None:
@@ -318,12 +332,11 @@ def _timed(
 
 def _attached(found: Devices, users: dict[sriov.Place, VfUser], cluster: str) -> list[tuple[Entity, Entity]]:
     """Pods depend on their VFs and on the PFs these are of."""
-    things = dict.fromkeys(i.entity for i in found.indicators if i.entity.kind == "vf")
-    things |= dict.fromkeys(e for f in found.findings if (e := entity_of(f)).kind in ("vf", "pf"))
+    bad = [*(i.entity for i in found.indicators), *(entity_of(f) for f in found.findings)]
+    things = {e.name: e for e in bad if e.kind in ("vf", "pf")}
     edges: dict[tuple[Entity, Entity], None] = {}
-    for thing in things:
-        node, _, name = thing.name.partition("/")
-        for (where, place), user in users.items():
-            if where == node and (place == name or (thing.kind == "pf" and place.startswith(f"{name}/"))):
+    for (node, place), user in users.items():
+        for name in {place, place.partition("/")[0]}:  # a VF, and where it is PF/VF, its PF
+            if thing := things.get(f"{node}/{name}"):
                 edges[Entity("pod", user.pod, user.namespace, cluster), thing] = None
     return list(edges)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from aiops_cli.analysis import sriov
 from aiops_cli.errors import ClusterError, ErrorCode, NotAvailableError
+from aiops_cli.models.analysis import Entity
+from aiops_cli.models.cnf import VfUser
+from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
-from aiops_cli.services.device_evidence import CHECK
+from aiops_cli.services.device_evidence import CHECK, Devices, _attached
 from aiops_cli.services.evidence import Evidence, collect
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.services.queries import CATALOGUE
@@ -82,3 +88,55 @@ async def test_what_can_t_be_read_is_a_gap_and_the_rest_is_there() -> None:
         ("gpu", "QUERY_TIMEOUT")
     ]
     assert found.missing and found.answered
+
+
+class Telecom(Asked):
+    """A cluster with two nodes whose VFs have one PCI address, and an API server that can't be reached."""
+
+    async def unreachable(self) -> LiveMember:
+        raise ClusterError("connection refused", code=ErrorCode.CLUSTER_UNREACHABLE)
+
+    kube = unreachable
+
+    async def instant(self, expr: str, at: float | None = None) -> Answer[Series]:
+        answer = await super().instant(expr, at)
+        if expr.startswith("topk"):
+            where = {"instance": "10.0.0.7:9110", "pf": "ens1f0", "pciAddr": "0000:3b:02.1"}
+            answer.rows.append(Series(where, np.array([at or 0.0]), np.array([9.0])))
+        return answer
+
+
+async def test_only_the_nodes_of_vfs_that_drop_are_asked_for_their_course() -> None:
+    member = Telecom("sriov_vf_rx_packets")
+    await read(member)
+    ranged = [expr for expr in member.ranges if "sriov_vf_" in expr]
+    assert ranged and all('instance=~"10\\\\.0\\\\.0\\\\.7:9110"' in expr for expr in ranged)
+
+
+async def test_pfs_that_could_not_be_read_whole_are_a_gap() -> None:
+    found = await read(Telecom("sriov_vf_rx_packets"))
+    (gap,) = [info for source, info in found.gaps if source == "sriov"]
+    assert gap.code == "PARTIAL_RESULTS" and "connection refused" in gap.message
+
+
+def test_who_has_a_device_is_found_in_one_look_at_all_users() -> None:
+    class Counted(dict[sriov.Place, VfUser]):
+        looks = 0
+
+        def items(self) -> Any:
+            self.looks += 1
+            return super().items()
+
+    users = Counted()
+    things = []
+    for node in range(20):
+        for vf in range(50):
+            user = VfUser("ran", f"pod-{node}-{vf}")
+            users |= {(f"n{node}", f"0000:3b:02.{vf}"): user, (f"n{node}", f"ens1f0/0000:3b:02.{vf}"): user}
+        things.append(Finding("c", "SRIOV_PF_DOWN", "critical", Entity("PF", f"n{node}/ens1f0"), "no link"))
+    edges = _attached(Devices(findings=things), users, "c")
+    assert users.looks == 1
+    assert len(edges) == 20 * 50
+    assert {(pod.name, thing.name) for pod, thing in edges if pod.name.endswith("-7-7")} == {
+        ("pod-7-7", "n7/ens1f0")
+    }
