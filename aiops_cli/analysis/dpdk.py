@@ -206,7 +206,7 @@ def _exporter_free(node: str, place: Place) -> tuple[int | None, int | None]:
     if place.readings is None or not node:
         return None, None
     size, pages = own(place.readings.page_bytes), own(place.readings.pages_free)
-    return (None, None) if size is None or pages is None else (size, size * pages)
+    return (None, None) if size is None or pages is None else (size, amount(size * pages))
 
 
 def _cpus(

@@ -244,16 +244,19 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
     places = Places(objects.nodes, objects.states)
     held = users(objects.pods or (), metrics.users, places)
     numa: dict[Place, int] = {}
-    series: Counter[Place] = Counter()
+    scraped: Counter[tuple[Place, str]] = Counter()
     for labels, value in metrics.series:
         if node := places.node(labels):
             place = (node, labels.get("pf", ""))
-            series[place] += amount(value) or 0
+            scraped[place, labels.get("instance", "")] += amount(value) or 0
             if (known := whole(labels.get("numa_node", ""))) is not None:
                 numa[place] = known
+    series: dict[Place, int] = {}
+    for (place, _), count in scraped.items():  # an exporter that is scraped in two ways has no more VFs
+        series[place] = max(series.get(place, 0), count)
     unplaced = places.unplaced
-    rates = _rates(metrics.of_pfs, places, "pf")
-    vf_rates = _rates(metrics.of_vfs, places, "pciAddr")
+    rates = rates_of(metrics.of_pfs, places, "pf")
+    vf_rates = rates_of(metrics.of_vfs, places, "pciAddr")
     nodes = {n.metadata.name: n for n in objects.nodes}
     resources = resources_of(objects)
     who_known = objects.pods is not None or bool(metrics.users)
@@ -316,12 +319,14 @@ def _missing(place: Place, rates: Mapping[Place, VfRates], who_known: bool) -> d
     return missing if who_known else missing | {"vfsUsed": "pods may not be listed, and " + NO_EXPORTER}
 
 
-def _rates(of: Mapping[str, Readings], places: Places, label: str) -> dict[Place, VfRates]:
+def rates_of(of: Mapping[str, Readings], places: Places, label: str) -> dict[Place, VfRates]:
+    """By node and this label; of an exporter that is scraped in two ways the larger."""
     found: dict[Place, dict[str, float]] = defaultdict(dict)
     for name, readings in of.items():
         for labels, value in readings:
             if (node := places.node(labels)) and labels.get(label):
-                found[node, labels[label]][name] = value
+                there = found[node, labels[label]]
+                there[name] = max(there.get(name, value), value)
     return {place: VfRates(**values) for place, values in found.items()}
 
 

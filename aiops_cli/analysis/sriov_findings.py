@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from aiops_cli.analysis.cnf_numbers import a_second
 from aiops_cli.analysis.finding_order import worst_first
-from aiops_cli.analysis.sriov import Objects, asked, draining, resources_of
+from aiops_cli.analysis.sriov import Objects, Place, asked, draining, resources_of
 from aiops_cli.models.analysis import Entity
-from aiops_cli.models.cnf import NodeResource, SriovLimits, SriovPf, SriovVf
+from aiops_cli.models.cnf import NodeResource, SriovLimits, SriovPf, SriovVf, VfRates
 from aiops_cli.models.cnf_objects import CnfPod
 from aiops_cli.models.findings import Finding, FindingSeverity
 
@@ -17,10 +17,10 @@ def findings(
     cluster: str,
     rows: Sequence[SriovPf],
     objects: Objects,
-    drops: Sequence[tuple[str, str, float]],
+    drops: Mapping[Place, VfRates],
     limits: SriovLimits,
 ) -> list[Finding]:
-    """Worst first. `drops` are (node, PCI address, dropped per second) of VFs."""
+    """Worst first. `drops` are what VFs drop, by node and PCI address."""
     found = [
         *_nodes(rows),
         *(f for row in rows for f in _pf(row)),
@@ -109,11 +109,9 @@ def _pf(row: SriovPf) -> Iterator[Finding]:
 
 
 def _drops(
-    cluster: str, rows: Sequence[SriovPf], drops: Sequence[tuple[str, str, float]], limits: SriovLimits
+    cluster: str, rows: Sequence[SriovPf], drops: Mapping[Place, VfRates], limits: SriovLimits
 ) -> Iterator[Finding]:
-    rate: dict[tuple[str, str], float] = {}
-    for node, pci, value in drops:
-        rate[node, pci] = rate.get((node, pci), 0.0) + value
+    rate = {place: (r.rx_dropped or 0.0) + (r.tx_dropped or 0.0) for place, r in drops.items()}
     over = {place: value for place, value in rate.items() if value > limits.drops_per_second}
     if not over:
         return

@@ -69,7 +69,7 @@ async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Fou
     objects, notes, partial = (sriov.Objects(), [], False) if isinstance(read, AiopsError) else read
     if isinstance(read, AiopsError):
         notes, partial = [f"{read.message}: only what the exporter says"], not _absent(read)
-    metrics, drops = sriov.Metrics(), []
+    metrics, drops = sriov.Metrics(), {}
     if isinstance(readings, AiopsError):
         notes.append(f"no rates and drops: {readings.message}")
         partial = partial or not _absent(readings)
@@ -77,11 +77,7 @@ async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Fou
         metrics = sriov.Metrics(readings.users, readings.series, readings.of_pfs, readings.of_vfs)
         notes += readings.warnings
         places = sriov.Places(objects.nodes, objects.states)
-        drops = [
-            (place, labels.get("pciAddr", ""), value)
-            for labels, value in readings.drops
-            if (place := places.node(labels))
-        ]
+        drops = sriov.rates_of(readings.drops, places, "pciAddr")
     recorded = member.origin == "bundle"
     if recorded and isinstance(read, AiopsError) and not metrics.series:
         raise read

@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 Readings = list[tuple[Mapping[str, str], float]]
 _USERS = "sriov_kubepoddevice"
-_SERIES = "count by (node, exported_node, instance, pf, numa_node) (sriov_vf_rx_packets)"
+_PF = "node, exported_node, instance, pf, numa_node"
+_SERIES = f"count by ({_PF}) (group by ({_PF}, pciAddr) (sriov_vf_rx_packets))"
 _PLACE = "node, exported_node, instance, pf, pciAddr"
 _WINDOW = "5m"
 
 
 class ExporterReadings(NamedTuple):
-    """`drops` is dropped packets a second, in and out, of VFs where that is not 0."""
+    """`drops` is dropped packets a second by direction, of VFs where that is not 0."""
 
     users: Readings
     series: Readings
     of_pfs: dict[str, Readings]
     of_vfs: dict[str, Readings]
-    drops: Readings
+    drops: dict[str, Readings]
     warnings: list[str]
 
 
@@ -40,14 +41,14 @@ def _sums(rates: Mapping[str, str]) -> list[str]:
     return [f"sum by (node, exported_node, instance, pf) ({expr})" for expr in rates.values()]
 
 
-def _dropped(rates: Mapping[str, str]) -> list[str]:
-    return [f"{expr} > 0" for field, expr in rates.items() if field.endswith("_dropped")]
+def _dropped(rates: Mapping[str, str]) -> dict[str, str]:
+    return {field: f"{expr} > 0" for field, expr in rates.items() if field.endswith("_dropped")}
 
 
 def expressions(fields: Sequence[str]) -> list[str]:
     """All that `read_exporter` asks without `vfs`, for recording; the first tells whether there is any."""
     rates = _rates(fields)
-    return [_SERIES, _USERS, *_sums(rates), *_dropped(rates)]
+    return [_SERIES, _USERS, *_sums(rates), *_dropped(rates).values()]
 
 
 async def read_exporter(source: MetricsSource, fields: Sequence[str], *, vfs: bool) -> ExporterReadings:
@@ -63,12 +64,12 @@ async def read_exporter(source: MetricsSource, fields: Sequence[str], *, vfs: bo
     rates = _rates(fields)
     users, series = await asyncio.gather(ask(_USERS), ask(_SERIES))
     if not series:
-        return ExporterReadings(users, series, {}, {}, [], list(warnings))
+        return ExporterReadings(users, series, {}, {}, {}, list(warnings))
     sums, dropped = _sums(rates), _dropped(rates)
     held = f" and on (node, exported_node, instance, pciAddr) {_USERS}" if users else ""
     single = [expr + held for expr in rates.values()] if vfs else []
-    answers = await asyncio.gather(*(ask(expr) for expr in (*sums, *dropped, *single)))
+    answers = await asyncio.gather(*(ask(expr) for expr in (*sums, *dropped.values(), *single)))
     of_pfs = dict(zip(fields, answers, strict=False))
-    drops = [row for readings in answers[len(sums) : len(sums) + len(dropped)] for row in readings]
+    drops = dict(zip(dropped, answers[len(sums) :], strict=False))
     of_vfs = dict(zip(fields, answers[len(sums) + len(dropped) :], strict=False))
     return ExporterReadings(users, series, of_pfs, of_vfs, drops, list(warnings))

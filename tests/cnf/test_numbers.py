@@ -23,10 +23,12 @@ from aiops_cli.analysis.sriov import (
     pci_devices,
     pfs,
     policies_of,
+    rates_of,
     users,
 )
+from aiops_cli.analysis.sriov_findings import findings
 from aiops_cli.errors import ClusterError
-from aiops_cli.models.cnf import SriovPf
+from aiops_cli.models.cnf import SriovLimits, SriovPf
 from aiops_cli.models.cnf_objects import CnfNode, CnfPod, InterfaceState, SriovNodeState, SriovPolicy
 from aiops_cli.models.dpdk import DpdkReadings
 from aiops_cli.models.result import ClusterStatus, FleetResult
@@ -178,6 +180,7 @@ def test_absurd_numbers_are_no_numbers_and_end_nothing(number: str) -> None:
         [(labels, 1.0)],
         [({**labels, "pciAddr": "0000:01:02.3"}, 1.0)],
         [(labels, value)],
+        [(labels, value)],
         {"ipackets": [(labels, value)]},
         {"ipackets": [(labels, value)]},
     )
@@ -307,6 +310,25 @@ def test_series_of_no_known_node_are_counted_once_and_left_out() -> None:
     metrics = Metrics(series=[(lost, 64.0)], of_pfs={"rx_bytes": [(lost, 1.0)], "tx_bytes": [(lost, 1.0)]})
     found = pfs("c", Objects(states=states), metrics)
     assert (found.pfs, found.unplaced) == ([], 1)
+
+
+def test_two_ways_to_one_exporter_are_not_twice_as_many() -> None:
+    """Behind kube-rbac-proxy and beside it: the VFs of one card, of whose two lists one is behind."""
+    ways = [{"pf": "ens1f0", "node": "w5", "instance": f"10.0.0.5:{port}"} for port in (9110, 9808)]
+    series = [({**way, "numa_node": numa}, 4.0) for way in ways for numa in ("0", "1")]
+    rates = {"rx_bytes": [(ways[0], 7.0), (ways[1], 5.0)]}
+    (row,) = pfs("c", Objects(), Metrics(series=series, of_pfs=rates)).pfs
+    assert row.vfs_configured == 8
+    assert row.rates is not None and row.rates.rx_bytes == 7.0
+
+
+def test_drops_are_those_of_both_directions_once() -> None:
+    ways = [
+        {"pciAddr": "0000:3b:02.1", "node": "w5", "instance": f"10.0.0.5:{port}"} for port in (9110, 9808)
+    ]
+    drops = {f"{way}_dropped": [(of, rate) for of in ways] for way, rate in (("rx", 3.0), ("tx", 4.0))}
+    (found,) = findings("c", [], Objects(), rates_of(drops, Places((), ()), "pciAddr"), SriovLimits())
+    assert (found.code, found.entity.name, found.value) == ("SRIOV_VF_DROPS", "w5/0000:3b:02.1", 7.0)
 
 
 def test_without_any_node_the_scraped_address_stands_for_one() -> None:

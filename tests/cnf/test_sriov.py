@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aiops_cli.analysis.sriov import RATES
+from aiops_cli.sources.prometheus import PrometheusSource
+from aiops_cli.sources.sriov import read_exporter
+from aiops_cli.transport.client import HttpClient, Target
+from tests.cnf import objects
 from tests.cnf.conftest import INTEL, UPF_VF
 from tests.conftest import Aiops, Clusters
 from tests.servers.apiserver import kubeconfig_of
@@ -152,6 +158,29 @@ def test_who_may_list_nothing_has_what_the_exporter_says(
     assert {i["source"] for i in done.json["items"]} == {"prometheus"}
     alone = aiops("cnf", "dpdk", env={**env, "KUBECONFIG": str(path)})
     assert alone.returncode == 3 and "pods may not be listed" in alone.stderr
+
+
+async def test_series_are_of_one_node_and_one_vf(clusters: Clusters) -> None:
+    """A VF that nobody has, whose address a pod of another node has; its exporter's pod was replaced just now."""
+    prometheus = clusters("exporters", {"prometheus"}).prometheus
+    where = f'numa_node="0",pciAddr="{UPF_VF}",pf="ens1f0",vf="0"'
+    pages = {node: objects.Page() for node in ("worker-0", "worker-7")}
+    for page in pages.values():
+        page.counters = {f"sriov_vf_{name}{{{where}}}": 1e6 for name in ("rx_packets", "rx_bytes")}
+    pages["worker-0"].text = f'sriov_kubepoddevice{{namespace="ran",pciAddr="{UPF_VF}",pod="vdu-0"}} 1\n'
+    client = HttpClient(Target(prometheus.url), timeout=20)
+    with ExitStack() as stack:
+        for node, page in pages.items():
+            address = stack.enter_context(objects.served(page))
+            for pod in ("old", "new") if node == "worker-7" else ("one",):
+                prometheus.add_targets(f"{node}-{pod}", [address], {"node": node, "by": pod})
+        prometheus.wait_for("count(rate(sriov_vf_rx_bytes[5m])) == 3")
+        prometheus.wait_for("sriov_kubepoddevice")
+        found = await read_exporter(PrometheusSource(client), RATES, vfs=True)
+    await client.aclose()
+    assert sorted((labels["node"], v) for labels, v in found.series) == [("worker-0", 1), ("worker-7", 1)]
+    assert [labels["node"] for labels, _ in found.of_vfs["rx_bytes"]] == ["worker-0"]
+    assert {labels["node"] for labels, _ in found.of_pfs["rx_bytes"]} == {"worker-0", "worker-7"}
 
 
 def test_a_cluster_without_sriov_says_so_and_does_not_fail(aiops: Aiops, metrics_fleet: Any) -> None:
