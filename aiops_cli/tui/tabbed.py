@@ -77,13 +77,14 @@ class TabbedBoard(Board):
             tab.set_class(name == tab.NAME, "-shown")
         self.views.current = name
 
-    def open_tab(self, name: str) -> None:
-        """Show this view, and ask what it needs."""
+    def open_tab(self, name: str, *, keys: bool = True) -> None:
+        """Show this view, and ask what it needs. Its table gets the `keys`, unless what is opened next does."""
         self._show_tab(name)
         self.dashboard.remembered.set(self._remembered, name)
         self.open_feeds(self.tab)
         self._only_seen()
-        self.set_focus(self.tab.grid)  # at once: a row that is opened next takes the keys from it
+        if keys:
+            self.tab.grid.focus()
 
     def open_feeds(self, tab: CnfTab[Any]) -> None:
         """Make the feeds of a view that has none yet."""
@@ -97,6 +98,8 @@ class TabbedBoard(Board):
         """Show an answer in its view."""
         tab.take(answer)
         self.views.note(tab.NAME, tab.note)
+        if tab is self.tab and tab.found.rows and self.focused is None and not tab.wanted:
+            (tab.within() if self.has_class("-detail") else tab.grid).focus()  # hidden while it was loading
 
     def _only_seen(self) -> None:
         seen = list(self.asked_feeds())

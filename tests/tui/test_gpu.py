@@ -168,7 +168,7 @@ async def test_heat_and_lowered_clocks_are_marked_where_they_were(
 
 
 async def test_little_room_shows_one_plot_after_the_other(hour: dict[str, str]) -> None:
-    async with driving("gpu tab=gpus", **hour) as pilot:
+    async with driving("gpu tab=gpus", size=NARROW, **hour) as pilot:
         text = await until(pilot, "GPUs 7 ✖ 1 ▲ 2")
         assert "███▊  93%" in text and "XID 79: GPU has fallen off the bus" in text
         await pilot.press("enter")
@@ -431,8 +431,14 @@ _SEEN = {
 }
 
 
-async def _settled(pilot: Driver) -> None:
+async def _settled(pilot: Driver, *, rows: bool = True) -> None:
+    """The scope is told, and the keys are where they stay; where there are no rows nothing has them."""
     await until(pilot, lambda: "1 cluster" in screen_text(pilot).splitlines()[1])
+    if rows:
+        await until(pilot, lambda: pilot.app.focused is not None)
+    else:
+        pilot.app.set_focus(None)
+        await pilot.pause()
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
@@ -497,6 +503,6 @@ def test_picture_of_a_state(
             feed: Any = _board(pilot)._fleet
             feed._tell(replace(feed.reading, at=still - 300, error=failed))
             await until(pilot, "stale")
-        await _settled(pilot)
+        await _settled(pilot, rows=state == "stale")
 
     assert snap_compare(_taken("gpu tab=gpus"), terminal_size=size, run_before=before)

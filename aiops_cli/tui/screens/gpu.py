@@ -108,7 +108,7 @@ class GpuBoard(TabbedBoard):
 
     def _to_gpu(self, gpu: Gpu) -> None:
         """From a view of several GPUs to one in full."""
-        self.open_tab(self._gpus.NAME)
+        self.open_tab(self._gpus.NAME, keys=False)
         self._gpus.select(gpu)
         self.open_detail()
 
