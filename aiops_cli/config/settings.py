@@ -10,10 +10,10 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from aiops_cli.errors import ErrorCode, UsageError
 from aiops_cli.models.ptp import BUDGETS, OPERATOR
@@ -153,6 +153,16 @@ class GpuSettings(_Strict):
     nvlink_errors: float = Field(default=1.0, gt=0)
     straggler: float = Field(default=6.0, gt=0)
     straggler_peers: int = Field(default=4, ge=3)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        """Crossed, the lower one would be critical, or nothing at all."""
+        if self.temperature_warning > self.temperature_critical:
+            raise ValueError(
+                f"temperature_warning ({self.temperature_warning:g} °C) must not be above "
+                f"temperature_critical ({self.temperature_critical:g} °C)"
+            )
+        return self
 
 
 class PtpSettings(_Strict):

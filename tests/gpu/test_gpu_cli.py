@@ -305,6 +305,21 @@ def test_thresholds_come_from_the_config(aiops: Aiops, past: Prometheus, endpoin
     assert "idle_minutes" in wrong.stderr
 
 
+@pytest.mark.parametrize(
+    "crossed", ["temperature_warning = 95", "temperature_critical = 50", "memory_full = nan"]
+)
+def test_thresholds_that_would_hide_something_are_refused(
+    aiops: Aiops, endpoints: Endpoints, crossed: str
+) -> None:
+    env = endpoints({"ai": {"prometheus": "http://127.0.0.1:9"}})
+    with open(env["AIOPS_CONFIG"], "a") as file:  # noqa: PTH123
+        file.write(f"[gpu]\n{crossed}\n")
+    done = aiops("gpu", "nodes", env=env)
+    assert done.returncode == 2
+    both = "temperature_warning" in done.stderr and "temperature_critical" in done.stderr
+    assert both or "memory_full" in done.stderr
+
+
 def test_a_victoriametrics_answers_the_same(
     aiops: Aiops, victoriametrics: VictoriaMetrics, endpoints: Endpoints
 ) -> None:
