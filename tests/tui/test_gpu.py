@@ -20,6 +20,7 @@ from aiops_cli.tui.app import Dashboard
 from aiops_cli.tui.place import Place, parse
 from aiops_cli.tui.screens import gpu as gpu_screen
 from aiops_cli.tui.screens.gpu import GpuBoard
+from aiops_cli.tui.widgets.gpu_gauges import bar, level_of
 from aiops_cli.tui.widgets.gpu_gpus import GpusTab
 from aiops_cli.tui.widgets.gpu_groups import InferenceTab, ProcessesTab
 from aiops_cli.tui.widgets.gpu_tab import Seen
@@ -101,6 +102,32 @@ def _board(pilot: Driver) -> Any:
 
 def _select(board: Any, name: str) -> None:
     assert board.tab.grid.select(name), [board.tab.key(r) for r in board.tab.grid.rows]
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "level"),
+    [
+        (74.9, "%", "ok"),
+        (75, "%", "warn"),
+        (90, "%", "error"),
+        (69.9, "°C", "ok"),
+        (70, "°C", "warn"),
+        (80, "°C", "error"),
+    ],
+)
+def test_gauges_have_a_level(number: float, unit: str, level: str) -> None:
+    assert level_of(number, unit) == level
+
+
+def test_gauges_have_a_length() -> None:
+    assert [bar(share, 4) for share in (None, -1, 0, 0.5, 1, 7)] == [
+        "    ",
+        "░░░░",
+        "░░░░",
+        "██░░",
+        "████",
+        "████",
+    ]
 
 
 # GPUs of a Prometheus
