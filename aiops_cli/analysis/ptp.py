@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from aiops_cli.analysis import ptp_codes as codes
 from aiops_cli.analysis import ptp_offsets as offsets
+from aiops_cli.analysis.ptp_offsets import Reach
 from aiops_cli.analysis.ptp_readings import Floats, Key, Readings, Run, Track
 from aiops_cli.analysis.ptp_verdict import judged
 from aiops_cli.models.ptp import BUDGETS, OPERATOR, Budget, PtpClock, PtpProfile, PtpSetup, TimeInState
@@ -48,8 +49,10 @@ class Clock:
     raw_offsets: Track | None = None
     peaks: Track | None = None
     budget: Budget = BUDGETS[OPERATOR]
+    reach: Reach | None = None
     holdover_seconds: float = codes.HOLDOVER_SECONDS
     tells_holdover: bool = False
+    has_dpll: bool = False
     losses: int = 0
     down: Run | None = None
     stuck: Run | None = None
@@ -62,8 +65,8 @@ class Clock:
 
     @property
     def sure(self) -> bool:
-        """Whether FREERUN is told from HOLDOVER."""
-        return self.tells_holdover or self.row.process in codes.GRANDMASTER_PROCESSES
+        """Whether FREERUN is told from HOLDOVER: by the sidecar, or a grandmaster's DPLL."""
+        return self.tells_holdover or self.has_dpll
 
     @property
     def sourceless(self) -> bool:
@@ -123,7 +126,8 @@ class Board:
         stuck = None if died or silent else self._stuck(node, process, offset_key, offset, state)
         ended = died.since if died is not None else stuck.since if stuck is not None else None
         tells = self._tells_holdover(node)
-        state = self._with_dpll_holdover(node, process, interface, state, tells)
+        phase = None if tells else self._phase(node, process, interface)
+        state = _with_dpll_holdover(state, phase)
         state, offset, note = self._living(node, process, state, offset)
         lived = state.until(ended) if state is not None else None
         clock = Clock(
@@ -133,6 +137,7 @@ class Board:
             raw_offsets=offset.until(ended) if offset is not None else None,
             holdover_seconds=self._holdover_seconds(node, process, profile),
             tells_holdover=tells,
+            has_dpll=phase is not None,
             losses=self.readings.losses.get(node, {}).get((process, interface), 0),
             down=died,
             stuck=stuck,
@@ -173,10 +178,15 @@ class Board:
             profile=profile.name if profile else ", ".join(self.setup.nodes.get(node, ())) or None,
             budget=budget_name,
             limit_ns=budget.high,
+            low_limit_ns=budget.low,
             source=self.source,
         )
+        farthest = clock.row.max_offset_ns
+        clock.reach = offsets.reach(clock.offsets, clock.peaks, farthest, budget, kind, _HOLD * self.step)
         doubt = running.note or ("" if died is not None else note)
         unread = self.unread.get(node) or self.unread.get("", "")
+        if max((len(t.times) for t in known), default=0) < 2:
+            unread = unread or "one sample is no verdict"
         clock.row = judged(clock, self.window.start, self.readings.at, whose, doubt, unread)
         return clock
 
@@ -286,23 +296,14 @@ class Board:
         states = self.readings.track("clock_state", node).values()
         return self.readings.has(node, "threshold") or any((t.values == 2).any() for t in states)
 
-    def _with_dpll_holdover(
-        self, node: str, process: str, interface: str, state: Track | None, tells: bool
-    ) -> Track | None:
-        """The daemon shows HOLDOVER as 0; a grandmaster's DPLL tells it by its phase status."""
-        if state is None or tells or process not in codes.GRANDMASTER_PROCESSES:
-            return state
+    def _phase(self, node: str, process: str, interface: str) -> Track | None:
+        """The phase status of a grandmaster's DPLL."""
+        if process not in codes.GRANDMASTER_PROCESSES:
+            return None
         for (_, port), phase in self.readings.track("phase_status", node).items():
-            if port != interface and interface not in codes.aliases(port):
-                continue
-            at = np.searchsorted(phase.times, state.times, side="right") - 1
-            held = (at >= 0) & (phase.values[np.maximum(at, 0)] == codes.DPLL_HOLDOVER)
-            joined = Track(state.times, np.where((state.values == 0) & held, 2.0, state.values))
-            if state.began is not None and phase.began is not None:  # what it is now, both have to be
-                last = max((state, phase), key=lambda t: t.began or 0.0)
-                joined.began, joined.whole = last.began, last.whole
-            return joined
-        return state
+            if port == interface or interface in codes.aliases(port):
+                return phase
+        return None
 
     def _living(
         self, node: str, process: str, state: Track | None, offset: Track | None
@@ -352,7 +353,7 @@ class Board:
         elif offset.last == 0:
             return None
         if state is not None:
-            if codes.STATES.get(int(state.last)) != "LOCKED":
+            if not np.isfinite(state.last) or codes.STATES.get(int(state.last)) != "LOCKED":
                 return None
             since = max(since, state.constant_since())
         if offset.last_at - since < self.rules.stuck_after:
@@ -383,3 +384,16 @@ def _usual_step(readings: Readings) -> float:
                 if len(track.times) > 2:
                     return float(np.median(np.diff(track.times)))
     return 60.0
+
+
+def _with_dpll_holdover(state: Track | None, phase: Track | None) -> Track | None:
+    """The daemon shows HOLDOVER as 0; a grandmaster's DPLL tells it by its phase status."""
+    if state is None or phase is None:
+        return state
+    at = np.searchsorted(phase.times, state.times, side="right") - 1
+    held = (at >= 0) & (phase.values[np.maximum(at, 0)] == codes.DPLL_HOLDOVER)
+    joined = Track(state.times, np.where((state.values == 0) & held, 2.0, state.values))
+    if state.began is not None and phase.began is not None:  # what it is now, both have to be
+        last = max((state, phase), key=lambda t: t.began or 0.0)
+        joined.began, joined.whole = last.began, last.whole
+    return joined

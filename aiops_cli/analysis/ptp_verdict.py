@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from aiops_cli.analysis import ptp_codes as codes
+from aiops_cli.analysis.ptp_offsets import beyond
 from aiops_cli.analysis.ptp_readings import Run
 from aiops_cli.models.ptp import Budget, PtpClock, Verdict
 
@@ -32,11 +33,14 @@ def judged(clock: Clock, window_start: float, at: float, whose: str, note: str, 
     verdict: Verdict | None = (
         "FAIL" if bad else None if unknown else "WARN" if doubts else None if unread else "PASS"
     )
-    reasons = [*bad, *(_unknowns(clock, at) if unknown else []), *doubts, *([unread] if unread else [])]
+    reasons = [*bad, *(_unknowns(clock, at) if unknown else []), *doubts]
     if not reasons:
-        most = row.max_offset_ns if row.max_offset_ns is not None else row.offset_ns
-        seen = f"at most {ns(most)} of " if most is not None else "within "
+        far = clock.reach.worst if clock.reach is not None else row.offset_ns
+        near = "at most" if _even(budget) else "at the nearest"
+        seen = f"{near} {_side(far, budget)} of " if far is not None else "within "
         reasons = [f"{seen}{bounds(budget)} ({whose})"]
+    if unread:
+        reasons.append(unread)
     since = clock.runs[-1].since if clock.runs and clock.runs[-1].whole and row.state is not None else None
     return msgspec.structs.replace(
         row,
@@ -61,10 +65,13 @@ def _failing(clock: Clock, at: float, budget: Budget, whose: str) -> Iterator[st
             yield f"not locked{lasting(clock.runs[-1], at)}: {UNSURE}"
     elif clock.sourceless:
         yield "nothing to measure against: its offset is a sentinel"
-    if row.offset_ns is not None and not budget.low <= row.offset_ns <= budget.high:
+    if row.offset_ns is not None and beyond(np.array([row.offset_ns]), budget, row.offset_kind)[0] > 0:
         yield f"{ns(row.offset_ns)} off, allowed are {bounds(budget)} ({whose})"
-    elif row.p99_offset_ns is not None and row.p99_offset_ns > budget.high:
-        yield f"p99 {ns(row.p99_offset_ns)}, allowed are {bounds(budget)} ({whose})"
+    elif _p99_beyond(clock) and row.p99_offset_ns is not None and clock.reach is not None:
+        p99 = f"p99 {ns(row.p99_offset_ns)},"
+        if not _even(budget):
+            p99 = f"p99 {ns(clock.reach.p99 or 0.0)} beyond,"
+        yield f"{p99} allowed are {bounds(budget)} ({whose})"
 
 
 def _doubts(clock: Clock, window_start: float, budget: Budget, whose: str) -> Iterator[str]:
@@ -73,15 +80,27 @@ def _doubts(clock: Clock, window_start: float, budget: Budget, whose: str) -> It
         seconds = sum(until - max(since, window_start) for since, until in lost)
         times = "" if len(lost) == 1 else f", {len(lost)} times"
         yield f"was not locked for {span(seconds)} in the window{times}"
-    most, p99 = row.max_offset_ns, row.p99_offset_ns
-    if most is not None and most > budget.high and (p99 is None or p99 <= budget.high):
-        yield f"at most {ns(most)}, allowed are {bounds(budget)} ({whose})"
+    if clock.reach is not None and clock.reach.most > 0 and not _p99_beyond(clock):
+        yield f"at most {_side(clock.reach.worst, budget)}, allowed are {bounds(budget)} ({whose})"
     if row.clock_class is not None and codes.degraded(row.clock_class):
         yield f"clock class {row.clock_class}: {row.clock_class_text}"
     if clock.raw_offsets is not None and clock.offsets is not None:
         left_out = len(clock.raw_offsets.values) - len(clock.offsets.values)
         if left_out:
             yield f"{left_out} of {len(clock.raw_offsets.values)} offsets are no measurements and left out"
+
+
+def _p99_beyond(clock: Clock) -> bool:
+    return clock.reach is not None and clock.reach.p99 is not None and clock.reach.p99 > 0
+
+
+def _even(budget: Budget) -> bool:
+    return budget.low == -budget.high
+
+
+def _side(offset: float, budget: Budget) -> str:
+    """An offset, with its sign where both sides don't allow the same."""
+    return ns(abs(offset) if _even(budget) else offset)
 
 
 def _lost_stretches(runs: list[Run]) -> list[tuple[float, float]]:
@@ -108,7 +127,7 @@ def _unknowns(clock: Clock, at: float) -> Iterator[str]:
 
 
 def bounds(budget: Budget) -> str:
-    if budget.low == -budget.high:
+    if _even(budget):
         return f"±{ns(budget.high)}"
     return f"{ns(budget.low)} to {ns(budget.high)}"
 

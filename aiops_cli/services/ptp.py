@@ -120,8 +120,8 @@ async def _cluster(
         return Answer([], seen.origin, warnings=warnings, partial=seen.partial)
     readings = read(seen.samples, seen.series, window.end, seen.losses)
     board = Board(member.name, readings, window, known, rules, seen.source)
-    if isinstance(member, LiveMember) and step > FINE and seen.series:
-        found = await between(member, board, seen.series, step, now, policy)
+    if isinstance(member, LiveMember) and step > FINE and seen.source == "prometheus":
+        found = await between(member, board, seen.samples, seen.series, step, now, policy)
         warnings += found.warnings
         board.unread = found.unread
         if found.series:
@@ -138,7 +138,7 @@ async def _cluster(
     told = findings(board, every)
     if wanted != Wanted():
         told = [f for f in told if _is_about(f, clocks, wanted)]
-    return Answer([(clocks, told)], seen.origin, seen.age, warnings, seen.partial)
+    return Answer([(clocks, told)], seen.origin, 0, warnings, seen.partial)
 
 
 def _is_about(finding: Finding, clocks: list[Clock], wanted: Wanted) -> bool:
@@ -185,7 +185,6 @@ class _Seen:
     series: list[Series]
     source: str = "prometheus"
     origin: Origin = "live"
-    age: float = 0
     warnings: list[str] = field(default_factory=list)
     partial: bool = False
     nothing: str = "no openshift_ptp metrics in its Prometheus"
@@ -233,7 +232,6 @@ async def _prometheus(
         [s for part in parts for s in part.rows],
         "bundle" if recorded else "prometheus",
         "bundle" if recorded else "live",
-        max((p.age_seconds for p in parts), default=0),
         list(dict.fromkeys([*newest.warnings, *(w for p in parts for w in p.warnings)])),
         newest.partial or any(p.partial for p in parts),
         "no PTP metric was recorded" if recorded else "no openshift_ptp metrics in its Prometheus",

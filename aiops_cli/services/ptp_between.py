@@ -10,7 +10,7 @@ import asyncio
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from aiops_cli.analysis.ptp_codes import PREFIX, UNUSABLE_NS
 from aiops_cli.analysis.ptp_readings import node_of
 from aiops_cli.analysis.ptp_verdict import span
 from aiops_cli.errors import AiopsError
+from aiops_cli.models.samples import Sample
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fleet import LiveMember
@@ -62,14 +63,15 @@ class Between:
 async def between(
     member: LiveMember,
     board: Board,
-    series: Iterable[Series],
+    samples: list[Sample],
+    series: list[Series],
     step: float,
     now: float,
     policy: CachePolicy,
 ) -> Between:
-    """Look between the steps of `board.window`, whose `series` were read at `step` seconds. Writes the extremes
+    """Look between the steps of `board.window`, whose `series` were read at `step` seconds, and `samples` at its end. Writes the extremes
     of offsets to the board's readings. What the server can't tell is said and fails nothing."""
-    series, window = list(series), board.window
+    window = board.window
     expr, grid = _expression(step), window.aligned(step)
     try:
         source = await member.metrics()
@@ -84,7 +86,7 @@ async def between(
         wanted[node].add(at)
     for node, at in _seen([*told.rows, *last.rows], board):
         wanted[node].add(at)
-    places, sizes = _places(series)
+    places, sizes = _places(samples)
     steps, unread = _affordable(wanted, sizes, window, step)
     queries = list(_queries(steps, places))
     if step > board.rules.stuck_after / 5:  # else the steps tell what stands still
@@ -161,11 +163,11 @@ def _seen(rows: list[Series], board: Board) -> Iterator[tuple[str, float]]:
         yield from ((node, float(t)) for t in top.timestamps[mixed])
 
 
-def _places(series: list[Series]) -> tuple[dict[str, str], dict[str, int]]:
+def _places(samples: list[Sample]) -> tuple[dict[str, str], dict[str, int]]:
     """By which label each node is named, and how many series it has."""
     places: dict[str, str] = {}
     sizes: dict[str, int] = defaultdict(int)
-    for one in series:
+    for one in samples:
         node = node_of(one.labels)
         places[node] = next((n for n in ("exported_node", "node") if one.labels.get(n)), "instance")
         sizes[node] += 1

@@ -40,7 +40,8 @@ def test_documented_lines_become_clocks(exporter: Any, aiops: Aiops) -> None:
     )
     assert (phc2sys["interface"], phc2sys["offsetNs"], phc2sys["state"]) == ("CLOCK_REALTIME", -62, "LOCKED")
     assert ptp4l["offsetKind"] == "rms"
-    assert ptp4l["verdict"] == phc2sys["verdict"] == "PASS"
+    assert ptp4l["verdict"] is phc2sys["verdict"] is None
+    assert "; one sample is no verdict" in ptp4l["reason"]
     assert {r["source"] for r in done.json["items"]} == {"exporter"}
     assert ptp4l["timeInState"] is None, "a page knows no past"
     assert ptp4l["p99OffsetNs"] is None
@@ -167,6 +168,8 @@ def test_an_interface_has_its_own_findings_and_no_others(exporter: Any, aiops: A
         ("PTP_GNSS_LOST", "n/ens2f0"),
     }
     assert found() == first | second
+    told = aiops("cnf", "ptp", "-o", "json", env=exporter(text)).json["findings"]
+    assert {(f["since"], f["until"]) for f in told} == {(None, None)}, "a page knows only now"
     assert found("-i", "ens1fx") == first == found("--process", "ptp4l")
     assert found("-i", "ens2f*") == second == found("--process", "ts2phc")
     assert found("--node", "n") == first | second

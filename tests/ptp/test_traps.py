@@ -28,6 +28,7 @@ class Told:
         for row in answer["items"]:
             self.rows.setdefault(row["node"], []).append(row)
         self.all = answer["findings"]
+        self.age = answer["clusters"][0]["ageSeconds"]
 
     def row(self, node: str) -> dict[str, Any]:
         (row,) = self.rows[node]
@@ -267,6 +268,8 @@ def test_what_is_older_than_every_sample_is_at_least_so_old(told: Told) -> None:
     held = told.findings("oldest")["PTP_HOLDOVER"]
     assert held["text"] == "HOLDOVER for at least 2.0 h of 4.0 h, at most 2.0 h left"
     assert told.row("oldest")["since"] is None
+    lost = told.findings("longer")["PTP_GNSS_LOST"]
+    assert lost["text"] == "GNSS has no fix for at least 2.0 h", "its since is the oldest sample's"
 
 
 def test_a_process_that_was_dead_midway_was_not_locked_there(told: Told) -> None:
@@ -350,6 +353,7 @@ def test_asked_again_the_cache_says_the_same(
 ) -> None:
     first = ask(aiops, past)
     again = ask(aiops, past)
+    assert (first.age, again.age) == (0, 0), "what is settled does not age"
     assert first.rows == again.rows == told.rows
     assert first.all == again.all
 
