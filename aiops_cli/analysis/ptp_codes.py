@@ -27,6 +27,7 @@ DPLL_HOLDOVER = 4
 GRANDMASTER_PROCESSES = frozenset({"ts2phc", "gnss", "dpll", "gm", "GM", "T-GM"})
 CLASSLESS = frozenset({"phc2sys", "chronyd", "synce4l", "gnss"})
 OFFSET_SOURCES = ("master", "phc", "sys", "gnss", "dpll", "ts2phc")  # which of several is the clock's own
+APART = 600.0  # s for which all has to be well until a finding is over
 GNSS_HOLDOVER_SECONDS = 14_400.0  # LocalHoldoverTimeout of pkg/dpll
 HOLDOVER_SECONDS = 5.0  # holdOverTimeout of a PtpConfig
 

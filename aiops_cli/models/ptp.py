@@ -62,7 +62,7 @@ class PtpClock(Struct, frozen=True, rename="camel"):
     that is known to belong to it. Offsets are ns: `offsetNs` is signed unless `offsetKind` is rms,
     `p99OffsetNs` and `maxOffsetNs` are of absolute values over the window, without sentinels. `state` is
     null where nobody can know it (a dead process, no samples); `since` is when it began, if in the window.
-    `limitNs` is the upper bound of `budget`. `source` is prometheus, exporter or bundle.
+    `lowLimitNs` and `limitNs` are the bounds of `budget`. `source` is prometheus, exporter or bundle.
     """
 
     cluster: str
@@ -90,6 +90,7 @@ class PtpClock(Struct, frozen=True, rename="camel"):
     budget: str = OPERATOR
     limit_ns: float | None = None
     source: str = "prometheus"
+    low_limit_ns: float | None = None
 
 
 class PtpProfile(Struct, frozen=True):
