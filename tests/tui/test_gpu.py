@@ -196,8 +196,8 @@ async def test_heat_and_lowered_clocks_are_marked_where_they_were(
 
 async def test_little_room_shows_one_plot_after_the_other(hour: dict[str, str]) -> None:
     async with driving("gpu tab=gpus", size=NARROW, **hour) as pilot:
-        text = await until(pilot, "GPUs 7 ✖ 1 ▲ 2")
-        assert "███▊  93%" in text and "XID 79: GPU has fallen off the bus" in text
+        for seen in ("GPUs 7 ✖ 1 ▲ 2", "███▊  93%", "XID 79: GPU has fallen off the bus"):
+            await until(pilot, seen)
         await pilot.press("enter")
         await until(pilot, "utilisation 93")
         assert "Findings" not in screen_text(pilot)
@@ -318,6 +318,11 @@ async def test_the_view_is_that_of_the_last_time(page: Exporter) -> None:
         await until(pilot, "[models]")
         await pilot.press("shift+left", "shift+left")
         await until(pilot, "[gpus]")
+        app: Any = pilot.app
+        app.run_line("gpu tab=processes")
+        await until(pilot, "[processes]")
+        app.run_line("gpu node=node-b")
+        await until(pilot, "GPUs 1 · on node node-b")
 
 
 # Model servers and processes

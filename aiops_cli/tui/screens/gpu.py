@@ -48,6 +48,10 @@ class GpuBoard(TabbedBoard):
         self._gpus, self._processes = GpusTab(), ProcessesTab()
         return self._gpus, NodesTab(), ModelsTab(), InferenceTab(), self._processes
 
+    def tab_of(self, args: dict[str, str]) -> str:
+        """What names a node, namespace or GPU is about GPUs."""
+        return self._gpus.NAME if {"node", "ns", "name"} & set(args) else super().tab_of(args)
+
     # What is asked: the GPUs once for all views, and what a view has of its own
 
     async def _ask_fleet(self, session: Session) -> Seen:
