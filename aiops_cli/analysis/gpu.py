@@ -253,7 +253,7 @@ def _row(key: Key, part: _Part, parent: _Part | None, cluster: str, source: GpuS
     whole = not key[1]
     percent, of = (values.get("utilization"), "GPU_UTIL") if whole else (None, "")
     if percent is None and (active := values.get("engine_active")) is not None:
-        percent, of = active * 100, "GR_ENGINE_ACTIVE"
+        percent, of = min(active * 100, 100.0), "GR_ENGINE_ACTIVE"  # by rounding it may be 1.004
     used, free, reserved = (values.get(f"memory_{n}") for n in ("used", "free", "reserved"))
     total = values.get("memory_total")
     if total is None and used is not None and free is not None:

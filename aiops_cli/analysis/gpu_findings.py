@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
+from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.gpu import Key
 from aiops_cli.analysis.gpu_codes import POWER, SLOWDOWN, THERMAL, xid
 from aiops_cli.analysis.gpu_history import Past
@@ -15,7 +18,6 @@ from aiops_cli.models.findings import Finding, FindingSeverity
 from aiops_cli.models.gpu import Gpu, GpuThresholds
 
 _MAD_TO_SIGMA = 1.4826
-_ORDER = {"critical": 0, "warning": 1, "info": 2}
 # Pods of one job: a Deployment's or Job's hash, an index, and the roles of the training operators.
 _SUFFIX = re.compile(
     r"(-[a-f0-9]{8,10}-[a-z0-9]{5}|-(?:worker|master|launcher|chief|ps|replica|executor)(?:-\d+)*|(?:-\d+)+(?:-[a-z0-9]{5})?|-[bcdfghjklmnpqrstvwxz2456789]{5})$"
@@ -36,27 +38,61 @@ def name(gpu: Gpu) -> str:
     return f"{gpu.node or '?'}/{'?' if gpu.index is None else gpu.index}{part}"
 
 
+def names(gpu: Gpu) -> tuple[str, ...]:
+    """What findings about it are about: its own name, and that of its whole GPU."""
+    own = name(gpu)
+    return (own, own.rpartition(":")[0]) if gpu.mig_instance else (own,)
+
+
 def findings(
     gpus: Sequence[Gpu], pasts: Mapping[Key, Past], window_end: float, limits: GpuThresholds
 ) -> list[Finding]:
     """All findings of one cluster's GPUs, worst first. What is of a board is told once, not for each
     instance of it."""
     found: list[Finding] = []
-    boards: set[str] = set()
+    boards: dict[str, list[Gpu]] = {}
     for gpu in gpus:
-        then = pasts.get(key(gpu)) or Past()
-        found += _of_part(gpu, then, window_end, limits)
-        board = key(gpu)[0]
-        if board not in boards:
-            boards.add(board)
-            found += _of_board(gpu, _board_past(board, then, pasts), limits)
+        found += _of_part(gpu, pasts.get(key(gpu)) or Past(), window_end, limits)
+        boards.setdefault(key(gpu)[0], []).append(gpu)
+    for board, parts in boards.items():
+        then = pasts.get((board, "")) or pasts.get(key(parts[0])) or Past()
+        codes = {g.xid for g in parts if g.xid}
+        found += _of_board(_whole(parts), then, limits, codes)
     found += _stragglers(gpus, pasts, limits)
-    found.sort(key=lambda f: (_ORDER[f.severity], f.code, f.entity.name))
-    return found
+    return worst_first(found)
 
 
-def _board_past(board: str, own: Past, pasts: Mapping[Key, Past]) -> Past:
-    return pasts.get((board, ""), own)
+_MOST = ("temperature_c", "ecc_uncorrectable", "row_remap_failed", "row_remap_pending", "pages_pending")
+
+
+def _whole(parts: Sequence[Gpu]) -> Gpu:
+    """The board of these instances, of whichever of them something bad is told. Its holder is one if it is
+    that of all."""
+    if len(parts) == 1 and not parts[0].mig_instance:
+        return parts[0]
+    first = parts[0]
+    worst = {n: max((v for g in parts if (v := getattr(g, n)) is not None), default=None) for n in _MOST}
+    reasons = [r for g in parts for r in g.throttle_reasons or ()]
+    counts: dict[str, int] = {}
+    health: dict[str, str] = {}
+    for gpu in parts:
+        for code, times in gpu.xid_counts.items():
+            counts[code] = max(counts.get(code, 0), times)
+        for watch, verdict in gpu.health.items():
+            health[watch] = min(health.get(watch, verdict), verdict)  # FAIL is before WARN
+    holders = {(g.namespace, g.pod) for g in parts}
+    return replace(
+        first,
+        mig_instance=None,
+        mig_profile=None,
+        throttle_reasons=None
+        if first.throttle_reasons is None and not reasons
+        else list(dict.fromkeys(reasons)),
+        xid_counts=counts,
+        health=health,
+        namespace=first.namespace if len(holders) == 1 else None,
+        **worst,
+    )
 
 
 def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterable[Finding]:
@@ -89,10 +125,10 @@ def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterabl
             )
 
 
-def _of_board(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding]:
+def _of_board(gpu: Gpu, then: Past, limits: GpuThresholds, codes: Collection[int]) -> Iterable[Finding]:
     yield from _heat(gpu, limits)
     yield from _throttling(gpu, then, limits)
-    yield from xids(gpu, then)
+    yield from xids(gpu, then, codes)
     yield from _memory_errors(gpu, then)
     if then.nvlink_errors is not None and then.nvlink_errors >= limits.nvlink_errors:
         yield finding(
@@ -174,20 +210,23 @@ def _throttling(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding
         )
 
 
-def xids(gpu: Gpu, then: Past) -> Iterable[Finding]:
-    """The gauge is the last code and stays until the driver is loaded anew: one that did not change within
-    the window is old. Where nobody knows the past, one that asks for a reset still does."""
+def xids(gpu: Gpu, then: Past, codes: Collection[int] = ()) -> Iterable[Finding]:
+    """`codes` are those that the gauges of the GPU or its instances have now. The gauge is the last code and
+    stays until the driver is loaded anew: one that did not change within the window is old. Where nobody
+    knows the past, one that asks for a reset still does."""
     recent = {code: at for at, code in then.xids or ()}
     for code in dict.fromkeys([*recent, *map(int, gpu.xid_counts)]):
         meaning, action, severity = xid(code)
         times = gpu.xid_counts.get(str(code))
         text = f"XID {code}: {meaning}" + (f", {times} times in the exporter's window" if times else "")
         yield finding(gpu, "GPU_XID", severity, text, action, since=recent.get(code), value=float(code))
-    if gpu.xid and gpu.xid not in recent and str(gpu.xid) not in gpu.xid_counts:
-        meaning, action, severity = xid(gpu.xid)
+    for code in sorted(codes):
+        if code in recent or str(code) in gpu.xid_counts:
+            continue
+        meaning, action, severity = xid(code)
         known = then.xids is not None
         when = "before the window, and no other since" if known else "when is not known"
-        text = f"last XID {gpu.xid}: {meaning}; {when}"
+        text = f"last XID {code}: {meaning}; {when}"
         bad: FindingSeverity = "warning" if known else "critical"
         yield finding(
             gpu,
@@ -195,7 +234,7 @@ def xids(gpu: Gpu, then: Past) -> Iterable[Finding]:
             bad if severity == "critical" else "info",
             text,
             action,
-            value=float(gpu.xid),
+            value=float(code),
         )
 
 

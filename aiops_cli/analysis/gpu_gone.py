@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from aiops_cli.analysis.gpu import Key, Labels, key_of, rows
-from aiops_cli.analysis.gpu_findings import finding, name, xids
+from aiops_cli.analysis.gpu_findings import finding, key, xids
 from aiops_cli.analysis.gpu_history import Past
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.gpu import Gpu, GpuUser
@@ -27,14 +27,18 @@ def gone(
 ) -> list[Gone]:
     """Of the GPUs with these labels those that are not there any more; a GPU that is divided differently
     is."""
-    known = {gpu.uuid for gpu in there}
-    lost = [Sample(_SHOWN, one, 0.0) for one in labels if (key := key_of(one)) and key[0] not in known]
+    known = {key(gpu)[0] for gpu in there}
+    lost = [Sample(_SHOWN, one, 0.0) for one in labels if (of := key_of(one)) and of[0] not in known]
     boards: dict[str, Gpu] = {}
     for gpu in rows(lost, cluster, "prometheus"):
-        boards.setdefault(gpu.uuid or name(gpu), gpu)
+        boards.setdefault(key(gpu)[0], gpu)
+    parts_of: dict[str, list[Past]] = {}
+    for (board, _), past in pasts.items():
+        if board in boards:
+            parts_of.setdefault(board, []).append(past)
     found = []
     for uuid, gpu in boards.items():
-        parts = [past for (board, _), past in pasts.items() if board == uuid]
+        parts = parts_of.get(uuid, [])
         whole = pasts.get((uuid, "")) or Past()
         whole.seen = max((p.seen for p in parts if p.seen is not None), default=None)
         users = [

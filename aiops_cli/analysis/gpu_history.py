@@ -109,7 +109,7 @@ def _one(
     if of in metrics:
         _use(found, metrics[of], 100.0 if of == _ACTIVE else 1.0, attribution, window, step, idle_below)
     if _XID in metrics:
-        found.xids = _xids(metrics[_XID])
+        found.xids = _board_xids(metrics[_XID])
     found.nvlink_errors = _increase(metrics, _NVLINK)
     found.uncorrectable = _increase(metrics, (_UNCORRECTABLE,))
     shares = {kind: _increase(metrics, (name,)) for name, kind in _THROTTLES.items() if name in metrics}
@@ -181,6 +181,17 @@ def _use(
         ~(idle[:-1] & (holder[:-1] == holder[-1]) & (apart <= unseen))
     )  # between this measurement and the next
     found.idle_since = float(times[broken[-1] + 1] if broken.size else times[0])
+
+
+def _board_xids(members: Sequence[Series]) -> tuple[tuple[float, int], ...] | None:
+    """Each instance has a gauge of its own, which goes on from that of the GPU before it was divided."""
+    gauges: dict[str, list[Series]] = {"": []}
+    for one in members:
+        gauges.setdefault(one.labels.get("GPU_I_ID", ""), []).append(one)
+    whole = gauges.pop("")
+    told = [_xids([*whole, *own]) for own in gauges.values()] or [_xids(whole)]
+    known = [xids for xids in told if xids is not None]
+    return tuple(sorted({one for xids in known for one in xids})) if known else None
 
 
 def _xids(members: Sequence[Series]) -> tuple[tuple[float, int], ...] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiops_cli.analysis.gpu import Key
-from aiops_cli.analysis.gpu_findings import key, name
+from aiops_cli.analysis.gpu_findings import key, names
 from aiops_cli.analysis.gpu_history import Past
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.gpu import Gpu, GpuSummary, GpuThresholds
@@ -89,7 +89,7 @@ def _row(
     for gpu in gpus:
         board = gpu.cluster, key(gpu)[0]
         boards.setdefault(board, gpu)
-        if (gpu.cluster, name(gpu)) in wrong:
+        if any((gpu.cluster, n) in wrong for n in names(gpu)):
             broken.add(board)
     held = [g for g in gpus if g.pod]
     known = [

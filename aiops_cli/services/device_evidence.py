@@ -149,7 +149,7 @@ async def _gpus(asking: Asking, found: Devices, gpus: list[Gpu]) -> None:
     answer = (await gpu.read(asking.member, ask)).rows[0]
     gpus += [*answer.gpus, *(lost.gpu for lost in answer.gone)]
     told = answer.findings(window.end, limits)
-    uuids = {gpu_findings.name(g): g.uuid for g in gpus if g.uuid}
+    uuids = {about: g.uuid for g in gpus if g.uuid for about in gpu_findings.names(g)}
     found.findings += [
         replace(f, text=f"{f.text} ({uuids[f.entity.name]})") if f.entity.name in uuids else f for f in told
     ]
@@ -295,7 +295,7 @@ def _holders(cluster: str, findings: Sequence[Finding], gpus: Sequence[Gpu]) -> 
     for one in gpus:
         board = gpu_findings.key(one)[0]
         boards.setdefault(board, []).append(one)
-        board_of[gpu_findings.name(one)] = board
+        board_of |= dict.fromkeys(gpu_findings.names(one), board)
     found = {
         (Entity("pod", user.pod, user.namespace, cluster), entity_of(f)): None
         for f in findings

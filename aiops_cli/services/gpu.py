@@ -6,15 +6,16 @@ is allowed by a flag. Each row says which.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from aiops_cli.analysis import gpu as mapping
 from aiops_cli.analysis import gpu_summary
+from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.gpu import Key
-from aiops_cli.analysis.gpu_findings import findings, name
+from aiops_cli.analysis.gpu_findings import findings, key, names
 from aiops_cli.analysis.gpu_gone import Gone, gone_findings
 from aiops_cli.analysis.gpu_history import Past
 from aiops_cli.config.settings import GpuSettings
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from aiops_cli.sources.base import MetricsSource
 
 NO_GPUS = f"{ErrorCode.NO_GPU_NODES}: no dcgm-exporter metrics in its Prometheus"
-ORDER = ("critical", "warning", "info")
+_NOW = 300.0
+"""Seconds before now that still are now, to what knows only that."""
 _GPU_NODES = [("labelSelector", "nvidia.com/gpu.present=true")]
 
 
@@ -75,8 +77,9 @@ class Reading:
 
     def findings(self, end: float, limits: GpuThresholds) -> list[Finding]:
         """What is wrong, worst first; `end` is the window's."""
-        told = [*findings(self.gpus, self.pasts, end, limits), *gone_findings(self.gone, self.gpus)]
-        return sorted(told, key=lambda f: ORDER.index(f.severity))
+        return worst_first(
+            [*findings(self.gpus, self.pasts, end, limits), *gone_findings(self.gone, self.gpus)]
+        )
 
 
 @dataclass(slots=True)
@@ -131,9 +134,8 @@ async def gpus(members: Sequence[Member], ask: GpuAsk, *, watch: Watcher | None 
     end = ask.window.end if ask.window else ask.now
     told = [f for _, r in found.rows for f in r.findings(end, ask.limits)]
     lost = [one.gpu for _, r in found.rows for one in r.gone if ask.wants(one.gpu)]
-    shown = {(gpu.cluster, name(gpu)) for gpu in (*rows, *lost)}
-    told = [f for f in told if (f.cluster, f.entity.name) in shown]
-    told.sort(key=lambda f: ORDER.index(f.severity))
+    shown = {(gpu.cluster, about) for gpu in (*rows, *lost) for about in names(gpu)}
+    told = worst_first(f for f in told if (f.cluster, f.entity.name) in shown)
     return GpuFleet(found.with_rows(rows), told, pasts)
 
 
@@ -144,46 +146,88 @@ def summarize(fleet: GpuFleet, limits: GpuThresholds) -> tuple[FleetResult[GpuSu
 
 
 async def read(member: Member, ask: GpuAsk) -> Answer[Reading]:
-    """The first source that knows GPUs. Raises the first one's error if none could be asked."""
+    """The first source that knows GPUs. What only exporters and nvidia-smi could say is of now: a window that
+    ended before is not asked of them. Raises the first one's error if none could be asked."""
     failed: AiopsError | None = None
-    gone: Answer[Reading] | None = None
+    known: Answer[Reading] | None = None
     try:
         answer = await _prometheus(member, ask)
         if answer.rows[0].gpus:
             return answer
         if answer.rows[0].gone:
-            gone = answer
+            known = answer
     except ClusterError as error:
         if error.code is ErrorCode.NOT_RECORDED:
             raise not_recorded("any metric of a GPU", []) from None
         failed = error
-    if isinstance(member, LiveMember):
-        at = rfc3339(ask.now)
-        if exporters := member.exporters("dcgm"):
-            page = await dcgm.pages(exporters)
-            rows = mapping.rows(page.rows, member.name, "dcgm", at)
-            notes = _instead(failed)
-            return Answer(
-                [Reading(rows)], warnings=[*page.warnings, *notes], partial=page.partial or bool(notes)
-            )
-        if ask.exec_:
-            from aiops_cli.services.gpu_exec import read_gpus
-
-            told = await read_gpus(member, at)
-            notes = _instead(failed)
-            return Answer(
-                [Reading(told.rows)], warnings=[*told.warnings, *notes], partial=told.partial or bool(notes)
-            )
+    other = _other(member, ask) if isinstance(member, LiveMember) else None
+    if other is not None:
+        try:
+            return await _instead(other, ask, failed, known)
+        except ClusterError as error:
+            if known is None:
+                raise _both(failed, error) from None
+            known.warnings.append(error.message)
+            known.partial = True
+            return known
     if failed is not None:
         raise failed
-    return gone or await _none(member)
+    return known or await _none(member)
 
 
-def _instead(error: AiopsError | None) -> list[str]:
-    """Why it was not Prometheus, unless there is none."""
-    if error is None or isinstance(error, NotAvailableError):
-        return []
-    return [f"what was before now is missing: {error.message}"]
+def _other(member: LiveMember, ask: GpuAsk) -> Callable[[], Awaitable[Answer[Gpu]]] | None:
+    """What can be read where Prometheus knows no GPUs."""
+    at = rfc3339(ask.now)
+    if exporters := member.exporters("dcgm"):
+
+        async def pages() -> Answer[Gpu]:
+            page = await dcgm.pages(exporters)
+            rows = mapping.rows(page.rows, member.name, "dcgm", at)
+            return Answer(rows, warnings=page.warnings, partial=page.partial)
+
+        return pages
+    if ask.exec_:
+
+        async def exec_() -> Answer[Gpu]:
+            from aiops_cli.services.gpu_exec import read_gpus
+
+            return await read_gpus(member, at)
+
+        return exec_
+    return None
+
+
+async def _instead(
+    other: Callable[[], Awaitable[Answer[Gpu]]],
+    ask: GpuAsk,
+    failed: AiopsError | None,
+    known: Answer[Reading] | None,
+) -> Answer[Reading]:
+    """The GPUs that another source knows, with those that Prometheus says are gone. Raises ClusterError."""
+    if ask.at is not None and ask.now - ask.at > _NOW:
+        raise NotAvailableError(
+            "exporters and nvidia-smi know only now, and this window ended before",
+            hint="leave --to out; or ask a Prometheus that scraped the exporters then",
+        )
+    told = await other()
+    if known is not None and not told.rows:
+        raise ClusterError("no other source tells of a GPU now", code=ErrorCode.NO_GPU_NODES)
+    notes = list(told.warnings)
+    if failed is not None and not isinstance(failed, NotAvailableError):
+        notes.append(f"what was before now is missing: {failed.message}")
+    reading = Reading(told.rows)
+    if known is not None:
+        there = {key(g)[0] for g in told.rows}
+        reading.pasts = known.rows[0].pasts
+        reading.gone = [one for one in known.rows[0].gone if key(one.gpu)[0] not in there]
+    return Answer([reading], warnings=notes, partial=told.partial or len(notes) > len(told.warnings))
+
+
+def _both(first: AiopsError | None, error: ClusterError) -> ClusterError:
+    """Why neither Prometheus nor what stands in for it answered."""
+    if first is None or isinstance(first, NotAvailableError):
+        return error
+    return ClusterError(f"{first.message}; {error.message}", hint=error.hint or first.hint, code=error.code)
 
 
 async def _none(member: Member) -> Answer[Reading]:

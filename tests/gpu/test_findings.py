@@ -408,3 +408,48 @@ def test_codes_in_words() -> None:
     assert throttle_reasons(0x1 | 0x8 | 0x80) == ["gpu_idle", "hw_slowdown", "hw_power_brake"]
     assert (xid(48).severity, xid(31).severity) == ("critical", "warning")
     assert "not in our table" in xid(999).meaning
+
+
+def _parts(**second: Any) -> list[Gpu]:
+    """A board of two instances; what is told is told of the second."""
+    first: dict[str, Any] = {"mig_instance": "1", "mig_profile": "3g.40gb", "namespace": "team-a", "pod": "a"}
+    return [gpu(**first), gpu(**first | {"mig_instance": "2", "namespace": "team-b", "pod": "b"} | second)]
+
+
+def test_what_is_wrong_with_any_instance_is_told_of_its_board() -> None:
+    told = findings(
+        _parts(
+            xid=79, ecc_uncorrectable=3.0, health={"MEM": "FAIL"}, temperature_c=97.0, row_remap_failed=True
+        ),
+        {},
+        3600.0,
+        LIMITS,
+    )
+    assert {f.code for f in told} == {
+        "GPU_XID", "GPU_ECC_UNCORRECTABLE", "GPU_UNHEALTHY", "GPU_HOT", "GPU_ROW_REMAP_FAILED",
+    }  # fmt: skip
+    assert {(f.entity.name, f.entity.namespace) for f in told} == {("n/0", None)}
+
+
+def test_each_instance_has_its_own_xids_whatever_the_order() -> None:
+    named = labels("n", 0)
+
+    def gauge(instance: str, last: float) -> Series:
+        values = {0.0: 0.0, 60.0: 0.0, 120.0: last, 180.0: last}
+        return _part("DCGM_FI_DEV_XID_ERRORS", named | {"GPU_I_ID": instance}, values)
+
+    for order in ([("1", 0), ("2", 79)], [("2", 79), ("1", 0)]):
+        found = past([gauge(i, v) for i, v in order], WINDOW, STEP, 5.0)[uuid_of("n", 0), ""]
+        assert found.xids == ((120.0, 79),)
+
+
+def test_a_summary_counts_a_board_whose_second_instance_has_errors() -> None:
+    parts = _parts(xid=79)
+    told = findings(parts, {}, 3600.0, LIMITS)
+    rows, _ = summary(parts, {}, told, LIMITS)
+    assert [r.erroring for r in rows] == [1]
+
+
+def test_a_gpu_without_uuid_that_is_there_is_not_gone() -> None:
+    there = [Gpu(cluster="c", node="n", index=0)]
+    assert gone([{"gpu": "0", "Hostname": "n"}], there, {("n/0", ""): Past(seen=60.0)}, "c") == []

@@ -559,6 +559,76 @@ def test_exporters_that_stand_in_for_a_prometheus_that_failed_are_a_partial_answ
     assert "what was before now is missing" in done.json["clusters"][0]["warnings"][0]
 
 
+def test_what_knows_only_now_says_nothing_of_a_window_that_ended_before(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    text = page((labels("node-a", 0), BUSY | {"DCGM_FI_DEV_GPU_TEMP": 97}))
+    env = endpoints({"e": {"dcgm": [exporter(text).url]}})
+    then = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T01:00:00Z")
+    done = aiops("gpu", "nodes", "-o", "json", *then, env=env)
+    assert (done.json["items"], done.json["findings"]) == ([], [])
+    assert done.returncode == 4
+    assert "know only now" in done.stderr
+
+
+def test_a_gpu_that_is_gone_stays_told_where_the_exporters_page_fails_too(
+    aiops: Aiops,
+    lost: tuple[Prometheus, float],
+    clusters: Clusters,
+    exporter: Callable[[str], Exporter],
+    endpoints: Endpoints,
+) -> None:
+    server = clusters("gpuallgone", {"prometheus"}).prometheus
+    now = int(time.time())
+    server.backfill(
+        _block(_lines(labels("node-q", 0), "DCGM_FI_DEV_GPU_TEMP", _every(now - 1800, now - 900, 40)))
+    )
+    server.wait_for("count_over_time(DCGM_FI_DEV_GPU_TEMP[1h])")
+    broken, empty = exporter(""), exporter("")
+    broken.status = 500
+    for page_, code in ((broken, 3), (empty, 3)):
+        env = endpoints({"e": {"prometheus": server.url, "dcgm": [page_.url]}})
+        done = aiops("gpu", "nodes", "-o", "json", env=env)
+        assert [f["code"] for f in done.json["findings"]] == ["GPU_GONE"]
+        assert (done.returncode, done.json["clusters"][0]["status"]) == (code, "PARTIAL")
+    other = exporter(page((labels("node-q", 1), BUSY)))
+    env = endpoints({"e": {"prometheus": server.url, "dcgm": [other.url]}})
+    done = aiops("gpu", "nodes", "-o", "json", env=env)
+    assert [(f["code"], f["severity"], f["entity"]["name"]) for f in done.json["findings"]] == [
+        ("GPU_GONE", "critical", "node-q/0")
+    ]
+
+
+def test_a_cluster_of_which_nothing_answers_names_all_that_was_asked(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    broken, bad = exporter(""), exporter("")
+    broken.status = bad.status = 500
+    env = endpoints({"e": {"prometheus": f"http://{broken.address}", "dcgm": [bad.url]}})
+    done = aiops("gpu", "nodes", env=env)
+    assert done.returncode == 4
+    assert "Prometheus answered 500" in done.stderr
+    assert "DCGM exporter" in done.stderr
+
+
+def test_the_findings_of_a_divided_gpu_are_those_of_every_instances_holder(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    parts = [
+        (labels("node-a", 0, GPU_I_ID=i, GPU_I_PROFILE="3g.40gb") | holder(f"pod-{i}", f"team-{i}"), BUSY)
+        for i in "12"
+    ]
+    text = page(
+        (labels("node-a", 0), {"DCGM_FI_DEV_GPU_TEMP": 97.0}),
+        *((lab, val | {"DCGM_FI_DEV_GPU_TEMP": 97.0}) for lab, val in parts),
+    )
+    env = endpoints({"e": {"dcgm": [exporter(text).url]}})
+    for team in ("team-1", "team-2"):
+        done = aiops("gpu", "nodes", "-n", team, "-o", "json", "--fail-on", "critical", env=env)
+        assert [(f["code"], f["entity"]["name"]) for f in done.json["findings"]] == [("GPU_HOT", "node-a/0")]
+        assert done.returncode == 1
+
+
 def test_a_lost_gpu_on_a_page_fails_a_check(
     aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
 ) -> None:

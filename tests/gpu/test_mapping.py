@@ -302,3 +302,8 @@ def test_a_holder_that_one_of_two_jobs_names_without_its_container_is_one() -> N
     bare = {k: v for k, v in holder("train-0").items() if k != "container"}
     (gpu,) = read(page((labels("n1", 0) | holder("train-0"), BUSY), (labels("n1", 0) | bare, BUSY)))
     assert [(u.pod, u.container) for u in gpu.users] == [("train-0", "main")]
+
+
+def test_activity_that_rounding_makes_more_than_whole_is_100_percent() -> None:
+    (gpu,) = rows([Sample("DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels("n", 0), 1.004)], "c", "prometheus")
+    assert gpu.utilization == 100

@@ -84,12 +84,12 @@ class GpusTab(GpuTab[Gpu]):
         if item is None or seen is None:
             self.text.show("")
             return
-        from aiops_cli.analysis.gpu_findings import key, name
+        from aiops_cli.analysis.gpu_findings import key, names
 
         board, instance = key(item)
         pasts = seen.fleet.pasts
         whole = pasts.get((item.cluster, (board, "")))
-        told = [f for f in self.told if f.cluster == item.cluster and f.entity.name == name(item)]
+        told = [f for f in self.told if f.cluster == item.cluster and f.entity.name in names(item)]
         whose, course, why = self._course
         if whose != self.key(item):
             course, why = None, "reading what it did…"

@@ -168,11 +168,17 @@ class OfNames(GroupTab[Any]):
 
     def split(self, answer: Any) -> Answer[Any]:
         told = () if self.seen is None else self.seen.fleet.findings
-        names = {n for row in answer.rows for n in self.names(row)}
+        names = {n for row in answer.rows for n in self.about(row)}
         return answer, [f for f in told if (f.cluster, f.entity.name) in names]
 
+    def about(self, item: Any) -> list[GpuName]:
+        """What findings about the row's GPUs are about: an instance, or its whole GPU."""
+        named = self.names(item)
+        parts = [(cluster, n.rpartition(":")[0]) for cluster, n in named if ":" in n.rpartition("/")[2]]
+        return [*named, *parts]
+
     def index(self, rows: Sequence[Any]) -> None:
-        self._by_gpu = {n: row for row in rows for n in self.names(row)}
+        self._by_gpu = {n: row for row in rows for n in self.about(row)}
 
     def gpus_of(self, item: Any) -> list[Gpu]:
         return [g for n in self.names(item) if (g := self.gpu(n)) is not None]

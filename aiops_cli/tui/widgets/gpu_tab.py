@@ -53,7 +53,8 @@ class Seen:
 async def ask_gpus(session: Session, before: Seen | None) -> Seen:
     """As `aiops gpu nodes` and `gpu summary`, judged over the dashboard's range."""
     from aiops_cli.analysis import gpu_summary
-    from aiops_cli.analysis.gpu_findings import name
+    from aiops_cli.analysis.finding_order import worst_first
+    from aiops_cli.analysis.gpu_findings import names
     from aiops_cli.services import gpu
 
     ask = gpu.ask_of(session)
@@ -68,13 +69,13 @@ async def ask_gpus(session: Session, before: Seen | None) -> Seen:
         fleet.result.rows = sorted(rows, key=lambda g: places.get(g.cluster, len(places)))
         fleet.pasts |= {k: p for k, p in before.fleet.pasts.items() if k[0] in old}
         told = [*fleet.findings, *(f for f in before.fleet.findings if f.cluster in old)]
-        fleet.findings = sorted(told, key=lambda f: gpu.ORDER.index(f.severity))
+        fleet.findings = worst_first(told)
     rows = fleet.result.rows
     models, _ = gpu_summary.summary(rows, fleet.pasts, fleet.findings, ask.limits)
     nodes = gpu_summary.nodes(rows, fleet.pasts, fleet.findings, ask.limits)
     window = session.window()
-    names = {(g.cluster, name(g)): g for g in rows}
-    return Seen(fleet, nodes, models, window, ask.step, old, names)
+    known = {(g.cluster, about): g for g in reversed(rows) for about in names(g)}
+    return Seen(fleet, nodes, models, window, ask.step, old, known)
 
 
 def without(view: View[T], titles: Sequence[str]) -> View[T]:

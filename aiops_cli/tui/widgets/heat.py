@@ -58,14 +58,14 @@ def gpu_groups(readings: Sequence[GpuReading], measure: str, limits: GpuThreshol
     known = [r for r in readings if r.gpus]
     if not known:
         return []
-    from aiops_cli.analysis.gpu_findings import name  # loads NumPy: not for a fleet that has none
+    from aiops_cli.analysis.gpu_findings import name, names  # loads NumPy: not for a fleet that has none
 
     groups = []
     for reading in known:
         broken = {f.entity.name for f in reading.findings if f.severity == "critical"}
         nodes = groupby(reading.gpus, key=lambda g: g.node)
         parts = [
-            [_gpu((g.cluster, name(g)), g, measure, limits, name(g) in broken) for g in found]
+            [_gpu((g.cluster, name(g)), g, measure, limits, not broken.isdisjoint(names(g))) for g in found]
             for _, found in nodes
         ]
         groups.append(Group(reading.gpus[0].cluster, parts))
@@ -86,12 +86,12 @@ def _gpu(key: GpuKey, gpu: Gpu, measure: str, limits: GpuThresholds, broken: boo
 
 def gpu_words(key: GpuKey, readings: Sequence[GpuReading]) -> str:
     """What a cell of the heat map stands for."""
-    from aiops_cli.analysis.gpu_findings import name
+    from aiops_cli.analysis.gpu_findings import name, names
 
     for reading in readings:
         for gpu in reading.gpus:
             if (gpu.cluster, name(gpu)) == key:
-                return _words(key, gpu, [f for f in reading.findings if f.entity.name == key[1]])
+                return _words(key, gpu, [f for f in reading.findings if f.entity.name in names(gpu)])
     return ""
 
 
