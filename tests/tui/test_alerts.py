@@ -279,6 +279,8 @@ def test_picture_of_a_state(
         await until(pilot, "to 11-24 23:24")
         await until(pilot, seen[state])
         if state == "stale":
+            if size == WIDE:  # beside the list stands the alert in full
+                await until(pilot, lambda: "does not hold what the rule asks" in _board(pilot)._pane.text)
             feed = _board(pilot)._tab_feeds["alerts"]
             feed._tell(replace(feed.reading, at=still - 300, error=failed))
             await until(pilot, "stale")

@@ -14,6 +14,7 @@ from aiops_cli.models.options import Options
 from aiops_cli.store.paths import data_dir
 from aiops_cli.tui import keymap
 from aiops_cli.tui.app import Dashboard
+from aiops_cli.tui.board import Board
 from aiops_cli.tui.place import Place, parse, words
 from aiops_cli.tui.remembered import Remembered
 from aiops_cli.tui.themes import DEFAULT, THEMES
@@ -352,3 +353,19 @@ async def test_asking_has_one_line_in_its_box() -> None:
         assert isinstance(pilot.app.screen, Ask)
         assert lines[-2].startswith("│ x ")
         assert lines[-3].startswith("╭─ Filter / ─")
+
+
+@pytest.mark.parametrize("view", ["alerts", "metrics", "traces", "gpu", "cnf"])
+async def test_a_hidden_view_asks_nothing_when_one_comes_back(view: str) -> None:
+    async with driving(view, bundle="demo") as pilot:
+        board = pilot.app.screen
+        assert isinstance(board, Board)
+        await until(pilot, lambda: board.feeds)
+        await pilot.press("v")
+        await pilot.press("question_mark")
+        await until(pilot, "Keys ·")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is board)
+        seen = list(board.asked_feeds())
+        assert seen and len(seen) < len(board.feeds)
+        assert all(feed._task is None for feed in board.feeds if feed not in seen)

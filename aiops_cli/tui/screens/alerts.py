@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, cast
 
 from textual import events
@@ -114,8 +114,8 @@ class Alerts(AlertJumps):
 
     # Feeds: only that of the view which is seen asks
 
-    def on_screen_resume(self) -> None:
-        self._follow_tab()
+    def asked_feeds(self) -> Iterable[Feed[Any]]:
+        return [f for name, f in self._tab_feeds.items() if name == self._views.current]
 
     def _follow_tab(self) -> None:
         for name, feed in self._tab_feeds.items():

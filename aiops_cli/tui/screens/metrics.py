@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
@@ -22,6 +22,7 @@ from aiops_cli.services.times import parse_duration, parse_time, rfc3339
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
+from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.grid import Grid
@@ -101,9 +102,8 @@ class Metrics(Board):
         self._range = self.dashboard.range_text
         self._legend.focus()
 
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        self._only_seen()
+    def asked_feeds(self) -> Iterable[Feed[Any]]:
+        return [self._values if self.tabular else self._charts]
 
     def _only_seen(self) -> None:
         """The view that is hidden asks nothing."""

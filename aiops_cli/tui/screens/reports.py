@@ -90,7 +90,6 @@ class Reports(Board):
 
     def on_screen_resume(self) -> None:
         """What was written meanwhile is there."""
-        super().on_screen_resume()
         for feed in self.feeds:
             feed.refresh()
 

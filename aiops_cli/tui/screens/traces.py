@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -124,9 +124,8 @@ class Traces(Board):
             self.query_one(panel, Panel).follow(self._feeds[name])
         self.switch("Search")
 
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        self._only_seen()
+    def asked_feeds(self) -> Iterable[Feed[Any]]:
+        return [self._feeds[self._views.current]]
 
     def _only_seen(self) -> None:
         """A view that is hidden asks nothing: a graph reads thousands of spans."""

@@ -32,11 +32,7 @@ class Head(Widget):
 
     def render(self) -> Text:
         width = self.size.width
-        lead = (
-            "━ "
-            if "focus-within" in (self.parent.pseudo_classes if isinstance(self.parent, Widget) else ())
-            else "─ "
-        )
+        lead = "━ " if isinstance(self.parent, Widget) and self.parent.has_class("-focused") else "─ "
         title = " · ".join(filter(None, (self.title_text, self.note)))
         right = f" {cut(self.state, max(width - cells(title) - 8, width // 3))} ─" if self.state else ""
         left = cut(f"{lead}{title} ", max(width - cells(right), 4))
@@ -49,7 +45,7 @@ class Panel(Vertical):
 
     DEFAULT_CSS = """
     Panel { height: 1fr; }
-    Panel:focus-within > Head { text-style: bold; background: $panel; }
+    Panel.-focused > Head { text-style: bold; background: $panel; }
     Panel.-stale > Head { color: $warning; }
     Panel.-error > Head { color: $error; }
     Panel.-stale > .body { opacity: 65%; }
@@ -99,10 +95,14 @@ class Panel(Vertical):
         self.set_interval(1.0, self.tell)
         self.tell()
 
+    # A class, since Textual draws no parts anew for `:focus-within`.
+
     def on_descendant_focus(self) -> None:
+        self.add_class("-focused")
         self._head.refresh()
 
     def on_descendant_blur(self) -> None:
+        self.remove_class("-focused")
         self._head.refresh()
 
     def tell(self) -> None:
