@@ -36,6 +36,7 @@ _EARLIER = 86_400.0  # s before the window in which the beginning of what it beg
 _EARLIER_STEP = 120.0
 _FINEST = 86_400.0  # s: of longer windows not every sample is counted
 _SETTLED = 300.0  # the newest minutes are asked each time: a loss must not be told late by a cache
+_NOW = 60.0  # s before now, from which on a window's end is the past
 _SETUP_SECONDS = 5.0
 _COARSE = 60.0  # s between recorded samples, from which on what happened between them matters
 
@@ -193,7 +194,8 @@ class _Seen:
 
 
 async def _seen(member: Member, window: TimeRange, step: float, now: float, policy: CachePolicy) -> _Seen:
-    """Prometheus, else the exporters. Raises why Prometheus can't be asked where there are none."""
+    """Prometheus, else the exporters, whose pages are of now: a window that ended before is not asked of them.
+    Raises why Prometheus can't be asked where there are none."""
     exporters = member.exporters("ptp") if isinstance(member, LiveMember) else []
     failed: AiopsError | None = None
     try:
@@ -204,6 +206,17 @@ async def _seen(member: Member, window: TimeRange, step: float, now: float, poli
         if not exporters:
             raise
         failed = error
+    if now - window.end > _NOW:
+        if failed is None:
+            seen.nothing += " then, and its exporters know only now"
+            return seen
+        if not isinstance(failed, NotAvailableError):
+            raise failed
+        raise NotAvailableError(
+            "its exporters know only now, and this window ended before",
+            hint="leave --to out, or name a Prometheus that scraped them then",
+            code=ErrorCode.PROMETHEUS_NOT_AVAILABLE,
+        )
     direct = await _exporters(member)
     if failed is not None and not isinstance(failed, NotAvailableError):
         direct.warnings.append(f"what was before now is missing: {failed.message}")

@@ -64,6 +64,14 @@ def test_exporters_take_the_place_of_a_prometheus_that_is_down(exporter: Any, ai
     assert "what was before now is missing" in done.stderr
 
 
+def test_a_page_of_now_does_not_answer_for_the_past(exporter: Any, aiops: Aiops) -> None:
+    text = 'openshift_ptp_clock_state{process="ptp4l",node="n",iface="ens1fx"} 0\n'
+    past = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T01:00:00Z", "--fail-on", "critical")
+    done = aiops("cnf", "ptp", *past, env=exporter(text))
+    assert done.returncode == 4 and "know only now" in done.stderr and "FREERUN" not in done.stdout
+    assert aiops("cnf", "ptp", "--fail-on", "critical", env=exporter(text)).returncode == 1
+
+
 def test_the_sidecar_alone_says_holdover(exporter: Any, aiops: Aiops) -> None:
     pages = []
     for node in (Daemon("plain"), Sidecar("events", timeout=600)):
