@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from aiops_cli.analysis.cnf_numbers import a_second
+from aiops_cli.analysis.cnf_numbers import a_second, quantity
 from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import DpdkLimits, DpdkPod, DpdkPort
@@ -33,9 +35,36 @@ _RISING = (
 
 
 def findings(rows: Sequence[DpdkPod], limits: DpdkLimits) -> list[Finding]:
-    """Worst first."""
+    """Worst first. What a node lacks is one finding about it, with the pods that ask for it."""
     found = [f for row in rows for f in (*_placement(row, limits), *_ports(row, limits))]
-    return worst_first(found)
+    return worst_first([*found, *_nodes(rows)])
+
+
+def _nodes(rows: Sequence[DpdkPod]) -> Iterator[Finding]:
+    short: dict[tuple[str, str, str], int] = {}
+    pods: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for row in rows:
+        for pages in row.hugepages:
+            left = pages.node_unrequested
+            if row.node and left is not None and left < 0:
+                which = row.cluster, row.node, pages.size
+                short[which] = -left
+                pods[which].append(f"{row.namespace}/{row.pod}")
+    for (cluster, node, size), missing in short.items():
+        count = math.ceil(missing / (quantity(size) or missing))
+        yield Finding(
+            cluster,
+            "DPDK_HUGEPAGES_OVERCOMMITTED",
+            "critical",
+            Entity("Node", node, None, cluster),
+            f"pods ask for {count} {size} page{'s' if count > 1 else ''} ({missing / (1 << 30):.4g} GiB) more than "
+            f"it has: {', '.join(sorted(pods[cluster, node, size]))}",
+            "the node's huge pages were lowered, or could not be had at boot: see its PerformanceProfile",
+            value=float(missing),
+            threshold=0.0,
+            unit="B",
+            source="kubernetes",
+        )
 
 
 def _placement(row: DpdkPod, limits: DpdkLimits) -> Iterator[Finding]:
@@ -80,7 +109,8 @@ def _placement(row: DpdkPod, limits: DpdkLimits) -> Iterator[Finding]:
             row,
             "DPDK_THROTTLED",
             "warning",
-            f"CPUs of its own, and yet {a_second(rate)} throttled periods a second",
+            f"CPUs of its own, and yet {a_second(rate)} throttled periods a second "
+            f"({a_second(limits.throttled_per_second)} are allowed)",
             "switch the CFS quota off: cpu-quota.crio.io=disable and the performance runtime class",
             rate,
             limits.throttled_per_second,
@@ -94,18 +124,6 @@ def _placement(row: DpdkPod, limits: DpdkLimits) -> Iterator[Finding]:
             "no container asks for huge pages",
             "request hugepages-1Gi, unless it runs with --no-huge",
         )
-    for pages in row.hugepages:
-        left = pages.node_unrequested
-        if row.node and left is not None and left < 0:
-            yield _finding(
-                row,
-                "DPDK_HUGEPAGES_OVERCOMMITTED",
-                "critical",
-                f"pods of {row.node} ask for {-left >> 20} MiB of {pages.size} pages more than it has",
-                "the node's huge pages were lowered, or could not be had at boot: see its PerformanceProfile",
-                float(left),
-                0.0,
-            )
 
 
 def _ports(row: DpdkPod, limits: DpdkLimits) -> Iterator[Finding]:
@@ -129,7 +147,7 @@ def _ports(row: DpdkPod, limits: DpdkLimits) -> Iterator[Finding]:
                         row,
                         code,
                         "warning",
-                        f"port {name}: {a_second(rate)} {what}",
+                        f"port {name}: {a_second(rate)} {what} ({a_second(limit)} are allowed)",
                         action,
                         rate,
                         limit,

@@ -48,12 +48,15 @@ NO_EXPORTER = "no sriov_vf_* series: the operator's metrics exporter is off or i
 @dataclass(slots=True)
 class Metrics:
     """Of the exporter: who has which VF, the VF series there are, and rates per second by field of
-    VfRates, of whole PFs (`pf`, summed) and of VFs. `series` is counted by node, PF and NUMA node."""
+    VfRates, of whole PFs (`pf`, summed) and of VFs. `series` is counted by node, PF and NUMA node, as is `held`,
+    the VFs of them that a pod has. `failed` is why there is none of it, where it could not be asked for."""
 
     users: Readings = ()
     series: Readings = ()
     of_pfs: Mapping[str, Readings] = field(default_factory=dict)
     of_vfs: Mapping[str, Readings] = field(default_factory=dict)
+    held: Readings = ()
+    failed: str = ""
 
 
 @dataclass(slots=True)
@@ -69,10 +72,11 @@ class Objects:
 
 @dataclass(slots=True)
 class Rows:
-    """`unplaced` counts series that name no node there is."""
+    """`unplaced` counts series that name no node there is; `users` are who has which VF."""
 
     pfs: list[SriovPf]
     unplaced: int
+    users: dict[Place, VfUser] = field(default_factory=dict)
 
 
 class Places:
@@ -244,17 +248,11 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
     places = Places(objects.nodes, objects.states)
     held = users(objects.pods or (), metrics.users, places)
     numa: dict[Place, int] = {}
-    scraped: Counter[tuple[Place, str]] = Counter()
-    for labels, value in metrics.series:
-        if node := places.node(labels):
-            place = (node, labels.get("pf", ""))
-            scraped[place, labels.get("instance", "")] += amount(value) or 0
-            if (known := whole(labels.get("numa_node", ""))) is not None:
-                numa[place] = known
-    series: dict[Place, int] = {}
-    for (place, _), count in scraped.items():  # an exporter that is scraped in two ways has no more VFs
-        series[place] = max(series.get(place, 0), count)
+    for labels, _ in metrics.series:
+        if (node := places.node(labels)) and (known := whole(labels.get("numa_node", ""))) is not None:
+            numa[node, labels.get("pf", "")] = known
     unplaced = places.unplaced
+    series, used = _counted(metrics.series, places), _counted(metrics.held, places)
     rates = rates_of(metrics.of_pfs, places, "pf")
     vf_rates = rates_of(metrics.of_vfs, places, "pciAddr")
     nodes = {n.metadata.name: n for n in objects.nodes}
@@ -295,15 +293,48 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
                     source="kubernetes + prometheus"
                     if place in rates or numa.get(place) is not None
                     else "kubernetes",
-                    missing=_missing(place, rates, who_known),
+                    missing=_missing(place, rates, who_known, metrics.failed or NO_EXPORTER),
                     networks=[n for n in networks if n.resource in fed],
                 )
             )
-    rows += [
-        _exported(cluster, place, count, numa.get(place), rates.get(place)) for place, count in series.items()
-    ]
+    known_vfs = _known_vfs(metrics.of_vfs, places)
+    for place, count in series.items():
+        vfs = [
+            SriovVf(
+                vf, pci, None, None, None, None, None, None, numa.get(place), held.get(at), vf_rates.get(at)
+            )
+            for vf, pci in known_vfs.get(place, ())
+            for at in [(place[0], pci)]
+        ]
+        own_used = used.get(place, 0) if metrics.users else None
+        rows.append(_exported(cluster, place, count, own_used, numa.get(place), rates.get(place), vfs))
     rows.sort(key=lambda r: (r.node, r.pf))
-    return Rows(rows, unplaced)
+    return Rows(rows, unplaced, held)
+
+
+def _counted(readings: Readings, places: Places) -> dict[Place, int]:
+    """Of each PF; an exporter that is scraped in two ways has no more VFs."""
+    scraped: Counter[tuple[Place, str]] = Counter()
+    for labels, value in readings:
+        if node := places.node(labels):
+            scraped[(node, labels.get("pf", "")), labels.get("instance", "")] += amount(value) or 0
+    counts: dict[Place, int] = {}
+    for (place, _), count in scraped.items():
+        counts[place] = max(counts.get(place, 0), count)
+    return counts
+
+
+def _known_vfs(of: Mapping[str, Readings], places: Places) -> dict[Place, list[tuple[int | None, str]]]:
+    """Numbers and PCI addresses of the VFs of each PF that have series of their own."""
+    found: dict[Place, dict[str, int | None]] = defaultdict(dict)
+    for readings in of.values():
+        for labels, _ in readings:
+            if (node := places.node(labels)) and (pci := labels.get("pciAddr")):
+                found[node, labels.get("pf", "")][pci] = whole(labels.get("vf", ""))
+    return {
+        place: sorted(((vf, pci) for pci, vf in vfs.items()), key=lambda v: (v[0] is None, v))
+        for place, vfs in found.items()
+    }
 
 
 def _network(network: SriovNetwork) -> VfNetwork:
@@ -314,9 +345,9 @@ def _network(network: SriovNetwork) -> VfNetwork:
     )
 
 
-def _missing(place: Place, rates: Mapping[Place, VfRates], who_known: bool) -> dict[str, str]:
-    missing = {} if place in rates else {"rates": NO_EXPORTER, "numaNode": NO_EXPORTER}
-    return missing if who_known else missing | {"vfsUsed": "pods may not be listed, and " + NO_EXPORTER}
+def _missing(place: Place, rates: Mapping[Place, VfRates], who_known: bool, why: str) -> dict[str, str]:
+    missing = {} if place in rates else {"rates": why, "numaNode": why}
+    return missing if who_known else missing | {"vfsUsed": "pods may not be listed, and " + why}
 
 
 def rates_of(of: Mapping[str, Readings], places: Places, label: str) -> dict[Place, VfRates]:
@@ -326,7 +357,7 @@ def rates_of(of: Mapping[str, Readings], places: Places, label: str) -> dict[Pla
         for labels, value in readings:
             if (node := places.node(labels)) and labels.get(label):
                 there = found[node, labels[label]]
-                there[name] = max(there.get(name, value), value)
+                there[name] = max(there.get(name, 0.0), round(value, 6))  # no 4.999999999999999 of a rate
     return {place: VfRates(**values) for place, values in found.items()}
 
 
@@ -414,7 +445,15 @@ def _vfs(
     return found
 
 
-def _exported(cluster: str, place: Place, vfs: int, numa: int | None, rates: VfRates | None) -> SriovPf:
+def _exported(
+    cluster: str,
+    place: Place,
+    configured: int,
+    used: int | None,
+    numa: int | None,
+    rates: VfRates | None,
+    vfs: list[SriovVf],
+) -> SriovPf:
     why = "no SriovNetworkNodeState of this PF"
     return SriovPf(
         cluster,
@@ -430,9 +469,9 @@ def _exported(cluster: str, place: Place, vfs: int, numa: int | None, rates: VfR
         None,
         None,
         None,
-        vfs,
+        configured,
         None,
-        None,
+        used,
         None,
         None,
         None,
@@ -441,7 +480,8 @@ def _exported(cluster: str, place: Place, vfs: int, numa: int | None, rates: VfR
         [],
         [],
         rates,
-        [],
+        vfs,
         "prometheus",
-        {"linkState": why, "syncStatus": why, "vfsTotal": why, "vfsUsed": why},
+        {"linkState": why, "syncStatus": why, "vfsTotal": why}
+        | ({"vfsUsed": "no sriov_kubepoddevice series"} if used is None else {}),
     )

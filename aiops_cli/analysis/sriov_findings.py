@@ -8,7 +8,7 @@ from aiops_cli.analysis.cnf_numbers import a_second
 from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.sriov import Objects, Place, asked, draining, resources_of
 from aiops_cli.models.analysis import Entity
-from aiops_cli.models.cnf import NodeResource, SriovLimits, SriovPf, SriovVf, VfRates
+from aiops_cli.models.cnf import NodeResource, SriovLimits, SriovPf, SriovVf, VfRates, VfUser
 from aiops_cli.models.cnf_objects import CnfPod
 from aiops_cli.models.findings import Finding, FindingSeverity
 
@@ -19,12 +19,13 @@ def findings(
     objects: Objects,
     drops: Mapping[Place, VfRates],
     limits: SriovLimits,
+    users: Mapping[Place, VfUser],
 ) -> list[Finding]:
-    """Worst first. `drops` are what VFs drop, by node and PCI address."""
+    """Worst first. `drops` are what VFs drop, and `users` who has them, by node and PCI address."""
     found = [
         *_nodes(rows),
         *(f for row in rows for f in _pf(row)),
-        *_drops(cluster, rows, drops, limits),
+        *_drops(cluster, rows, drops, limits, users),
         *_resources(cluster, objects, limits),
     ]
     return worst_first(found)
@@ -109,7 +110,11 @@ def _pf(row: SriovPf) -> Iterator[Finding]:
 
 
 def _drops(
-    cluster: str, rows: Sequence[SriovPf], drops: Mapping[Place, VfRates], limits: SriovLimits
+    cluster: str,
+    rows: Sequence[SriovPf],
+    drops: Mapping[Place, VfRates],
+    limits: SriovLimits,
+    users: Mapping[Place, VfUser],
 ) -> Iterator[Finding]:
     rate = {place: (r.rx_dropped or 0.0) + (r.tx_dropped or 0.0) for place, r in drops.items()}
     over = {place: value for place, value in rate.items() if value > limits.drops_per_second}
@@ -120,14 +125,15 @@ def _drops(
     }
     for (node, pci), value in over.items():
         known = vfs.get((node, pci))
-        user = known[1].used_by if known else None
+        user = users.get((node, pci))
         whose = f" of {user.namespace}/{user.pod}" if user else ""
         where = f" (VF {known[1].vf} of {known[0].pf})" if known else ""
         yield _finding(
             "SRIOV_VF_DROPS",
             "warning",
             Entity("VF", f"{node}/{pci}", user.namespace if user else None, cluster),
-            f"{a_second(value)} dropped packets a second{where}{whose}",
+            f"{a_second(value)} dropped packets a second{where}{whose}, "
+            f"{a_second(limits.drops_per_second)} are allowed",
             "its program is too slow or its rings are too small; see aiops cnf dpdk",
             value,
             limits.drops_per_second,

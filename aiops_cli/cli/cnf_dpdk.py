@@ -67,7 +67,12 @@ def dpdk(
         result, told = await list_pods(
             session.members, Wanted(name, space, exec_), limits, own.metrics, watch=session.watcher()
         )
-        ensure_matched(result, told, {"POD": pod}, "aiops cnf dpdk shows those that look like DPDK")
+        ensure_matched(
+            result,
+            told,
+            {"POD": pod, "--namespace": namespace},
+            "aiops cnf dpdk shows those that look like DPDK",
+        )
         code = emit_findings(session, DPDK, result, told, only=findings, fail_on=fail_on)
         if pod is not None and session.format == "table" and not findings:
             for row in result.rows:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings
+from aiops_cli.cli.findings import FailOn, FindingsFlag, check_fail_on, emit_findings, ensure_matched
 from aiops_cli.cli.runtime import Session, execute
 
 app = typer.Typer(add_completion=False)
@@ -27,7 +27,7 @@ def workloads(
     """Network functions, one workload a row: pods ready, restarts, nodes, VFs, huge pages, whether all its nodes
     have a real-time kernel, and the worst PTP state of their clocks.
 
-    Found by words of labels and names; [cnf] in the config adds words, and leaves namespaces out.
+    Found by words of labels and names; \\[cnf] in the config adds words, and leaves namespaces out.
     """
 
     async def body(session: Session) -> int:
@@ -41,6 +41,8 @@ def workloads(
             Wanted(session.now, namespace, function),
             watch=session.watcher(),
         )
+        flags = {"--namespace": namespace, "--function": function}
+        ensure_matched(result, told, flags, "aiops cnf workloads shows what there is")
         return emit_findings(session, WORKLOADS, result, told, only=findings, fail_on=fail_on)
 
     execute(ctx, body)

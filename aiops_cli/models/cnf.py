@@ -247,7 +247,8 @@ class DpdkPod(Struct, frozen=True, rename="camel"):
 class CnfWorkload(Struct, frozen=True, rename="camel"):
     """An item of `cnf workloads`: one a workload. `function` is UPF, AMF, …, found by `matched`.
 
-    `real_time_kernel` and `ptp_state` are those of all its nodes: True only if all, the worst state."""
+    `real_time_kernel` and `ptp_state` are those of all its nodes: True only if all, the worst state, and since when
+    (`ptp_since`, RFC 3339, where that is known)."""
 
     cluster: str
     function: str
@@ -265,6 +266,7 @@ class CnfWorkload(Struct, frozen=True, rename="camel"):
     matched: str
     source: Source
     missing: dict[str, str] = {}
+    ptp_since: str | None = None
 
 
 class PodInterface(Struct, frozen=True, rename="camel"):

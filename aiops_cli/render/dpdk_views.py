@@ -171,11 +171,17 @@ def detail(pod: DpdkPod) -> str:
     return "".join(one_line(line) + "\n" for line in lines)
 
 
+def _left(unrequested: int | None) -> str:
+    if unrequested is not None and unrequested < 0:
+        return f"{_gib(-unrequested)} more asked for than it has"
+    return f"{_gib(unrequested)} not asked for"
+
+
 def _page_text(pages: Hugepages) -> str:
     numa = ", ".join(f"NUMA {n}: {_gib(v)}" for n, v in (pages.by_numa or {}).items())
     parts = [
         f"{_gib(pages.requested)} asked, limit {_gib(pages.limit)}",
-        f"node {_gib(pages.node_allocatable)}, {_gib(pages.node_unrequested)} not asked for, "
+        f"node {_gib(pages.node_allocatable)}, {_left(pages.node_unrequested)}, "
         f"{_gib(pages.node_free)} free" + (f" ({numa})" if numa else ""),
     ]
     return "; ".join(parts)

@@ -28,7 +28,7 @@ def finding_view(zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bo
             Column("severity", lambda f: f.severity),
             Column("code", lambda f: f.code, keep=True),
             Column("cluster", lambda f: f.cluster, wide=one_cluster),
-            Column("about", lambda f: f.entity.name, keep=True),
+            Column("about", about, keep=True),
             Column(
                 "since",
                 lambda f: when(f.since, zone)[start:] if f.since else "",
@@ -47,6 +47,12 @@ def finding_view(zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bo
         ],
         lambda f: f"{f.cluster}/{f.entity.kind}/{f.entity.name}/{f.code}",
     )
+
+
+def about(finding: Finding) -> str:
+    """What a finding is about, with the namespace of what has one and no node before its name."""
+    entity = finding.entity
+    return f"{entity.namespace}/{entity.name}" if entity.namespace and "/" not in entity.name else entity.name
 
 
 def finding_text(rows: Sequence[Finding], style: Style, zone: tzinfo | None) -> str:
@@ -76,15 +82,15 @@ def _lines(rows: Sequence[Finding], style: Style, zone: tzinfo | None) -> Iterat
         words += [
             f"{word} {when(t, zone)[start:]}" for word, t in (("since", f.since), ("until", f.until)) if t
         ]
-        about = one_line(f"{f.cluster}  {f.entity.name}" if several else f.entity.name)
+        what = one_line(f"{f.cluster}  {about(f)}" if several else about(f))
         head = "  ".join(words)
-        together = cells(head) + 2 + cells(about) <= width
+        together = cells(head) + 2 + cells(what) <= width
         if together:
-            head += "  " + about
+            head += "  " + what
         head = cut(one_line(head), width)
         if style.colour:
             head = paint(head[:8], level_of_word(f.severity)) + head[8:]
         yield head
-        below = [] if together else [about]
+        below = [] if together else [what]
         for text in [*below, *textwrap.wrap(one_line(f.text), width - len(_INDENT), break_on_hyphens=False)]:
             yield _INDENT + cut(text, width - len(_INDENT))

@@ -33,9 +33,13 @@ def ptp_view(rows: Sequence[PtpClock], zone: tzinfo | None, *, narrow: bool = Fa
                 keep=True,
             ),
             Column("state", lambda c: c.state, keep=True),
-            Column("offset", lambda c: _ns(c.offset_ns), right=True, plain=lambda c: c.offset_ns),
-            Column("p99", lambda c: _ns(c.p99_offset_ns), right=True, plain=lambda c: c.p99_offset_ns),
-            Column("max", lambda c: _ns(c.max_offset_ns), right=True, plain=lambda c: c.max_offset_ns),
+            Column("offset", lambda c: _ns(c.offset_ns), right=True, plain=lambda c: c.offset_ns, unit="ns"),
+            Column(
+                "p99", lambda c: _ns(c.p99_offset_ns), right=True, plain=lambda c: c.p99_offset_ns, unit="ns"
+            ),
+            Column(
+                "max", lambda c: _ns(c.max_offset_ns), right=True, plain=lambda c: c.max_offset_ns, unit="ns"
+            ),
             Column("class", lambda c: _class(c, narrow), plain=lambda c: c.clock_class),
             Column("verdict", lambda c: c.verdict, keep=True),
             Column("reason", lambda c: c.reason, wide=narrow),
@@ -47,7 +51,14 @@ def ptp_view(rows: Sequence[PtpClock], zone: tzinfo | None, *, narrow: bool = Fa
             Column("type", lambda c: c.clock_type, wide=True),
             Column("profile", lambda c: c.profile, wide=True),
             Column("budget", lambda c: c.budget, wide=True),
-            Column("limit", lambda c: _ns(c.limit_ns), right=True, wide=True, plain=lambda c: c.limit_ns),
+            Column(
+                "limit",
+                lambda c: _ns(c.limit_ns),
+                right=True,
+                wide=True,
+                plain=lambda c: c.limit_ns,
+                unit="ns",
+            ),
             Column("from", lambda c: c.offset_from, wide=True),
             Column("kind", lambda c: c.offset_kind, wide=True),
             Column("source", lambda c: c.source, wide=True),
@@ -123,13 +134,13 @@ def _spent() -> list[Column[PtpClock]]:
             if spent is None:
                 return None
             total = spent.locked + spent.holdover + spent.freerun + spent.unknown
-            return 100 * float(getattr(spent, name)) / total if total else None
+            return round(100 * float(getattr(spent, name)) / total, 3) if total else None
 
         def text(clock: PtpClock) -> str:
             value = share(clock)
             return "-" if value is None else f"{value:.1f}%"
 
-        return Column(name, text, right=True, wide=True, plain=share)
+        return Column(name, text, right=True, wide=True, plain=share, unit="percent")
 
     return [column(name) for name in ("locked", "holdover", "freerun", "unknown")]
 

@@ -17,7 +17,7 @@ from aiops_cli.analysis.dpdk import profile_of, real_time
 from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.sriov import pci_devices
 from aiops_cli.config.settings import Settings
-from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError
+from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError, UsageError
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import CnfWorkload
 from aiops_cli.models.cnf_objects import CnfNode, CnfPod, PerformanceProfile
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _PTP_SECONDS = 300.0
 _PTP_STEP = 30.0
 _WORST = {"FREERUN": 0, "HOLDOVER": 1, "LOCKED": 2}
+Kept = tuple[str, str | None]
+"""The state of a clock, and since when, where that is known."""
 NOT_RECORDED = "not recorded in this bundle"
 NO_CNF = (
     f"{ErrorCode.NO_NETWORK_FUNCTIONS}: no pod is named like one; [cnf] functions in the config adds names"
@@ -49,12 +51,23 @@ class Wanted:
     namespace: str | None = None
     function: str | None = None
 
+    @property
+    def nothing(self) -> str:
+        """That these workloads are not among those that there are."""
+        space = f" in namespace {self.namespace}" if self.namespace else ""
+        return f"{ErrorCode.NO_NETWORK_FUNCTIONS}: no {self.function or 'network function'}{space}"
+
 
 async def list_workloads(
     members: Sequence[Member], settings: Settings, wanted: Wanted, *, watch: Watcher | None = None
 ) -> tuple[FleetResult[CnfWorkload], list[Finding]]:
-    """Workloads by cluster, function, namespace and name, and what is wrong with them."""
+    """Workloads by cluster, function, namespace and name, and what is wrong with them. Raises UsageError for a
+    function that is none."""
     known = patterns(settings.cnf.functions)
+    if wanted.function is not None and wanted.function.lower() not in {name.lower() for name in known}:
+        raise UsageError(
+            f"no network function is called {wanted.function!r}", hint=f"one of: {', '.join(known)}"
+        )
     left_out = settings.cnf.exclude_namespaces
 
     async def ask(member: Member) -> Answer[CnfWorkload]:
@@ -65,7 +78,9 @@ async def list_workloads(
         )
         rows = [r for r in found.rows if _fits(r, wanted)]
         rows.sort(key=lambda r: (r.function, r.namespace, r.name))
-        notes = found.warnings if rows or found.partial else [*found.warnings, NO_CNF]
+        notes = found.warnings
+        if not rows and not found.partial:
+            notes = [*notes, wanted.nothing if found.rows else NO_CNF]
         return Answer(rows, found.source, warnings=notes, partial=found.partial)
 
     result = await fan_out(members, ask, watch=watch)
@@ -105,7 +120,7 @@ def _grouped(
     left_out: Sequence[str],
     nodes: Sequence[CnfNode],
     profiles: Sequence[PerformanceProfile],
-    clocks: Mapping[str, str] | str,
+    clocks: Mapping[str, Kept] | str,
 ) -> list[CnfWorkload]:
     """Pods, each with kind and name of its top owner, as workloads."""
     real_times = {n.metadata.name: real_time(n, profile_of(n, profiles)) for n in nodes}
@@ -128,19 +143,19 @@ def _row(
     pods: Sequence[CnfPod],
     matched: str,
     real_times: Mapping[str, bool | None],
-    clocks: Mapping[str, str] | str,
+    clocks: Mapping[str, Kept] | str,
 ) -> CnfWorkload:
     namespace, kind, name, function = key
     nodes = sorted({p.spec.node_name for p in pods if p.spec.node_name})
     kernels = [real_times.get(n) for n in nodes]
     real = None if None in kernels or not kernels else all(kernels)
     missing = {} if real is not None else {"realTimeKernel": "its nodes can't be read, or it has none"}
-    ptp: str | None = None
+    ptp: Kept | None = None
     if isinstance(clocks, str):
         missing["ptpState"] = clocks
     else:
         states = [clocks[n] for n in nodes if n in clocks]
-        ptp = min(states, key=_WORST.__getitem__, default=None)
+        ptp = min(states, key=_how_bad, default=None)
         if ptp is None:
             missing["ptpState"] = "no PTP clock on its nodes"
     return CnfWorkload(
@@ -156,11 +171,17 @@ def _row(
         sum(len(pci_devices(p)) for p in pods),
         sum(sum(hugepage_sizes(c.resources.requests).values()) for p in pods for c in p.spec.containers),
         real,
-        ptp,
+        ptp[0] if ptp else None,
         matched,
         "kubernetes" if isinstance(clocks, str) else "kubernetes + prometheus",
         missing,
+        ptp[1] if ptp else None,
     )
+
+
+def _how_bad(clock: Kept) -> tuple[int, str]:
+    """The worst state first, of several the longest."""
+    return _WORST[clock[0]], clock[1] or ""
 
 
 def _ready(pod: CnfPod) -> bool:
@@ -168,7 +189,7 @@ def _ready(pod: CnfPod) -> bool:
     return pod.status.phase == "Running" and bool(statuses) and all(s.ready for s in statuses)
 
 
-async def _ptp(member: Member, settings: Settings, at: float) -> tuple[dict[str, str] | str, list[str]]:
+async def _ptp(member: Member, settings: Settings, at: float) -> tuple[dict[str, Kept] | str, list[str]]:
     """The worst state of each node's clocks, or why none is known; and what failed, so that clocks are missing
     that the cluster may have."""
     from aiops_cli.services.ptp import list_clocks, rules_of
@@ -183,10 +204,11 @@ async def _ptp(member: Member, settings: Settings, at: float) -> tuple[dict[str,
         why = status.error.message
         return why, [] if status.error.absent else [f"clocks: {why}"]
     failed = [f"clocks: {w}" for w in status.warnings] if found.result.partial else []
-    states: dict[str, str] = {}
+    states: dict[str, Kept] = {}
     for clock in found.result.rows:
         if clock.state is not None:
-            states[clock.node] = min(states.get(clock.node, clock.state), clock.state, key=_WORST.__getitem__)
+            own = clock.state, clock.since
+            states[clock.node] = min(states.get(clock.node, own), own, key=_how_bad)
     return states or "no PTP clock in this cluster", failed
 
 
@@ -270,6 +292,7 @@ def _findings(row: CnfWorkload) -> list[Finding]:
                 entity,
                 f"{row.function} runs on a node whose clock is {row.ptp_state}",
                 "aiops cnf ptp",
+                row.ptp_since,
             )
         )
     if row.function == "vDU" and row.real_time_kernel is False:

@@ -14,7 +14,7 @@ from aiops_cli.models.cnf import SriovLimits, SriovPf
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import Answer, FleetResult, Origin
 from aiops_cli.services.fanout import Watcher, fan_out
-from aiops_cli.services.fleet import Member
+from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.services.replay import RecordedMember
 
 if TYPE_CHECKING:
@@ -71,10 +71,13 @@ async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Fou
         notes, partial = [f"{read.message}: only what the exporter says"], not _absent(read)
     metrics, drops = sriov.Metrics(), {}
     if isinstance(readings, AiopsError):
+        metrics.failed = f"sriov_vf_* series can't be asked for: {readings.message}"
         notes.append(f"no rates and drops: {readings.message}")
         partial = partial or not _absent(readings)
     else:
-        metrics = sriov.Metrics(readings.users, readings.series, readings.of_pfs, readings.of_vfs)
+        metrics = sriov.Metrics(
+            readings.users, readings.series, readings.of_pfs, readings.of_vfs, readings.held
+        )
         notes += readings.warnings
         places = sriov.Places(objects.nodes, objects.states)
         drops = sriov.rates_of(readings.drops, places, "pciAddr")
@@ -85,8 +88,9 @@ async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Fou
     if rows.unplaced:
         notes.append(f"{rows.unplaced} series of the exporter name no node of this cluster and are left out")
     if not rows.pfs:
-        notes.append(NO_SRIOV)
-    told = sriov_findings.findings(member.name, rows.pfs, objects, drops, limits)
+        failed = isinstance(readings, AiopsError) and not _absent(readings)
+        notes.append(f"{ErrorCode.NO_SRIOV}: no SriovNetworkNodeState" if failed else NO_SRIOV)
+    told = sriov_findings.findings(member.name, rows.pfs, objects, drops, limits, rows.users)
     source: Origin = "bundle" if recorded else "live"
     return Answer([(rows.pfs, told)], source, warnings=list(dict.fromkeys(notes)), partial=partial)
 
@@ -126,6 +130,7 @@ async def _exporter(member: Member, vfs: bool) -> ExporterReadings | AiopsError:
 
     try:
         live = member.origin != "bundle"
-        return await read_exporter(await member.metrics(), sriov.RATES, vfs=vfs and live)
+        alone = isinstance(member, LiveMember) and member.context is None
+        return await read_exporter(await member.metrics(), sriov.RATES, vfs=vfs and live, every=alone)
     except AiopsError as error:
         return error

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from aiops_cli.errors import NotAvailableError
+
 if TYPE_CHECKING:
     from aiops_cli.sources.base import MetricsSource
 
@@ -18,23 +20,27 @@ Readings = list[tuple[Mapping[str, str], float]]
 _USERS = "sriov_kubepoddevice"
 _PF = "node, exported_node, instance, pf, numa_node"
 _SERIES = f"count by ({_PF}) (group by ({_PF}, pciAddr) (sriov_vf_rx_packets))"
+_JOIN = "node, exported_node, instance, pciAddr"
+_HELD = f"count by ({_PF}) (group by ({_PF}, pciAddr) (sriov_vf_rx_packets) and on ({_JOIN}) {_USERS})"
 _PLACE = "node, exported_node, instance, pf, pciAddr"
 _WINDOW = "5m"
 
 
 class ExporterReadings(NamedTuple):
-    """`drops` is dropped packets a second by direction, of VFs where that is not 0."""
+    """`drops` is dropped packets a second by direction, of VFs where that is not 0; `series` counts a PF's VFs, and
+    `held` those that a pod has."""
 
     users: Readings
     series: Readings
     of_pfs: dict[str, Readings]
     of_vfs: dict[str, Readings]
     drops: dict[str, Readings]
+    held: Readings
     warnings: list[str]
 
 
-def _rates(fields: Sequence[str]) -> dict[str, str]:
-    return {f: f"max by ({_PLACE}) (rate(sriov_vf_{f}[{_WINDOW}]))" for f in fields}
+def _rates(fields: Sequence[str], place: str = _PLACE) -> dict[str, str]:
+    return {f: f"max by ({place}) (rate(sriov_vf_{f}[{_WINDOW}]))" for f in fields}
 
 
 def _sums(rates: Mapping[str, str]) -> list[str]:
@@ -48,12 +54,14 @@ def _dropped(rates: Mapping[str, str]) -> dict[str, str]:
 def expressions(fields: Sequence[str]) -> list[str]:
     """All that `read_exporter` asks without `vfs`, for recording; the first tells whether there is any."""
     rates = _rates(fields)
-    return [_SERIES, _USERS, *_sums(rates), *_dropped(rates).values()]
+    return [_SERIES, _USERS, _HELD, *_sums(rates), *_dropped(rates).values()]
 
 
-async def read_exporter(source: MetricsSource, fields: Sequence[str], *, vfs: bool) -> ExporterReadings:
+async def read_exporter(
+    source: MetricsSource, fields: Sequence[str], *, vfs: bool, every: bool = False
+) -> ExporterReadings:
     """Rates of `sriov_vf_FIELD` for each of `fields`, of PFs, and with `vfs` of each VF that a pod has (of
-    all where the exporter knows no pods)."""
+    all with `every`, and where the exporter knows no pods)."""
     warnings: dict[str, None] = {}
 
     async def ask(expr: str) -> Readings:
@@ -64,12 +72,16 @@ async def read_exporter(source: MetricsSource, fields: Sequence[str], *, vfs: bo
     rates = _rates(fields)
     users, series = await asyncio.gather(ask(_USERS), ask(_SERIES))
     if not series:
-        return ExporterReadings(users, series, {}, {}, {}, list(warnings))
+        return ExporterReadings(users, series, {}, {}, {}, [], list(warnings))
+    try:
+        held = await ask(_HELD) if users else []
+    except NotAvailableError:  # a bundle of an older release
+        held = []
     sums, dropped = _sums(rates), _dropped(rates)
-    held = f" and on (node, exported_node, instance, pciAddr) {_USERS}" if users else ""
-    single = [expr + held for expr in rates.values()] if vfs else []
+    only = f" and on ({_JOIN}) {_USERS}" if users and not every else ""
+    single = [expr + only for expr in _rates(fields, f"{_PLACE}, vf").values()] if vfs else []
     answers = await asyncio.gather(*(ask(expr) for expr in (*sums, *dropped.values(), *single)))
     of_pfs = dict(zip(fields, answers, strict=False))
     drops = dict(zip(dropped, answers[len(sums) :], strict=False))
     of_vfs = dict(zip(fields, answers[len(sums) + len(dropped) :], strict=False))
-    return ExporterReadings(users, series, of_pfs, of_vfs, drops, list(warnings))
+    return ExporterReadings(users, series, of_pfs, of_vfs, drops, held, list(warnings))

@@ -155,6 +155,23 @@ def test_only_pages_of_the_default_size_are_known_to_be_free(
     assert "default page size only" in item["missing"]["hugepages.nodeFree"]
 
 
+def test_a_node_that_lacks_pages_is_one_finding(aiops: Aiops, env: dict[str, str], telecom: Cluster) -> None:
+    objects.pod(telecom.kube, "pages", "fat", node="worker-1", resources={"cpu": "1", "hugepages-1Gi": "7Gi"})
+    try:
+        told = aiops("cnf", "dpdk", "--findings", "-o", "json", env=env).json["items"]
+        (found,) = [f for f in told if f["code"] == "DPDK_HUGEPAGES_OVERCOMMITTED"]
+        text = aiops("cnf", "dpdk", "pages/fat", env=env).stdout
+    finally:
+        telecom.kube.delete("Pod", "fat", namespace="pages")
+    assert (found["entity"]["kind"], found["entity"]["name"]) == ("Node", "worker-1")
+    pages = round(found["value"]) >> 30
+    assert found["text"].startswith(
+        f"pods ask for {pages} 1Gi pages ({pages} GiB) more than it has: core/upf-0"
+    )
+    assert "pages/fat" in found["text"]
+    assert f"{pages}Gi more asked for than it has" in text
+
+
 def test_what_shares_its_cpus_is_told_why(aiops: Aiops, env: dict[str, str]) -> None:
     item, found = _one(aiops, env, "ran/vdu-1")
     assert item["cpu"]["reason"] == "container app asks for 1500m CPUs, no whole number"

@@ -20,6 +20,7 @@ from tests.conftest import Aiops, Clusters
 from tests.servers.apiserver import kubeconfig_of
 from tests.servers.cluster import Cluster
 from tests.servers.fleet import Fleet
+from tests.servers.network import free_port
 
 Endpoints = Callable[[Mapping[str, Mapping[str, str]]], dict[str, str]]
 
@@ -143,7 +144,27 @@ def test_a_prometheus_alone_tells_what_it_can(aiops: Aiops, endpoints: Endpoints
     row = rows["worker-0"]
     assert (row["source"], row["pciAddress"], row["vfsTotal"]) == ("prometheus", None, None)
     assert row["rates"]["rxDropped"] > 10 and "SriovNetworkNodeState" in row["missing"]["syncStatus"]
-    assert [f["code"] for f in done.json["findings"]] == ["SRIOV_VF_DROPS"]
+    assert [(v["vf"], v["pciAddress"], v["usedBy"]["pod"]) for v in row["vfs"]] == [(0, UPF_VF, "vdu-0")]
+    assert (row["vfsUsed"], row["vfsConfigured"]) == (1, 1)
+    (drops,) = done.json["findings"]
+    assert drops["code"] == "SRIOV_VF_DROPS" and drops["text"].endswith("of ran/vdu-0, 1 are allowed")
+    csv = aiops("cnf", "sriov", "-o", "csv", env=env).stdout.splitlines()[0].split(",")
+    assert {"rx_bits_per_second", "drops_per_second"} <= set(csv)
+
+
+def test_a_prometheus_that_is_down_has_said_nothing(
+    aiops: Aiops, env: dict[str, str], telecom: Cluster
+) -> None:
+    config = telecom.home / "down.toml"
+    config.write_text(f'[clusters.{telecom.name}.endpoints]\nprometheus = "http://127.0.0.1:{free_port()}"\n')
+    done = aiops("cnf", "sriov", "-o", "json", env={**env, "AIOPS_CONFIG": str(config)})
+    assert done.returncode == 3
+    assert all("can't be asked for" in i["missing"]["rates"] for i in done.json["items"])
+    assert "the operator's metrics exporter is off" not in done.stdout
+
+
+def test_a_pod_is_named_with_its_namespace(aiops: Aiops, env: dict[str, str]) -> None:
+    assert " ran/vdu-2 " in aiops("cnf", "sriov", "--findings", env=env).stdout
 
 
 def test_who_may_list_nothing_has_what_the_exporter_says(

@@ -24,6 +24,8 @@ def test_functions_with_what_matters_of_their_nodes(aiops: Aiops, env: dict[str,
     assert (upf["function"], upf["ptpState"], upf["realTimeKernel"]) == ("UPF", "LOCKED", False)
     assert "job-1" not in rows
     found = {(f["code"], f["entity"]["name"]) for f in done.json["findings"]}
+    (clock,) = [f for f in done.json["findings"] if f["code"] == "CNF_CLOCK_NOT_LOCKED" and "vdu-0" in str(f)]
+    assert clock["since"] == du["ptpSince"]
     assert ("CNF_CLOCK_NOT_LOCKED", "vdu-0") in found and ("CNF_NOT_READY", "vdu-1") in found
 
 
@@ -76,3 +78,20 @@ def test_a_bundle_tells_what_was_recorded(aiops: Aiops, home: Path) -> None:
 def test_a_cluster_without_functions_says_so(aiops: Aiops) -> None:
     done = aiops("cnf", "workloads", "--bundle", "demo")
     assert done.returncode == 0 and "NO_NETWORK_FUNCTIONS: " in done.stderr
+
+
+def test_what_matches_nothing_passes_no_check(aiops: Aiops, env: dict[str, str]) -> None:
+    for command, flags in (
+        ("workloads", ("-n", "typo")),
+        ("workloads", ("-n", "core", "-f", "vDU")),
+        ("dpdk", ("-n", "typo")),
+    ):
+        done = aiops("cnf", command, *flags, "--fail-on", "critical", env=env)
+        assert done.returncode == 4, done.stdout
+        assert flags[-1] in done.stderr
+    done = aiops("cnf", "workloads", "-f", "bogus", env=env)
+    assert done.returncode == 2 and "'bogus'" in done.stderr and "vDU, vCU" in done.stderr
+
+
+def test_help_has_the_tables_of_the_config(aiops: Aiops) -> None:
+    assert "[cnf] in the config" in " ".join(aiops("cnf", "workloads", "--help").stdout.split())

@@ -53,5 +53,5 @@ def test_two_clusters_are_named() -> None:
         "west", "SRIOV_PF_DOWN", "critical", Entity("PF", "w/ens1f0", None, "west"), "no \x1b[31mlink"
     )
     text = finding_text([LONG, other], Style(width=60), None)
-    assert "west  w/ens1f0" in text and "edge  upf-data-plane-0" in text
+    assert "west  w/ens1f0" in text and "edge  core/upf-data-plane-0" in text
     assert "\x1b" not in text
