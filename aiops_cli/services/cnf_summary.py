@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiops_cli.analysis.finding_order import worst_first
@@ -28,6 +28,7 @@ async def summarise(
     settings: Settings,
     window: TimeRange,
     step: float,
+    now: float,
     *,
     watch: Watcher | None = None,
 ) -> tuple[FleetResult[CnfSummary], list[Finding]]:
@@ -35,7 +36,7 @@ async def summarise(
     the row, which says why, and makes the answer partial; a cluster where all fail has failed."""
 
     async def ask(member: Member) -> Answer[tuple[CnfSummary, list[Finding]]]:
-        return await _cluster(member, settings, window, step)
+        return await _cluster(member, settings, window, step, now)
 
     result = await fan_out(members, ask, watch=watch)
     rows = [row for _, (row, _) in result.rows]
@@ -43,12 +44,14 @@ async def summarise(
 
 
 async def _cluster(
-    member: Member, settings: Settings, window: TimeRange, step: float
+    member: Member, settings: Settings, window: TimeRange, step: float, now: float
 ) -> Answer[tuple[CnfSummary, list[Finding]]]:
     wanted = cnf_workloads.Wanted(window.end)
+    rules = ptp.rules_of(settings.ptp, None)
+    clocks = asyncio.ensure_future(ptp.list_clocks([member], window, step, now, rules))
     parts = await asyncio.gather(
-        _part(cnf_workloads.list_workloads([member], settings, wanted)),
-        _part(_clocks(member, settings, window, step)),
+        _part(cnf_workloads.list_workloads([member], settings, wanted, clocks=clocks)),
+        _part(_clocks(clocks)),
         _part(sriov.list_pfs([member], sriov.limits_of(settings.sriov))),
     )
     errors = {name: p for name, p in zip(_PARTS, parts, strict=True) if isinstance(p, AiopsError)}
@@ -56,15 +59,18 @@ async def _cluster(
         raise next((e for e in errors.values() if not e.code.endswith("NOT_AVAILABLE")), errors["workloads"])
     fields: dict[str, Any] = {}
     told: list[Finding] = []
-    notes: list[str] = [f"{name}: {error.message}" for name, error in errors.items()]
+    why: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        why.setdefault(error.message, []).append(name)
+    notes: list[str] = [f"{', '.join(names)}: {message}" for message, names in why.items()]
     partial = bool(errors)
-    for part, count in zip(parts, _PARTS.values(), strict=True):
+    for part, (name, count) in zip(parts, _PARTS.items(), strict=True):
         if not isinstance(part, AiopsError):
             found, findings = part
             fields |= count(found.rows) if found.rows else {}
             told += findings
             partial = partial or found.partial
-            notes += [w for status in found.clusters for w in status.warnings]
+            notes += [_shorter(name, w, why) for status in found.clusters for w in status.warnings]
     severities = Counter(f.severity for f in told)
     row = CnfSummary(
         member.name,
@@ -77,6 +83,12 @@ async def _cluster(
     return Answer([(row, told)], origin, warnings=list(dict.fromkeys(notes)), partial=partial)  # type: ignore[arg-type]
 
 
+def _shorter(part: str, warning: str, told: Mapping[str, list[str]]) -> str:
+    """A part's warning without what another part's failure says already."""
+    known = next((message for message in told if warning.startswith(f"{message}: ")), None)
+    return warning if known is None else f"{part}: {warning.removeprefix(f'{known}: ')}"
+
+
 async def _part(ask: Awaitable[Part[T]]) -> Part[T] | AiopsError:
     """One command's answer of one cluster, or why there is none."""
     try:
@@ -87,9 +99,8 @@ async def _part(ask: Awaitable[Part[T]]) -> Part[T] | AiopsError:
     return failed.as_error() if failed else (found, findings)
 
 
-async def _clocks(member: Member, settings: Settings, window: TimeRange, step: float) -> Part[PtpClock]:
-    rules = ptp.rules_of(settings.ptp, None)
-    found = await ptp.list_clocks([member], window, step, window.end, rules)
+async def _clocks(asked: Awaitable[ptp.Clocks]) -> Part[PtpClock]:
+    found = await asked
     return found.result, found.findings
 
 

@@ -65,7 +65,7 @@ async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Fou
     can be had."""
     read, readings = await asyncio.gather(_kubernetes(member), _exporter(member, vfs))
     if isinstance(read, AiopsError) and isinstance(readings, AiopsError):
-        raise read
+        raise readings if _absent(read) and not _absent(readings) else read
     objects, notes, partial = (sriov.Objects(), [], False) if isinstance(read, AiopsError) else read
     if isinstance(read, AiopsError):
         notes, partial = [f"{read.message}: only what the exporter says"], not _absent(read)
