@@ -25,7 +25,12 @@ def summary(ctx: typer.Context, findings: FindingsFlag = False, fail_on: FailOn 
         check_fail_on(fail_on)
         window = session.window()
         result, told = await summarise(
-            session.members, session.settings, window, session.step(window), watch=session.watcher()
+            session.members,
+            session.settings,
+            window,
+            session.step(window),
+            session.now,
+            watch=session.watcher(),
         )
         return emit_findings(session, SUMMARY, result, told, only=findings, fail_on=fail_on)
 

@@ -248,7 +248,7 @@ class CnfWorkload(Struct, frozen=True, rename="camel"):
     """An item of `cnf workloads`: one a workload. `function` is UPF, AMF, …, found by `matched`.
 
     `real_time_kernel` and `ptp_state` are those of all its nodes: True only if all, the worst state, and since when
-    (`ptp_since`, RFC 3339, where that is known)."""
+    (`ptp_since`, RFC 3339, where that is known). `ptp_doubt` says that FREERUN may be HOLDOVER."""
 
     cluster: str
     function: str
@@ -267,6 +267,7 @@ class CnfWorkload(Struct, frozen=True, rename="camel"):
     source: Source
     missing: dict[str, str] = {}
     ptp_since: str | None = None
+    ptp_doubt: str | None = None
 
 
 class PodInterface(Struct, frozen=True, rename="camel"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ from aiops_cli.analysis.cnf_functions import Patterns, function_of, patterns
 from aiops_cli.analysis.cnf_numbers import hugepage_sizes
 from aiops_cli.analysis.dpdk import profile_of, real_time
 from aiops_cli.analysis.finding_order import worst_first
+from aiops_cli.analysis.ptp_verdict import UNSURE
 from aiops_cli.analysis.sriov import pci_devices
 from aiops_cli.config.settings import Settings
 from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError, UsageError
@@ -24,6 +26,7 @@ from aiops_cli.models.cnf_objects import CnfNode, CnfPod, PerformanceProfile
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services import ptp
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import Member
 from aiops_cli.services.replay import RecordedMember
@@ -35,8 +38,11 @@ if TYPE_CHECKING:
 _PTP_SECONDS = 300.0
 _PTP_STEP = 30.0
 _WORST = {"FREERUN": 0, "HOLDOVER": 1, "LOCKED": 2}
-Kept = tuple[str, str | None]
-"""The state of a clock, and since when, where that is known."""
+Kept = tuple[str, bool, str | None]
+"""The state of a clock, whether it may be HOLDOVER too, and since when, where that is known."""
+Clocks = tuple[Mapping[str, Kept] | str, list[str]]
+"""The worst clock of each node, or why none is known; and what failed, so that clocks are missing that the cluster
+may have."""
 NOT_RECORDED = "not recorded in this bundle"
 NO_CNF = (
     f"{ErrorCode.NO_NETWORK_FUNCTIONS}: no pod is named like one; [cnf] functions in the config adds names"
@@ -59,10 +65,15 @@ class Wanted:
 
 
 async def list_workloads(
-    members: Sequence[Member], settings: Settings, wanted: Wanted, *, watch: Watcher | None = None
+    members: Sequence[Member],
+    settings: Settings,
+    wanted: Wanted,
+    *,
+    clocks: Awaitable[ptp.Clocks] | None = None,
+    watch: Watcher | None = None,
 ) -> tuple[FleetResult[CnfWorkload], list[Finding]]:
-    """Workloads by cluster, function, namespace and name, and what is wrong with them. Raises UsageError for a
-    function that is none."""
+    """Workloads by cluster, function, namespace and name, and what is wrong with them. `clocks` are those of the
+    only member, where they are asked already. Raises UsageError for a function that is none."""
     known = patterns(settings.cnf.functions)
     if wanted.function is not None and wanted.function.lower() not in {name.lower() for name in known}:
         raise UsageError(
@@ -72,9 +83,9 @@ async def list_workloads(
 
     async def ask(member: Member) -> Answer[CnfWorkload]:
         found = (
-            await _recorded(member, known, left_out, settings, wanted.at)
+            await _recorded(member, known, left_out, partial(_ptp, member, settings, wanted.at, clocks))
             if isinstance(member, RecordedMember)
-            else await _live(member, known, left_out, settings, wanted.at)
+            else await _live(member, known, left_out, partial(_ptp, member, settings, wanted.at, clocks))
         )
         rows = [r for r in found.rows if _fits(r, wanted)]
         rows.sort(key=lambda r: (r.function, r.namespace, r.name))
@@ -99,14 +110,14 @@ def _counts(namespace: str, left_out: Sequence[str]) -> bool:
 
 
 async def _live(
-    member: Member, known: Patterns, left_out: Sequence[str], settings: Settings, at: float
+    member: Member, known: Patterns, left_out: Sequence[str], ask_clocks: Callable[[], Awaitable[Clocks]]
 ) -> Answer[CnfWorkload]:
     from aiops_cli.sources.cnf_objects import Listed
 
     source: KubernetesSource = await member.kube()  # type: ignore[assignment]
     listed = Listed()
     found, (clocks, failed), nodes, profiles = await asyncio.gather(
-        listed.owned_pods(source), _ptp(member, settings, at), listed.nodes(source), listed.profiles(source)
+        listed.owned_pods(source), ask_clocks(), listed.nodes(source), listed.profiles(source)
     )
     rows = _grouped(member.name, found or (), known, left_out, nodes or (), profiles or (), clocks)
     notes = list(dict.fromkeys([*listed.notes, *failed]))
@@ -150,13 +161,13 @@ def _row(
     kernels = [real_times.get(n) for n in nodes]
     real = None if None in kernels or not kernels else all(kernels)
     missing = {} if real is not None else {"realTimeKernel": "its nodes can't be read, or it has none"}
-    ptp: Kept | None = None
+    worst: Kept | None = None
     if isinstance(clocks, str):
         missing["ptpState"] = clocks
     else:
         states = [clocks[n] for n in nodes if n in clocks]
-        ptp = min(states, key=_how_bad, default=None)
-        if ptp is None:
+        worst = min(states, key=_how_bad, default=None)
+        if worst is None:
             missing["ptpState"] = "no PTP clock on its nodes"
     return CnfWorkload(
         cluster,
@@ -171,17 +182,18 @@ def _row(
         sum(len(pci_devices(p)) for p in pods),
         sum(sum(hugepage_sizes(c.resources.requests).values()) for p in pods for c in p.spec.containers),
         real,
-        ptp[0] if ptp else None,
+        worst[0] if worst else None,
         matched,
         "kubernetes" if isinstance(clocks, str) else "kubernetes + prometheus",
         missing,
-        ptp[1] if ptp else None,
+        worst[2] if worst else None,
+        UNSURE if worst and worst[1] else None,
     )
 
 
-def _how_bad(clock: Kept) -> tuple[int, str]:
-    """The worst state first, of several the longest."""
-    return _WORST[clock[0]], clock[1] or ""
+def _how_bad(clock: Kept) -> tuple[int, bool, str]:
+    """The worst state first, of several one that is sure, then the longest."""
+    return _WORST[clock[0]], clock[1], clock[2] or ""
 
 
 def _ready(pod: CnfPod) -> bool:
@@ -189,14 +201,10 @@ def _ready(pod: CnfPod) -> bool:
     return pod.status.phase == "Running" and bool(statuses) and all(s.ready for s in statuses)
 
 
-async def _ptp(member: Member, settings: Settings, at: float) -> tuple[dict[str, Kept] | str, list[str]]:
-    """The worst state of each node's clocks, or why none is known; and what failed, so that clocks are missing
-    that the cluster may have."""
-    from aiops_cli.services.ptp import list_clocks, rules_of
-
+async def _ptp(member: Member, settings: Settings, at: float, asked: Awaitable[ptp.Clocks] | None) -> Clocks:
+    rules, window = ptp.rules_of(settings.ptp, None), TimeRange(at - _PTP_SECONDS, at)
     try:
-        window = TimeRange(at - _PTP_SECONDS, at)
-        found = await list_clocks([member], window, _PTP_STEP, at, rules_of(settings.ptp, None))
+        found = await (asked or ptp.list_clocks([member], window, _PTP_STEP, at, rules))
     except AiopsError as error:
         return error.message, [f"clocks: {error.message}"]
     status = found.result.clusters[0]
@@ -205,15 +213,18 @@ async def _ptp(member: Member, settings: Settings, at: float) -> tuple[dict[str,
         return why, [] if status.error.absent else [f"clocks: {why}"]
     failed = [f"clocks: {w}" for w in status.warnings] if found.result.partial else []
     states: dict[str, Kept] = {}
-    for clock in found.result.rows:
-        if clock.state is not None:
-            own = clock.state, clock.since
-            states[clock.node] = min(states.get(clock.node, own), own, key=_how_bad)
+    for clock in found.clocks:
+        if (row := clock.row).state is not None:
+            own = row.state, row.state == "FREERUN" and not clock.sure, row.since
+            states[row.node] = min(states.get(row.node, own), own, key=_how_bad)
     return states or "no PTP clock in this cluster", failed
 
 
 async def _recorded(
-    member: RecordedMember, known: Patterns, left_out: Sequence[str], settings: Settings, at: float
+    member: RecordedMember,
+    known: Patterns,
+    left_out: Sequence[str],
+    ask_clocks: Callable[[], Awaitable[Clocks]],
 ) -> Answer[CnfWorkload]:
     """Of a bundle. Pods with their owners are always recorded; what they ask for, and their nodes, are
     where the cluster has telecom APIs."""
@@ -224,7 +235,7 @@ async def _recorded(
         return Answer(_names(member.name, (await source.workloads()).rows, known, left_out), "bundle")
     owners = {(w.namespace, w.pod): (w.owner_kind, w.owner) for w in (await source.workloads()).rows}
     pods = [(p, owners.get(p.key, (None, None))) for p in kept.pods or ()]
-    clocks, failed = await _ptp(member, settings, at)
+    clocks, failed = await ask_clocks()
     rows = _grouped(member.name, pods, known, left_out, kept.nodes, kept.profiles, clocks)
     recorded = [msgspec.structs.replace(r, source="bundle") for r in rows]
     return Answer(recorded, "bundle", warnings=failed, partial=bool(failed))
@@ -290,7 +301,7 @@ def _findings(row: CnfWorkload) -> list[Finding]:
                 "CNF_CLOCK_NOT_LOCKED",
                 "critical" if row.ptp_state == "FREERUN" else "warning",
                 entity,
-                f"{row.function} runs on a node whose clock is {row.ptp_state}",
+                f"{row.function} runs on a node whose clock is {row.ptp_doubt or row.ptp_state}",
                 "aiops cnf ptp",
                 row.ptp_since,
             )

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from aiops_cli.analysis.cnf_functions import patterns
+from aiops_cli.analysis.ptp import Clock
+from aiops_cli.config.settings import Settings
+from aiops_cli.models.cnf_objects import CnfPod
+from aiops_cli.models.ptp import PtpClock
+from aiops_cli.models.result import ClusterStatus, FleetResult
 from aiops_cli.models.signals import Workload
+from aiops_cli.services import cnf_workloads
 from aiops_cli.services.bundle import FORMAT, ClusterParts, Manifest, RecordedCluster, RecordedKube
+from aiops_cli.services.fleet import LiveMember
+from aiops_cli.services.ptp import Clocks
 from aiops_cli.services.record import write
 from tests.conftest import Aiops
 from tests.servers.cluster import Cluster
@@ -95,3 +107,35 @@ def test_what_matches_nothing_passes_no_check(aiops: Aiops, env: dict[str, str])
 
 def test_help_has_the_tables_of_the_config(aiops: Aiops) -> None:
     assert "[cnf] in the config" in " ".join(aiops("cnf", "workloads", "--help").stdout.split())
+
+
+def _clock(process: str, state: str, **known: bool) -> Clock:
+    row = PtpClock("c", "n1", process, "ens1fx", state, None, None, None, "FAIL", "")  # type: ignore[arg-type]
+    return Clock(row, **known)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "said"),
+    [
+        ([_clock("T-GM", "FREERUN"), _clock("ptp4l", "LOCKED")], "FREERUN or HOLDOVER"),
+        ([_clock("T-GM", "FREERUN"), _clock("ptp4l", "FREERUN", tells_holdover=True)], "clock is FREERUN"),
+        ([_clock("T-GM", "FREERUN", has_dpll=True)], "clock is FREERUN"),
+    ],
+)
+async def test_what_may_be_holdover_is_not_called_freerun(clocks: list[Clock], said: str) -> None:
+    async def asked() -> Clocks:
+        return Clocks(FleetResult([c.row for c in clocks], [ClusterStatus("c", "SUCCESS")]), clocks, [])
+
+    known, failed = await cnf_workloads._ptp(LiveMember.__new__(LiveMember), Settings(), 1.0, asked())
+    pod = msgspec.convert(
+        {
+            "metadata": {"name": "vdu-0", "namespace": "ran", "labels": {"app": "vdu"}},
+            "spec": {"nodeName": "n1"},
+            "status": {"phase": "Running"},
+        },
+        CnfPod,
+    )
+    (row,) = cnf_workloads._grouped("c", [(pod, (None, None))], patterns({}), (), (), (), known)
+    (text,) = [f.text for f in cnf_workloads._findings(row) if f.code == "CNF_CLOCK_NOT_LOCKED"]
+    assert row.ptp_state == "FREERUN" and failed == [] and said in text
+    assert (row.ptp_doubt is not None) is ("or HOLDOVER" in text)
