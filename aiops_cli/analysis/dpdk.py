@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 from aiops_cli.analysis.cnf_numbers import HUGEPAGES, as_cpuset, cpuset, hugepage_sizes, quantity
 from aiops_cli.analysis.dpdk_ports import EXEC, PROMETHEUS, Seen, of_pod, processes
-from aiops_cli.analysis.sriov import Places, network_statuses, pci_devices
+from aiops_cli.analysis.sriov import network_statuses, pci_devices
+from aiops_cli.analysis.sriov_places import Places
 from aiops_cli.models.cnf import (
     CpuPinning,
     DpdkPod,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from aiops_cli.analysis.cnf_numbers import link_speed, quantity
+from aiops_cli.analysis.sriov_places import Labels, Place, Places, Readings, counted, known_vfs, rates_of
 from aiops_cli.models.cnf import AppliedPolicy, NodeResource, SriovPf, SriovVf, VfNetwork, VfRates, VfUser
 from aiops_cli.models.cnf_objects import (
     CnfNode,
@@ -29,11 +30,6 @@ from aiops_cli.models.cnf_objects import (
     WantedInterface,
 )
 from aiops_cli.models.numbers import amount, whole
-
-Labels = Mapping[str, str]
-Readings = Sequence[tuple[Labels, float]]
-Place = tuple[str, str]
-"""A node, and a PCI address or the name of a PF on it."""
 
 STATUS = "k8s.v1.cni.cncf.io/network-status"
 OLD_STATUS = "k8s.v1.cni.cncf.io/networks-status"
@@ -77,29 +73,6 @@ class Rows:
     pfs: list[SriovPf]
     unplaced: int
     users: dict[Place, VfUser] = field(default_factory=dict)
-
-
-class Places:
-    """Finds the node of a series: its `node` label, else the address that it was scraped from."""
-
-    def __init__(self, nodes: Iterable[CnfNode], states: Iterable[SriovNodeState]) -> None:
-        self._by_address = {a.address: n.metadata.name for n in nodes for a in n.status.addresses}
-        self._by_address |= {n.metadata.name: n.metadata.name for n in nodes}
-        names = {s.metadata.name for s in states}
-        self._only = next(iter(names)) if len(names) == 1 else None
-        self._blind = not self._by_address and not names
-        self.unplaced = 0
-
-    def node(self, labels: Labels) -> str | None:
-        if named := labels.get("exported_node") or labels.get("node"):
-            return named
-        instance = labels.get("instance", "")
-        host = instance.rpartition(":")[0].strip("[]")
-        found = self._by_address.get(instance) or self._by_address.get(host) or self._only
-        if found is None and self._blind:  # nothing to join with: the address tells nodes apart
-            found = host or instance or None
-        self.unplaced += found is None
-        return found
 
 
 def network_statuses(pod: CnfPod) -> list[NetworkStatus]:
@@ -252,7 +225,7 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
         if (node := places.node(labels)) and (known := whole(labels.get("numa_node", ""))) is not None:
             numa[node, labels.get("pf", "")] = known
     unplaced = places.unplaced
-    series, used = _counted(metrics.series, places), _counted(metrics.held, places)
+    series, used = counted(metrics.series, places), counted(metrics.held, places)
     rates = rates_of(metrics.of_pfs, places, "pf")
     vf_rates = rates_of(metrics.of_vfs, places, "pciAddr")
     nodes = {n.metadata.name: n for n in objects.nodes}
@@ -297,44 +270,19 @@ def pfs(cluster: str, objects: Objects, metrics: Metrics) -> Rows:
                     networks=[n for n in networks if n.resource in fed],
                 )
             )
-    known_vfs = _known_vfs(metrics.of_vfs, places)
+    vfs_of = known_vfs(metrics.of_vfs, places)
     for place, count in series.items():
         vfs = [
             SriovVf(
                 vf, pci, None, None, None, None, None, None, numa.get(place), held.get(at), vf_rates.get(at)
             )
-            for vf, pci in known_vfs.get(place, ())
+            for vf, pci in vfs_of.get(place, ())
             for at in [(place[0], pci)]
         ]
         own_used = used.get(place, 0) if metrics.users else None
         rows.append(_exported(cluster, place, count, own_used, numa.get(place), rates.get(place), vfs))
     rows.sort(key=lambda r: (r.node, r.pf))
     return Rows(rows, unplaced, held)
-
-
-def _counted(readings: Readings, places: Places) -> dict[Place, int]:
-    """Of each PF; an exporter that is scraped in two ways has no more VFs."""
-    scraped: Counter[tuple[Place, str]] = Counter()
-    for labels, value in readings:
-        if node := places.node(labels):
-            scraped[(node, labels.get("pf", "")), labels.get("instance", "")] += amount(value) or 0
-    counts: dict[Place, int] = {}
-    for (place, _), count in scraped.items():
-        counts[place] = max(counts.get(place, 0), count)
-    return counts
-
-
-def _known_vfs(of: Mapping[str, Readings], places: Places) -> dict[Place, list[tuple[int | None, str]]]:
-    """Numbers and PCI addresses of the VFs of each PF that have series of their own."""
-    found: dict[Place, dict[str, int | None]] = defaultdict(dict)
-    for readings in of.values():
-        for labels, _ in readings:
-            if (node := places.node(labels)) and (pci := labels.get("pciAddr")):
-                found[node, labels.get("pf", "")][pci] = whole(labels.get("vf", ""))
-    return {
-        place: sorted(((vf, pci) for pci, vf in vfs.items()), key=lambda v: (v[0] is None, v))
-        for place, vfs in found.items()
-    }
 
 
 def _network(network: SriovNetwork) -> VfNetwork:
@@ -348,17 +296,6 @@ def _network(network: SriovNetwork) -> VfNetwork:
 def _missing(place: Place, rates: Mapping[Place, VfRates], who_known: bool, why: str) -> dict[str, str]:
     missing = {} if place in rates else {"rates": why, "numaNode": why}
     return missing if who_known else missing | {"vfsUsed": "pods may not be listed, and " + why}
-
-
-def rates_of(of: Mapping[str, Readings], places: Places, label: str) -> dict[Place, VfRates]:
-    """By node and this label; of an exporter that is scraped in two ways the larger."""
-    found: dict[Place, dict[str, float]] = defaultdict(dict)
-    for name, readings in of.items():
-        for labels, value in readings:
-            if (node := places.node(labels)) and labels.get(label):
-                there = found[node, labels[label]]
-                there[name] = max(there.get(name, 0.0), round(value, 6))  # no 4.999999999999999 of a rate
-    return {place: VfRates(**values) for place, values in found.items()}
 
 
 def _drain(state: SriovNodeState, node: CnfNode | None) -> tuple[str | None, str | None]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from aiops_cli.analysis.cnf_numbers import a_second
 from aiops_cli.analysis.finding_order import worst_first
-from aiops_cli.analysis.sriov import Objects, Place, asked, draining, resources_of
+from aiops_cli.analysis.sriov import Objects, asked, draining, resources_of
+from aiops_cli.analysis.sriov_places import Place
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import NodeResource, SriovLimits, SriovPf, SriovVf, VfRates, VfUser
 from aiops_cli.models.cnf_objects import CnfPod

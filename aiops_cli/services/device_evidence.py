@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from aiops_cli.analysis import gpu_findings, sriov
+from aiops_cli.analysis import gpu_findings, sriov, sriov_places
 from aiops_cli.analysis.cnf_functions import function_of, patterns
 from aiops_cli.analysis.device_clues import entity_of
 from aiops_cli.analysis.entities import owner_name
@@ -100,7 +100,7 @@ async def devices(asking: Asking, there: set[str], workloads: Sequence[Workload]
     """What is wrong with the devices of these kinds, and who depends on them."""
     found = Devices()
     gpus: list[Gpu] = []
-    users: dict[sriov.Place, VfUser] = {}
+    users: dict[sriov_places.Place, VfUser] = {}
     reading: list[tuple[str, Awaitable[None]]] = []
     if "gpu" in there:
         reading.append(("gpu", _gpus(asking, found, gpus)))
@@ -169,11 +169,11 @@ async def _clocks(asking: Asking, found: Devices) -> None:
     _gaps(found, "ptp", told.result.clusters[0])
 
 
-async def _vfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser]) -> None:
+async def _vfs(asking: Asking, found: Devices, users: dict[sriov_places.Place, VfUser]) -> None:
     """Drops over the window of the VFs that dropped most, and the state of PFs where the window is of now."""
     source = await asking.member.metrics()
     window = asking.window
-    places = sriov.Places((), ())
+    places = sriov_places.Places((), ())
     held = await source.instant("sriov_kubepoddevice", window.end)
     users |= sriov.users((), [(r.labels, r.last or 0.0) for r in held.rows], places)
     for name in _DROPS:
@@ -244,7 +244,7 @@ def _pod(labels: Mapping[str, str]) -> tuple[str, str]:
     return namespace, labels.get("exported_pod") or labels.get("pod", "")
 
 
-async def _pfs(asking: Asking, found: Devices, users: dict[sriov.Place, VfUser]) -> None:
+async def _pfs(asking: Asking, found: Devices, users: dict[sriov_places.Place, VfUser]) -> None:
     from aiops_cli.services.sriov import limits_of, list_pfs
 
     result, told = await list_pfs([asking.member], limits_of(asking.settings.sriov))
@@ -330,7 +330,9 @@ def _timed(
     return found
 
 
-def _attached(found: Devices, users: dict[sriov.Place, VfUser], cluster: str) -> list[tuple[Entity, Entity]]:
+def _attached(
+    found: Devices, users: dict[sriov_places.Place, VfUser], cluster: str
+) -> list[tuple[Entity, Entity]]:
     """Pods depend on their VFs and on the PFs these are of."""
     bad = [*(i.entity for i in found.indicators), *(entity_of(f) for f in found.findings)]
     things = {e.name: e for e in bad if e.kind in ("vf", "pf")}

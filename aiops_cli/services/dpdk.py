@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiops_cli.analysis import dpdk, dpdk_findings
 from aiops_cli.analysis.dpdk_ports import Seen
-from aiops_cli.analysis.sriov import Places, pci_devices
+from aiops_cli.analysis.sriov import pci_devices
+from aiops_cli.analysis.sriov_places import Places
 from aiops_cli.errors import AiopsError, ClusterError, ErrorCode, NotAvailableError
 from aiops_cli.models.cnf import DpdkLimits, DpdkPod
 from aiops_cli.models.cnf_objects import CnfNode, CnfPod, PerformanceProfile, SriovNodeState

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from aiops_cli.analysis import sriov, sriov_findings
+from aiops_cli.analysis import sriov, sriov_findings, sriov_places
 from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError
 from aiops_cli.models.cnf import SriovLimits, SriovPf
@@ -79,8 +79,8 @@ async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Fou
             readings.users, readings.series, readings.of_pfs, readings.of_vfs, readings.held
         )
         notes += readings.warnings
-        places = sriov.Places(objects.nodes, objects.states)
-        drops = sriov.rates_of(readings.drops, places, "pciAddr")
+        places = sriov_places.Places(objects.nodes, objects.states)
+        drops = sriov_places.rates_of(readings.drops, places, "pciAddr")
     recorded = member.origin == "bundle"
     if recorded and isinstance(read, AiopsError) and not metrics.series:
         raise read

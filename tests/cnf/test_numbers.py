@@ -18,15 +18,14 @@ from aiops_cli.analysis.sriov import (
     STATUS,
     Metrics,
     Objects,
-    Places,
     network_statuses,
     pci_devices,
     pfs,
     policies_of,
-    rates_of,
     users,
 )
 from aiops_cli.analysis.sriov_findings import findings
+from aiops_cli.analysis.sriov_places import Places, rates_of
 from aiops_cli.errors import ClusterError
 from aiops_cli.models.cnf import SriovLimits, SriovPf
 from aiops_cli.models.cnf_objects import CnfNode, CnfPod, InterfaceState, SriovNodeState, SriovPolicy

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aiops_cli.analysis import sriov
+from aiops_cli.analysis import sriov_places
 from aiops_cli.errors import ClusterError, ErrorCode, NotAvailableError
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.cnf import VfUser
@@ -120,7 +120,7 @@ async def test_pfs_that_could_not_be_read_whole_are_a_gap() -> None:
 
 
 def test_who_has_a_device_is_found_in_one_look_at_all_users() -> None:
-    class Counted(dict[sriov.Place, VfUser]):
+    class Counted(dict[sriov_places.Place, VfUser]):
         looks = 0
 
         def items(self) -> Any:
