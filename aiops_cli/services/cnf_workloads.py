@@ -51,11 +51,13 @@ NO_CNF = (
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which workloads; `function` is compared without case. `at` is now, in unix seconds."""
+    """Which workloads; `function` is compared without case. Clocks are those of `at` (unix seconds), which is now
+    unless `now` is told."""
 
     at: float
     namespace: str | None = None
     function: str | None = None
+    now: float | None = None
 
     @property
     def nothing(self) -> str:
@@ -83,9 +85,9 @@ async def list_workloads(
 
     async def ask(member: Member) -> Answer[CnfWorkload]:
         found = (
-            await _recorded(member, known, left_out, partial(_ptp, member, settings, wanted.at, clocks))
+            await _recorded(member, known, left_out, partial(_ptp, member, settings, wanted, clocks))
             if isinstance(member, RecordedMember)
-            else await _live(member, known, left_out, partial(_ptp, member, settings, wanted.at, clocks))
+            else await _live(member, known, left_out, partial(_ptp, member, settings, wanted, clocks))
         )
         rows = [r for r in found.rows if _fits(r, wanted)]
         rows.sort(key=lambda r: (r.function, r.namespace, r.name))
@@ -201,10 +203,13 @@ def _ready(pod: CnfPod) -> bool:
     return pod.status.phase == "Running" and bool(statuses) and all(s.ready for s in statuses)
 
 
-async def _ptp(member: Member, settings: Settings, at: float, asked: Awaitable[ptp.Clocks] | None) -> Clocks:
-    rules, window = ptp.rules_of(settings.ptp, None), TimeRange(at - _PTP_SECONDS, at)
+async def _ptp(
+    member: Member, settings: Settings, wanted: Wanted, asked: Awaitable[ptp.Clocks] | None
+) -> Clocks:
+    rules, window = ptp.rules_of(settings.ptp, None), TimeRange(wanted.at - _PTP_SECONDS, wanted.at)
+    now = wanted.at if wanted.now is None else wanted.now
     try:
-        found = await (asked or ptp.list_clocks([member], window, _PTP_STEP, at, rules))
+        found = await (asked or ptp.list_clocks([member], window, _PTP_STEP, now, rules))
     except AiopsError as error:
         return error.message, [f"clocks: {error.message}"]
     status = found.result.clusters[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from aiops_cli.analysis.cnf_functions import patterns
 from aiops_cli.analysis.ptp import Clock
 from aiops_cli.config.settings import Settings
+from aiops_cli.errors import ErrorCode, NotAvailableError
 from aiops_cli.models.cnf_objects import CnfPod
 from aiops_cli.models.ptp import PtpClock
 from aiops_cli.models.result import ClusterStatus, FleetResult
 from aiops_cli.models.signals import Workload
 from aiops_cli.services import cnf_workloads
 from aiops_cli.services.bundle import FORMAT, ClusterParts, Manifest, RecordedCluster, RecordedKube
+from aiops_cli.services.cnf_workloads import Wanted
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.services.ptp import Clocks
 from aiops_cli.services.record import write
@@ -126,7 +129,7 @@ async def test_what_may_be_holdover_is_not_called_freerun(clocks: list[Clock], s
     async def asked() -> Clocks:
         return Clocks(FleetResult([c.row for c in clocks], [ClusterStatus("c", "SUCCESS")]), clocks, [])
 
-    known, failed = await cnf_workloads._ptp(LiveMember.__new__(LiveMember), Settings(), 1.0, asked())
+    known, failed = await cnf_workloads._ptp(LiveMember.__new__(LiveMember), Settings(), Wanted(1.0), asked())
     pod = msgspec.convert(
         {
             "metadata": {"name": "vdu-0", "namespace": "ran", "labels": {"app": "vdu"}},
@@ -139,3 +142,21 @@ async def test_what_may_be_holdover_is_not_called_freerun(clocks: list[Clock], s
     (text,) = [f.text for f in cnf_workloads._findings(row) if f.code == "CNF_CLOCK_NOT_LOCKED"]
     assert row.ptp_state == "FREERUN" and failed == [] and said in text
     assert (row.ptp_doubt is not None) is ("or HOLDOVER" in text)
+
+
+async def test_a_past_that_only_a_page_could_tell_is_no_state_of_now() -> None:
+    class Paged(LiveMember):
+        name = "edge"
+        context = None
+
+        def __init__(self) -> None:
+            pass
+
+        async def metrics(self) -> Any:
+            raise NotAvailableError("there is none", code=ErrorCode.PROMETHEUS_NOT_AVAILABLE)
+
+        def exporters(self, what: str) -> list[Any]:
+            return ["a page"]  # which nobody opens
+
+    known, failed = await cnf_workloads._ptp(Paged(), Settings(), Wanted(1e9, now=2e9), None)
+    assert isinstance(known, str) and "know only now" in known and failed == []

@@ -67,7 +67,8 @@ class WorkloadsTab(CnfTab[CnfWorkload]):
         """As `aiops cnf workloads`."""
         from aiops_cli.services.cnf_workloads import Wanted, list_workloads
 
-        return await list_workloads(session.members, session.settings, Wanted(session.window().end))
+        wanted = Wanted(session.window().end, now=session.now)
+        return await list_workloads(session.members, session.settings, wanted)
 
     def view(self, rows: Sequence[CnfWorkload], zone: tzinfo | None, *, narrow: bool) -> View[CnfWorkload]:
         return narrowed(WORKLOADS, len({r.cluster for r in rows}), ("workload",)) if narrow else WORKLOADS
