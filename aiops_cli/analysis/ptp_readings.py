@@ -201,6 +201,16 @@ class Readings:
             else:
                 track.whole = True
 
+    def sharpen(self, scrapes: Iterable[Series]) -> None:
+        """Learn from the scrapes before it when, between two steps, a first value came to stand."""
+        for (metric, node, key), several in _parts(scrapes).items():
+            track = self.track(metric, node).get(key)
+            if track is None or track.began is None or not track.whole:
+                continue
+            before = _joined(several, None, self.at).until(track.began + 1e-3)
+            if len(before.times) and before.last == track.values[0]:
+                track.began = before.constant_since()
+
 
 def read(
     samples: Iterable[Sample], series: Iterable[Series], at: float, losses: Iterable[Sample] = ()

@@ -28,7 +28,7 @@ from aiops_cli.services.bundle import not_recorded
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.services.metrics import CachePolicy, range_answer
-from aiops_cli.services.ptp_between import FINE, between
+from aiops_cli.services.ptp_between import FINE, between, edges
 from aiops_cli.services.ptp_selectors import NOW, OVER_TIME, selector
 from aiops_cli.services.replay_metrics import RecordedMetrics
 
@@ -133,7 +133,7 @@ async def _cluster(
         note = f"recorded at steps of {span(seen.step)}: what was between them is not known"
         warnings.append(note)
         board.unread = {"": note}
-    await _look_back(member, readings, window, step, now, policy)
+    await _look_back(member, seen.samples, readings, window, step, now, policy)
     every = board.clocks()
     clocks = [c for c in every if wanted.has(c.row)]
     told = findings(board, every)
@@ -158,10 +158,16 @@ def _is_about(finding: Finding, clocks: list[Clock], wanted: Wanted) -> bool:
 
 
 async def _look_back(
-    member: Member, readings: Readings, window: TimeRange, step: float, now: float, policy: CachePolicy
+    member: Member,
+    samples: list[Sample],
+    readings: Readings,
+    window: TimeRange,
+    step: float,
+    now: float,
+    policy: CachePolicy,
 ) -> None:
-    """What is wrong at the window's first sample began then or earlier: ask what was before. Where that
-    can't be had, its beginning stays unknown."""
+    """What is wrong at the window's first sample began then or earlier: ask what was before, and for the
+    scrapes where it began. Where that can't be had, its beginning stays unknown."""
     metrics = sorted(readings.wrong_from_the_start())
     if not metrics:
         return
@@ -175,6 +181,8 @@ async def _look_back(
     except AiopsError:
         return
     readings.look_back(answer.rows, 2.5 * coarse)
+    if isinstance(member, LiveMember):
+        readings.sharpen(await edges(member, samples, readings, coarse))
 
 
 @dataclass(slots=True)

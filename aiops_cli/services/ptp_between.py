@@ -17,7 +17,7 @@ import numpy as np
 
 from aiops_cli.analysis.ptp import Board
 from aiops_cli.analysis.ptp_codes import PREFIX, UNUSABLE_NS
-from aiops_cli.analysis.ptp_readings import node_of
+from aiops_cli.analysis.ptp_readings import Readings, node_of
 from aiops_cli.analysis.ptp_verdict import span
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.samples import Sample
@@ -45,6 +45,7 @@ _EXTREMES = {
     "peak": ("max", "max_offset_ns"),
 }
 _MOST_SAMPLES = 2_000_000  # that are read in full, at about 40 bytes each
+_MOST_EDGES = 100  # queries; other edges are told by the steps
 _AT_ONCE = 8
 _WHAT = "what"
 
@@ -69,8 +70,9 @@ async def between(
     now: float,
     policy: CachePolicy,
 ) -> Between:
-    """Look between the steps of `board.window`, whose `series` were read at `step` seconds, and `samples` at its end. Writes the extremes
-    of offsets to the board's readings. What the server can't tell is said and fails nothing."""
+    """Look between the steps of `board.window`, whose `series` were read at `step` seconds, and `samples` at its
+    end. Writes the extremes of offsets to the board's readings. What the server can't tell is said and fails
+    nothing."""
     window = board.window
     expr, grid = _expression(step), window.aligned(step)
     try:
@@ -96,19 +98,39 @@ async def between(
         note = f"more happened between steps of {span(step)} than can be read at once: shorten the window"
         found.unread = dict.fromkeys(unread, note)
         found.warnings.append(f"{note} ({len(unread)} nodes)")
-    gate = asyncio.Semaphore(_AT_ONCE)
+    try:
+        found.series = await _asked(member, queries)
+    except AiopsError as error:
+        note = f"what was between steps of {span(step)} is not known: {error.message}"
+        return Between(unread={"": note}, warnings=[note])
+    return found
+
+
+async def edges(member: LiveMember, samples: list[Sample], readings: Readings, gap: float) -> list[Series]:
+    """The scrapes of the `gap` seconds in which what the window begins with began; none where that can't be had."""
+    steps: dict[Step, set[str]] = defaultdict(set)
+    for by_node in readings.tracks.values():
+        for node, by_key in by_node.items():
+            for track in by_key.values():
+                if track.began is not None and track.whole:
+                    steps[track.began - gap, track.began].add(node)
+    queries = list(_queries({step: sorted(nodes) for step, nodes in steps.items()}, _places(samples)[0]))
+    try:
+        return await _asked(member, queries[:_MOST_EDGES])
+    except AiopsError:
+        return []
+
+
+async def _asked(member: LiveMember, queries: list[tuple[str, float]]) -> list[Series]:
+    """The series of all queries, each asked at its moment."""
+    source, gate = await member.metrics(), asyncio.Semaphore(_AT_ONCE)
 
     async def ask(query: str, at: float) -> list[Series]:
         async with gate:
             return (await source.query(query, at)).rows
 
-    try:
-        parts = await asyncio.gather(*(ask(query, at) for query, at in queries))
-    except AiopsError as error:
-        note = f"what was between steps of {span(step)} is not known: {error.message}"
-        return Between(unread={"": note}, warnings=[note])
-    found.series = [one for part in parts for one in part if len(one.timestamps)]
-    return found
+    parts = await asyncio.gather(*(ask(query, at) for query, at in queries))
+    return [one for part in parts for one in part if len(one.timestamps)]
 
 
 def _expression(step: float) -> str:

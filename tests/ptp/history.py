@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 STEP = 15
 SPAN = 2 * 3600
 LOST_AT, LOST_FOR = 2400, 300  # before the end; how long
-HELD_AT = 5400
+HELD_AT = 5415  # between two steps of the look back
 
 Value = Callable[
     [int], float | None
