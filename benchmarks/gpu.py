@@ -88,6 +88,10 @@ class _Cluster:
         query = {k: v[0] for k, v in parse_qs(url.query).items()}
         if url.path.endswith("/query"):
             return self._instant(query["query"])
+        if query["query"].startswith(
+            "label_replace"
+        ):  # what is too hot, lowers its clocks or waits for a reset
+            return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": []}}).encode()
         start, end, step = (float(query[n]) for n in ("start", "end", "step"))
         points = [[start + i * step, "55"] for i in range(int((end - start) / step) + 1)]
         rows = json.dumps(points)
@@ -99,7 +103,7 @@ class _Cluster:
             return self.values
         if "over_time" not in expr and not expr.endswith("s]"):
             return self.identity
-        if expr.startswith("last_over_time"):
+        if expr.startswith("max_over_time"):
             return _vector([])
         if expr.startswith("max by"):
             return _vector([({"UUID": _labels(0)["UUID"]}, "79")])

@@ -135,13 +135,14 @@ class Attribution:
     def __init__(self, samples: Iterable[Labels], exporters: Iterable[str] = ()) -> None:
         """`exporters` are pods that are known to be the exporter's."""
         own = {labels.get("pod", "") for labels in samples if "exported_pod" in labels}
-        self._exporters = {_stem(pod) for pod in (*own, *exporters)}
+        self.stems = {_stem(pod) for pod in (*own, *exporters) if pod}
+        """How the exporters' own pods begin."""
 
     def user(self, labels: Labels) -> User | None:
         if pod := labels.get("exported_pod"):
             return labels.get("exported_namespace", ""), pod, labels.get("exported_container", "")
         pod = labels.get("pod") or labels.get("pod_name") or ""
-        if not pod or "dcgm-exporter" in pod or _stem(pod) in self._exporters:
+        if not pod or "dcgm-exporter" in pod or _stem(pod) in self.stems:
             return None
         namespace = labels.get("namespace") or labels.get("pod_namespace") or ""
         return namespace, pod, labels.get("container") or labels.get("container_name") or ""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from aiops_cli.analysis.gpu import LEGACY, PERCENT, Key
-from aiops_cli.analysis.gpu_codes import POWER, SLOWDOWN, THERMAL, throttle_reasons
-from aiops_cli.analysis.gpu_history import both, measured, merged
+from aiops_cli.analysis.gpu_history import measured
+from aiops_cli.analysis.gpu_stretches import REASONS, both, merged, reason_masks
 from aiops_cli.models.signals import Series
 
 if TYPE_CHECKING:
@@ -27,13 +27,12 @@ _GAUGES: dict[Measure, tuple[str, float]] = {
     "power": ("DCGM_FI_DEV_POWER_USAGE", 1.0),
 }
 """The metric of each, and what makes it a ratio, bytes, °C, W."""
-_REASONS = ("DCGM_FI_DEV_CLOCKS_EVENT_REASONS", "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS")
 _VIOLATIONS: dict[str, Kind] = {
     "DCGM_FI_DEV_THERMAL_VIOLATION": "thermal",
     "DCGM_FI_DEV_POWER_VIOLATION": "power",
 }
 _PART = frozenset({"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", _ACTIVE})  # an instance has its own
-METRICS = both(*(name for name, _ in _GAUGES.values()), _ACTIVE, *_REASONS, *_VIOLATIONS)
+METRICS = both(*(name for name, _ in _GAUGES.values()), _ACTIVE, *REASONS, *_VIOLATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +74,9 @@ def course(series: Sequence[Series], key: Key) -> Course:
 
 def _throttled(named: dict[str, list[Series]]) -> list[Throttled]:
     """By the reasons where the exporter has them, which say more than the counters of violations."""
-    times, values = merged([s for name in _REASONS for s in named.get(name, ())])
+    times, values = merged([s for name in REASONS for s in named.get(name, ())])
     if times.size:
-        masks = [frozenset(throttle_reasons(int(v))) for v in values.tolist()]
-        hot = np.array([bool(m & THERMAL) for m in masks])
-        power = np.array([bool(m & POWER) for m in masks])
-        slow = np.array([SLOWDOWN in m for m in masks]) & ~hot & ~power
+        hot, power, slow = reason_masks(values)
         kinds: tuple[tuple[Kind, np.ndarray[tuple[int], np.dtype[np.bool_]]], ...] = (
             ("thermal", hot),
             ("power", power),

@@ -6,6 +6,7 @@ import re
 import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -13,6 +14,7 @@ from aiops_cli.analysis.finding_order import worst_first
 from aiops_cli.analysis.gpu import Key
 from aiops_cli.analysis.gpu_codes import POWER, SLOWDOWN, THERMAL, xid
 from aiops_cli.analysis.gpu_history import Past
+from aiops_cli.analysis.gpu_stretches import Wrong
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.findings import Finding, FindingSeverity
 from aiops_cli.models.gpu import Gpu, GpuThresholds
@@ -99,13 +101,15 @@ def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterabl
     if gpu.pod and then.idle_since is not None:
         minutes = (end - then.idle_since) / 60
         if minutes >= limits.idle_minutes:
+            least = "at least " if then.idle_before else ""
             yield finding(
                 gpu,
                 "GPU_IDLE_ALLOCATED",
                 "warning",
-                f"idle for {minutes:.0f} min, held by {_holders(gpu)}",
+                f"idle for {least}{minutes:.0f} min (from {limits.idle_minutes:g} min below "
+                f"{limits.idle_utilization:g} %), held by {_holders(gpu)}",
                 "give it back, or share the GPU (MIG, time-slicing)",
-                since=then.idle_since,
+                since=None if then.idle_before else then.idle_since,
                 value=minutes,
                 threshold=limits.idle_minutes,
                 unit="min",
@@ -117,7 +121,8 @@ def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterabl
                 gpu,
                 "GPU_MEMORY_FULL",
                 "warning",
-                f"{full:.0f} % of memory used ({gpu.memory_used_mib:.0f} of {gpu.memory_total_mib:.0f} MiB)",
+                f"{full:.0f} % of memory used ({gpu.memory_used_mib:.0f} of {gpu.memory_total_mib:.0f} MiB; "
+                f"from {limits.memory_full:g} %)",
                 "model servers fill it on purpose; else lower batch size or cache",
                 value=full,
                 threshold=limits.memory_full,
@@ -126,7 +131,7 @@ def _of_part(gpu: Gpu, then: Past, end: float, limits: GpuThresholds) -> Iterabl
 
 
 def _of_board(gpu: Gpu, then: Past, limits: GpuThresholds, codes: Collection[int]) -> Iterable[Finding]:
-    yield from _heat(gpu, limits)
+    yield from _heat(gpu, then, limits)
     yield from _throttling(gpu, then, limits)
     yield from xids(gpu, then, codes)
     yield from _memory_errors(gpu, then)
@@ -135,7 +140,7 @@ def _of_board(gpu: Gpu, then: Past, limits: GpuThresholds, codes: Collection[int
             gpu,
             "GPU_NVLINK_ERRORS",
             "warning",
-            f"{then.nvlink_errors:.0f} NVLink errors within the window",
+            f"{then.nvlink_errors:.0f} NVLink errors within the window (told from {limits.nvlink_errors:g})",
             "check NVLink cables, switches and the fabric manager (nvidia-smi nvlink -s)",
             value=then.nvlink_errors,
             threshold=limits.nvlink_errors,
@@ -153,19 +158,30 @@ def _of_board(gpu: Gpu, then: Past, limits: GpuThresholds, codes: Collection[int
         )
 
 
-def _heat(gpu: Gpu, limits: GpuThresholds) -> Iterable[Finding]:
-    heat = gpu.temperature_c
-    if heat is None or heat < limits.temperature_warning:
+def _heat(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding]:
+    """Now, with since when; or before, where it has cooled down."""
+    stretch = then.stretches.get("hot")
+    now = gpu.temperature_c
+    hot = now is not None and now >= limits.temperature_warning
+    heat = now if hot else stretch.value if stretch is not None and stretch.until is not None else None
+    if heat is None:
         return
     critical = heat >= limits.temperature_critical
+    limit = limits.temperature_critical if critical else limits.temperature_warning
+    severity: tuple[FindingSeverity, FindingSeverity] = (
+        ("critical", "warning") if hot else ("warning", "info")
+    )
     yield finding(
         gpu,
         "GPU_HOT",
-        "critical" if critical else "warning",
-        f"{heat:.0f} °C",
+        severity[0] if critical else severity[1],
+        f"{heat:.0f} °C ({'critical' if critical else 'warning'} from {limit:g} °C)"
+        + ("" if hot else ", not any more"),
         "check fans, airflow and the room",
+        since=None if stretch is None else stretch.since,
+        until=None if hot or stretch is None else stretch.until,
         value=heat,
-        threshold=limits.temperature_critical if critical else limits.temperature_warning,
+        threshold=limit,
         unit="°C",
     )
 
@@ -174,18 +190,23 @@ def _throttling(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding
     reasons = set(gpu.throttle_reasons or ())
     shares = then.throttled or {}
     hot = reasons & THERMAL
-    for kind, code, bad in (
+    kinds: tuple[tuple[Literal["thermal", "power"], str, set[str]], ...] = (
         ("thermal", "GPU_THROTTLED_THERMAL", hot),
         ("power", "GPU_THROTTLED_POWER", reasons & POWER),
-    ):
+    )
+    for kind, code, bad in kinds:
         share = 100 * shares.get(kind, 0.0)
-        if not bad and share < limits.throttled:
+        stretch = then.stretches.get(kind)
+        over = kind == "thermal" and stretch is not None and stretch.until is not None  # it was hot
+        if not bad and share < limits.throttled and not over:
             continue
         braked = "hw_power_brake" in bad
         severity: FindingSeverity = "warning" if kind == "thermal" or braked else "info"
+        if not bad and share < limits.throttled:
+            severity = "info"
         said = f"{', '.join(sorted(bad))}: clocks are lowered now" if bad else "clocks were lowered"
         if shares.get(kind) is not None:
-            said += f"; for {share:.0f} % of the window"
+            said += f"; for {share:.0f} % of the window (told from {limits.throttled:g} %)"
         action = {
             "thermal": "check fans, airflow and the room",
             "power": "the power limit is reached: usual at full load, unless it was set too low",
@@ -196,17 +217,23 @@ def _throttling(gpu: Gpu, then: Past, limits: GpuThresholds) -> Iterable[Finding
             severity,
             said,
             "check power supplies and cables" if braked else action,
+            since=None if stretch is None else stretch.since,
+            until=None if bad or stretch is None else stretch.until,
             value=share if kind in shares else None,
             threshold=limits.throttled if kind in shares else None,
             unit="%",
         )
-    if SLOWDOWN in reasons and not hot and "hw_power_brake" not in reasons:
+    stretch = then.stretches.get("hardware")
+    slowed = SLOWDOWN in reasons and not hot and "hw_power_brake" not in reasons
+    if slowed or (stretch is not None and stretch.until is not None):
         yield finding(
             gpu,
             "GPU_THROTTLED_HARDWARE",
-            "warning",
-            "the hardware lowers its clocks (hw_slowdown)",
+            "warning" if slowed else "info",
+            f"the hardware {'lowers' if slowed else 'lowered'} its clocks (hw_slowdown)",
             "check temperature, power supplies and cables",
+            since=None if stretch is None else stretch.since,
+            until=None if slowed or stretch is None else stretch.until,
         )
 
 
@@ -239,6 +266,9 @@ def xids(gpu: Gpu, then: Past, codes: Collection[int] = ()) -> Iterable[Finding]
 
 
 def _memory_errors(gpu: Gpu, then: Past) -> Iterable[Finding]:
+    def began(what: Wrong) -> float | None:
+        return None if (stretch := then.stretches.get(what)) is None else stretch.since
+
     if gpu.ecc_uncorrectable:
         grown = then.uncorrectable
         when = f", {grown:.0f} of them within the window" if grown else ""
@@ -259,6 +289,7 @@ def _memory_errors(gpu: Gpu, then: Past) -> Iterable[Finding]:
             "critical",
             "a memory row could not be remapped",
             "drain the node, and have the board replaced",
+            since=began("remap_failed"),
         )
     if gpu.row_remap_pending or gpu.pages_pending:
         yield finding(
@@ -267,6 +298,7 @@ def _memory_errors(gpu: Gpu, then: Past) -> Iterable[Finding]:
             "warning",
             "memory rows wait to be remapped" if gpu.row_remap_pending else "memory pages wait to be retired",
             "reset the GPU at the next occasion",
+            since=began("remap_pending"),
         )
 
 
@@ -289,7 +321,7 @@ def _stragglers(gpus: Sequence[Gpu], pasts: Mapping[Key, Past], limits: GpuThres
 
     def utilization(gpu: Gpu) -> float | None:
         then = pasts.get(key(gpu))
-        return then.utilization if then and then.utilization is not None else gpu.utilization
+        return then.held_utilization if then and then.held_utilization is not None else gpu.utilization
 
     measures: tuple[tuple[str, str, Callable[[Gpu], float | None], float], ...] = (
         ("utilisation", "%", utilization, 10.0),
@@ -343,11 +375,12 @@ def finding(
     action: str,
     *,
     since: float | None = None,
+    until: float | None = None,
     value: float | None = None,
     threshold: float | None = None,
     unit: str = "",
 ) -> Finding:
-    """A finding about a GPU; `since` in unix seconds."""
+    """A finding about a GPU; `since` and `until` in unix seconds."""
     return Finding(
         gpu.cluster,
         code,
@@ -355,10 +388,14 @@ def finding(
         Entity("gpu", name(gpu), gpu.namespace, gpu.cluster),
         text,
         action,
-        None if since is None else datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        None,
+        _rfc3339(since),
+        _rfc3339(until),
         value,
         threshold,
         unit,
         gpu.source,
     )
+
+
+def _rfc3339(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -23,10 +23,14 @@ class Gone(NamedTuple):
 
 
 def gone(
-    labels: Iterable[Labels], there: Sequence[Gpu], pasts: Mapping[Key, Past], cluster: str
+    labels: Iterable[Labels],
+    there: Sequence[Gpu],
+    pasts: Mapping[Key, Past],
+    cluster: str,
+    last: Mapping[str, float] | None = None,
 ) -> list[Gone]:
     """Of the GPUs with these labels those that are not there any more; a GPU that is divided differently
-    is."""
+    is. `last` is when they were measured last, by UUID, else what their past says."""
     known = {key(gpu)[0] for gpu in there}
     lost = [Sample(_SHOWN, one, 0.0) for one in labels if (of := key_of(one)) and of[0] not in known]
     boards: dict[str, Gpu] = {}
@@ -41,6 +45,7 @@ def gone(
         parts = parts_of.get(uuid, [])
         whole = pasts.get((uuid, "")) or Past()
         whole.seen = max((p.seen for p in parts if p.seen is not None), default=None)
+        whole.seen = (last or {}).get(uuid, whole.seen)
         users = [
             GpuUser(namespace or None, pod, container or None)
             for namespace, pod, container in dict.fromkeys(user for p in parts for user in p.holders)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from aiops_cli.analysis.gpu import BLANK_FROM, LEGACY, PERCENT, Attribution, Key, User, blank, key_of
+from aiops_cli.analysis.gpu_stretches import Stretch, Wrong, both, merged, stretches
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
-
-if TYPE_CHECKING:
-    from aiops_cli.models.signals import Floats
 
 _UTILIZATION = "DCGM_FI_DEV_GPU_UTIL"
 _ACTIVE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
@@ -29,13 +26,9 @@ _THROTTLES = {"DCGM_FI_DEV_POWER_VIOLATION": "power", "DCGM_FI_DEV_THERMAL_VIOLA
 _UNCORRECTABLE = "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL"
 
 
-def both(*names: str) -> tuple[str, ...]:
-    """With what exporter 1.x calls them."""
-    return names + tuple(old for old, new in LEGACY.items() if new in names)
-
-
 METRICS = both(_UTILIZATION, _ACTIVE, _XID, *_NVLINK, *_THROTTLES, _UNCORRECTABLE)
 XIDS = both(_XID)
+USE = both(_UTILIZATION, _ACTIVE)
 _PART = frozenset({_UTILIZATION, _ACTIVE})  # of an instance; the rest is of the board
 _UNSEEN = 300.0
 """Seconds without a measurement, or two steps, after which nobody knows whether it was idle."""
@@ -45,8 +38,10 @@ _UNSEEN = 300.0
 class Past:
     """One GPU or instance over the window. Times are unix seconds; what was not measured is None.
 
-    `idle_since` is when it was last busy, if it has been idle with the same holder up to the end. A share
-    of `throttled` (power, thermal) is of the window. `xids` are (when it was first seen, code), of those
+    `idle_since` is when it was last busy, if it has been idle with the same holder up to the end; with
+    `idle_before` that is only when the looking began, and it was idle before. `utilization` is the mean of
+    the window, `held_utilization` since its present holder has it. `stretches` are the last ones in which
+    something was wrong, by what. A share of `throttled` (power, thermal) is of the window. `xids` are (when it was first seen, code), of those
     that came within the window. `seen` is when it was measured last, `holders` are who had it then. XIDs,
     errors and throttling are those of the board, whose instance is "".
     """
@@ -54,7 +49,10 @@ class Past:
     allocated_seconds: float | None = None
     idle_seconds: float | None = None
     idle_since: float | None = None
+    idle_before: bool = False
     utilization: float | None = None
+    held_utilization: float | None = None
+    stretches: dict[Wrong, Stretch] = field(default_factory=dict)
     xids: tuple[tuple[float, int], ...] | None = None
     nvlink_errors: float | None = None
     uncorrectable: float | None = None
@@ -69,9 +67,14 @@ def past(
     step: float,
     idle_below: float,
     exporters: Iterable[str] = (),
+    *,
+    hot_from: float = math.inf,
+    earliest: float | None = None,
+    idle_step: float = 0.0,
 ) -> dict[Key, Past]:
-    """The past of each GPU. `window` is aligned to `step`; `idle_below` in percent; `exporters` as in
-    `gpu.rows`.
+    """The past of each GPU. `window` is aligned to `step`; `idle_below` in percent, `hot_from` in °C;
+    `exporters` as in `gpu.rows`. Of its use there may be more, from `earliest` on, each `idle_step`, which only says
+    since when it is idle.
 
     A series ends when its GPU changes hands, and another begins: those of one GPU are one over time.
     """
@@ -84,7 +87,23 @@ def past(
         known = LEGACY.get(name, name)
         whose = key if known in _PART else (key[0], "")
         groups.setdefault(whose, {}).setdefault(known, []).append(measured(one, name in PERCENT))
-    return {key: _one(key, metrics, attribution, window, step, idle_below) for key, metrics in groups.items()}
+    began = window.start if earliest is None else min(earliest, window.start)
+    asked = _Asked(attribution, window, step, idle_below, hot_from, began, max(step, idle_step))
+    return {key: _one(key, metrics, asked) for key, metrics in groups.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What `past` is asked."""
+
+    attribution: Attribution
+    window: TimeRange
+    step: float
+    idle_below: float
+    hot_from: float
+    began: float
+    slowest: float
+    """The longest step."""
 
 
 def measured(one: Series, percent: bool) -> Series:
@@ -96,18 +115,12 @@ def measured(one: Series, percent: bool) -> Series:
     return Series(one.labels, times, values / 100 if percent else values)
 
 
-def _one(
-    key: Key,
-    metrics: dict[str, list[Series]],
-    attribution: Attribution,
-    window: TimeRange,
-    step: float,
-    idle_below: float,
-) -> Past:
+def _one(key: Key, metrics: dict[str, list[Series]], asked: _Asked) -> Past:
+    window, step = asked.window, asked.step
     found = Past()
     of = _ACTIVE if key[1] or _UTILIZATION not in metrics else _UTILIZATION
     if of in metrics:
-        _use(found, metrics[of], 100.0 if of == _ACTIVE else 1.0, attribution, window, step, idle_below)
+        _use(found, metrics[of], 100.0 if of == _ACTIVE else 1.0, asked)
     if _XID in metrics:
         found.xids = _board_xids(metrics[_XID])
     found.nvlink_errors = _increase(metrics, _NVLINK)
@@ -119,39 +132,11 @@ def _one(
         }
     ends = [s.timestamps[-1] for members in metrics.values() for s in members if len(s.timestamps)]
     found.seen = float(max(ends)) if ends else None
+    found.stretches = stretches(metrics, window, step, asked.hot_from)
     return found
 
 
-def merged(members: Sequence[Series], *, newest: bool = False) -> tuple[Floats, Floats]:
-    """Series of one thing as one over time: where several say something, the largest, or with `newest` the
-    one that began last."""
-    there = [s for s in members if len(s.timestamps)]
-    if not there:
-        return np.empty(0), np.empty(0)
-    if len(there) == 1:
-        return there[0].timestamps, there[0].values
-    there.sort(key=lambda s: s.timestamps[0])
-    times = np.concatenate([s.timestamps for s in there])
-    values = np.concatenate([s.values for s in there])
-    if all(a.timestamps[-1] < b.timestamps[0] for a, b in pairwise(there)):
-        return times, values
-    order = np.lexsort((np.repeat(np.arange(len(there)), [len(s.timestamps) for s in there]), times))
-    times, values = times[order], values[order]
-    firsts = np.flatnonzero(np.append(True, times[1:] != times[:-1]))
-    if newest:
-        return times[firsts], values[np.append(firsts[1:], len(times)) - 1]
-    return times[firsts], np.fmax.reduceat(values, firsts)
-
-
-def _use(
-    found: Past,
-    members: list[Series],
-    scale: float,
-    attribution: Attribution,
-    window: TimeRange,
-    step: float,
-    idle_below: float,
-) -> None:
+def _use(found: Past, members: list[Series], scale: float, asked: _Asked) -> None:
     """Time counts from a measurement to the next one, where none is missing between them."""
     times, values = merged(members)
     if not times.size:
@@ -159,28 +144,35 @@ def _use(
     busy = values * scale
     having: dict[User, np.ndarray[tuple[int], np.dtype[np.bool_]]] = {}
     for one in members:
-        if (user := attribution.user(one.labels)) is not None:
+        if (user := asked.attribution.user(one.labels)) is not None:
             mask = having.setdefault(user, np.zeros(times.size, dtype=bool))
             mask[np.searchsorted(times, one.timestamps)] = True
+    window, step = asked.window, asked.step
     held = np.zeros(times.size, dtype=bool)
     holder = np.zeros(times.size, dtype=np.int64)
     for user, mask in having.items():
         held |= mask
         holder[mask] ^= hash(user)
-    idle = held & (busy < idle_below)
+    idle = held & (busy < asked.idle_below)
     apart = np.diff(times)
-    counted = np.where(apart < 1.5 * step, apart, 0.0)
+    within = times >= window.start
+    counted = np.where((apart < 1.5 * step) & within[:-1], apart, 0.0)
     found.allocated_seconds = float(np.sum(counted[held[:-1]]))
     found.idle_seconds = float(np.sum(counted[idle[:-1]]))
-    found.utilization = float(np.mean(busy))
+    if within.any():
+        found.utilization = float(np.mean(busy[within]))
+    others = np.flatnonzero((holder != holder[-1]) | ~within)
+    mine = busy[int(others[-1]) + 1 if others.size else 0 :]
+    found.held_utilization = float(np.mean(mine)) if mine.size else None
     found.holders = tuple(user for user, mask in having.items() if mask[-1])
-    unseen = max(_UNSEEN, 2 * step)
+    unseen = max(_UNSEEN, 2 * asked.slowest)
     if not idle[-1] or window.end - times[-1] > unseen:
         return
     broken = np.flatnonzero(
         ~(idle[:-1] & (holder[:-1] == holder[-1]) & (apart <= unseen))
     )  # between this measurement and the next
     found.idle_since = float(times[broken[-1] + 1] if broken.size else times[0])
+    found.idle_before = not broken.size and bool(times[0] - asked.began < 1.5 * asked.slowest)
 
 
 def _board_xids(members: Sequence[Series]) -> tuple[tuple[float, int], ...] | None:

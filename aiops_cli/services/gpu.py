@@ -264,7 +264,7 @@ async def _prometheus(member: Member, ask: GpuAsk) -> Answer[Reading]:
         return whole
     times = Times(ask.window, ask.step, moment, ask.now, ask.policy)
     try:
-        past = await known(member, rows, answer.rows, exporters, times, ask.limits.idle_utilization)
+        past = await known(member, rows, answer.rows, exporters, times, ask.limits)
     except NotAvailableError:
         raise
     except ClusterError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ _EACH_HAS_ONE = (
     "dcgm_fb_used",
     "dcgm_gpu_temp",
 )
+_BLANK = 0x7FFFFFF0  # from here on are DCGM's words for what it does not know
 EVERYTHING = '{__name__=~"DCGM_.+|dcgm_.+"}'
 """For bundles, which hold series as they are."""
 
@@ -77,10 +79,45 @@ def identity() -> str:
 
 
 def gone(seconds: float, step: float) -> str:
-    """PromQL for the labels of GPUs that had metrics within the last `seconds` and have none now: of those
-    that are divided differently, none."""
-    before = f"last_over_time(({identity()})[{math.ceil(seconds)}s:{math.ceil(step)}s])"
+    """PromQL for the labels of GPUs that had metrics within the last `seconds` and have none now, and when
+    they were measured last: of those that are divided differently, none. Looked at each `step`, which tells
+    the very last measurement while it is below five minutes."""
+    when = " or ".join(f"timestamp({name})" for name in _EACH_HAS_ONE)
+    before = f"max_over_time(({when})[{math.ceil(seconds)}s:{math.ceil(step)}s])"
     return f"{before} unless on (UUID, uuid) ({identity()})"
+
+
+def crossed(temperature: Iterable[str], hot_from: float, reasons: Iterable[str], flags: Iterable[str]) -> str:
+    """PromQL for temperatures from `hot_from` °C on, reasons for lowered clocks beyond idling and settings
+    (bits 1 and 2), and flags that are set: only what is wrong travels."""
+    parts = ((temperature, f">= {hot_from:g}"), (reasons, "> 3"), (flags, "> 0"))
+    by = ", ".join(_WHICH)
+    wrong = (f'max by ({by}) ({{__name__=~"{named(names)}"}}) {limit}' for names, limit in parts)
+    # `or` compares all labels but the name: without one that says it, heat would hide the reasons.
+    return " or ".join(f'label_replace({one}, "wrong", "$1", "__name__", "(.+)")' for one in wrong)
+
+
+def held(stems: Iterable[str]) -> str:
+    """PromQL for the utilisation in percent of GPUs and instances while a container holds them, as
+    `analysis.gpu` reads it; `stems` are how the exporters' own pods begin."""
+    own = json.dumps(
+        "|".join(["", ".*dcgm-exporter.*", *(f"{re.escape(s)}(-[^-]*)?" for s in sorted(stems))])
+    )
+    whose = ('exported_pod!=""', f'exported_pod="", pod!~{own}', f'exported_pod="", pod="", pod_name!~{own}')
+
+    def of(metrics: str, more: str = "") -> str:
+        found = " or ".join(f'{{__name__=~"{metrics}", {more}{who}}}' for who in whose)
+        return f"max by (UUID, uuid, GPU_I_ID) ({found})"
+
+    whole = of("DCGM_FI_DEV_GPU_UTIL|dcgm_gpu_utilization", 'GPU_I_ID="", ')
+    parts = of("DCGM_FI_PROF_GR_ENGINE_ACTIVE"), of("dcgm_fi_prof_gr_engine_active")
+    return f"(({whole} or 100 * {parts[0]} or {parts[1]}) < {_BLANK})"
+
+
+def times_counted(expr: str, seconds: float, step: float) -> str:
+    """PromQL for how often, each `step`, `expr` said something within the last `seconds`: a time that was
+    counted by the one before is left out."""
+    return f"count_over_time(({expr})[{math.ceil(seconds) - 1}s:{math.ceil(step)}s])"
 
 
 def exporters() -> str:

@@ -453,3 +453,23 @@ def test_a_summary_counts_a_board_whose_second_instance_has_errors() -> None:
 def test_a_gpu_without_uuid_that_is_there_is_not_gone() -> None:
     there = [Gpu(cluster="c", node="n", index=0)]
     assert gone([{"gpu": "0", "Hostname": "n"}], there, {("n/0", ""): Past(seen=60.0)}, "c") == []
+
+
+def test_a_job_is_compared_since_its_pods_hold_the_gpus() -> None:
+    """What held GPU 0 before was idle: that is not the job's pace."""
+    job = _job([1980.0] * 4)
+    pasts = {}
+    for i in range(4):
+        named = labels("n", i)
+        pace = 0.0 if i == 0 else 95.0
+        first = _part(
+            "DCGM_FI_DEV_GPU_UTIL", named | holder("old"), dict.fromkeys(np.arange(0.0, 3001, STEP), pace)
+        )
+        times = np.arange(3060.0, 3601, STEP)
+        then = Series(
+            named | holder(f"train-{i}") | {"__name__": "DCGM_FI_DEV_GPU_UTIL"}, times, times * 0 + 95
+        )
+        found = past([first, then], WINDOW, STEP, 5.0)[uuid_of("n", i), ""]
+        assert found.held_utilization == 95
+        pasts[key(job[i])] = found
+    assert findings(job, pasts, 3600.0, LIMITS) == []
