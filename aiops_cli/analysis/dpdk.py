@@ -256,7 +256,7 @@ def _pinning(
         missing["throttledPeriodsPerSecond"] = place.no_readings
     else:
         mine = of_pod(place.readings.throttled, pod)
-        throttled = sum(v for _, v in mine) if mine else None
+        throttled = round(sum(v for _, v in mine), 6) if mine else None
         if throttled is None:
             missing["throttledPeriodsPerSecond"] = "no container_cpu_cfs_throttled_periods_total of this pod"
         else:

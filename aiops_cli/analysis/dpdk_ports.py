@@ -88,7 +88,7 @@ def _port(reply: PortReply) -> DpdkPort:
         new, old = _whole(after.get(counter)), _whole(before.get(counter))
         if new is None or old is None or reply.seconds <= 0 or new < old:  # its counters were cleared
             return None
-        return (new - old) / reply.seconds
+        return round((new - old) / reply.seconds, 6)
 
     speed = _whole(link.get("speed"))
     counts: Map = {c: _whole(after.get(c)) for c in COUNTERS}
@@ -154,5 +154,6 @@ def _exported(pod: CnfPod, readings: DpdkReadings | None) -> list[DpdkProcess]:
 
 def _metric_port(port: str, values: dict[str, float]) -> DpdkPort:
     counts: Map = {c: amount(values[c]) for c in COUNTERS if c in values}
-    rates: Map = {name: values.get(f"{c}_per_second") for c, name in _RATES.items()}
+    found = {name: values.get(f"{c}_per_second") for c, name in _RATES.items()}
+    rates: Map = {name: None if rate is None else round(rate, 6) for name, rate in found.items()}
     return DpdkPort(port, **counts, **rates)

@@ -122,7 +122,7 @@ def _offsets(rows: Sequence[PtpClock]) -> dict[str, Any]:
         "clocks_locked": states["LOCKED"] if known else None,
         "clocks_holdover": states["HOLDOVER"] if known else None,
         "clocks_freerun": states["FREERUN"] if known else None,
-        "mean_offset_ns": sum(offsets) / len(offsets) if offsets else None,
+        "mean_offset_ns": round(sum(offsets) / len(offsets), 3) if offsets else None,
         "max_offset_ns": max(offsets, default=None),
         "p99_offset_ns": max((r.p99_offset_ns for r in rows if r.p99_offset_ns is not None), default=None),
     }
@@ -146,7 +146,7 @@ def _pfs(rows: Sequence[SriovPf]) -> dict[str, Any]:
         "pfs_down": (
             sum(r.link_state == "DOWN" for r in rows) if any(r.link_state is not None for r in rows) else None
         ),
-        "vfs_used_percent": 100 * used / configured if used is not None and configured else None,
+        "vfs_used_percent": round(100 * used / configured, 1) if used is not None and configured else None,
     }
 
 

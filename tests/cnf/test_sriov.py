@@ -148,6 +148,7 @@ def test_a_prometheus_alone_tells_what_it_can(aiops: Aiops, endpoints: Endpoints
     assert (row["vfsUsed"], row["vfsConfigured"]) == (1, 1)
     (drops,) = done.json["findings"]
     assert drops["code"] == "SRIOV_VF_DROPS" and drops["text"].endswith("of ran/vdu-0, 1 are allowed")
+    assert all(v is None or round(v, 6) == v for v in row["rates"].values())
     csv = aiops("cnf", "sriov", "-o", "csv", env=env).stdout.splitlines()[0].split(",")
     assert {"rx_bits_per_second", "drops_per_second"} <= set(csv)
 
