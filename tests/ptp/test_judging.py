@@ -146,3 +146,14 @@ def test_of_two_references_the_one_that_moves_is_measured() -> None:
     )
     assert (clock.row.offset_from, clock.row.state) == ("sys", "LOCKED")
     assert clock.row.max_offset_ns is not None and clock.row.max_offset_ns <= 40
+
+
+def test_what_has_no_sign_is_judged_by_the_nearer_bound() -> None:
+    reference = {"process": "ptp4l", "iface": "ens1fx", "from": "master"}
+    [clock], found = judge(
+        ("offset_ns", reference, lambda t: 30 + noise(t) / 10),
+        ("max_offset_ns", reference, lambda t: 80 + noise(t) / 10),
+        *limits(-50, 100),
+    )
+    assert (clock.row.offset_kind, clock.row.verdict) == ("rms", "WARN")
+    assert (found["PTP_OFFSET"].value, found["PTP_OFFSET"].threshold) == (84, 50)
