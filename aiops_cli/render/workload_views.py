@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiops_cli.models.cnf import CnfPodItem, CnfSummary, CnfWorkload, PodInterface
+from aiops_cli.models.cnf import CnfSummary, CnfWorkload
 from aiops_cli.render.output import Column, View
-from aiops_cli.render.text import one_line, si
+from aiops_cli.render.text import si
 
 
 def _number(value: int | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _mib(value: int | None) -> str:
+def gibibytes(value: int | None) -> str:
     return "-" if value is None else f"{value / (1 << 30):.4g}Gi" if value else "0"
 
 
@@ -35,7 +35,7 @@ WORKLOADS: View[CnfWorkload] = View(
         Column("ready", lambda w: f"{_number(w.ready)}/{w.pods}", right=True, plain=lambda w: w.ready),
         Column("restarts", lambda w: str(w.restarts), right=True, plain=lambda w: w.restarts),
         Column("vfs", lambda w: _number(w.vfs), right=True, plain=lambda w: w.vfs),
-        Column("huge", lambda w: _mib(w.hugepages_bytes), right=True, plain=lambda w: w.hugepages_bytes),
+        Column("huge", lambda w: gibibytes(w.hugepages_bytes), right=True, plain=lambda w: w.hugepages_bytes),
         Column("rt", lambda w: _kernel(w.real_time_kernel)),
         Column("ptp", lambda w: w.ptp_state),
         Column("nodes", _nodes, plain=lambda w: ",".join(w.nodes)),
@@ -45,45 +45,6 @@ WORKLOADS: View[CnfWorkload] = View(
     ],
     lambda w: f"{w.cluster}/{w.namespace}/{w.name}",
 )
-
-
-def _interface(found: PodInterface) -> str:
-    """net1 ran/fronthaul 0000:3b:02.0, as far as it is known."""
-    return " ".join(filter(None, (found.interface, found.network, *found.ips, found.pci_address)))
-
-
-def _asked(pod: CnfPodItem) -> str:
-    return f"{si(pod.cpus)}{'' if pod.qos_class == 'Guaranteed' else ' shared'}"
-
-
-PODS: View[CnfPodItem] = View(
-    "CnfPodList",
-    [
-        Column("pod", lambda p: p.pod),
-        Column("node", lambda p: p.node),
-        Column("phase", lambda p: p.phase),
-        Column("ready", lambda p: f"{p.ready}/{p.containers}", right=True, plain=lambda p: p.ready),
-        Column("restarts", lambda p: str(p.restarts), right=True, plain=lambda p: p.restarts),
-        Column("cpus", _asked, right=True, plain=lambda p: p.cpus),
-        Column("huge", lambda p: _mib(p.hugepages_bytes), right=True, plain=lambda p: p.hugepages_bytes),
-        Column("interfaces", lambda p: ", ".join(_interface(i) for i in p.interfaces)),
-        Column("qos", lambda p: p.qos_class, wide=True),
-    ],
-    lambda p: f"{p.cluster}/{p.namespace}/{p.pod}",
-)
-
-
-def pod_text(pod: CnfPodItem) -> str:
-    """A pod in words, a line for each of its interfaces."""
-    lines = [
-        f"{pod.namespace}/{pod.pod} on {pod.node or '-'} ({pod.cluster}): {pod.phase}, {pod.ready} of "
-        f"{pod.containers} containers ready, {pod.restarts} restarts",
-        f"{_asked(pod)} CPUs, {pod.qos_class or 'QoS class not known'}, huge pages {_mib(pod.hugepages_bytes)}",
-        *(f"interface {_interface(i)}" for i in pod.interfaces),
-    ]
-    if not pod.interfaces:
-        lines.append("no interface in its network-status annotation")
-    return "\n".join(one_line(line) for line in lines)
 
 
 def _of(part: int | None, whole: int | None) -> str:

@@ -12,7 +12,8 @@ from textual.widget import Widget
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.cnf import DpdkLimits, DpdkPod
 from aiops_cli.models.findings import Finding
-from aiops_cli.render.dpdk_views import DPDK, PORTS, Port, detail
+from aiops_cli.render.dpdk_port_views import PORTS, Port
+from aiops_cli.render.dpdk_views import DPDK, detail
 from aiops_cli.render.output import View
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session

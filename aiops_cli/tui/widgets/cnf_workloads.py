@@ -14,8 +14,9 @@ from textual.widget import Widget
 from aiops_cli.models.cnf import CnfPodItem, CnfWorkload
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import FleetResult
+from aiops_cli.render.cnf_pod_views import PODS, pod_text
 from aiops_cli.render.output import View
-from aiops_cli.render.workload_views import PODS, WORKLOADS, pod_text
+from aiops_cli.render.workload_views import WORKLOADS
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
 from aiops_cli.tui.feed import Feed
