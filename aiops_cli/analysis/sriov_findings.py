@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from aiops_cli.analysis.cnf_numbers import a_second
 from aiops_cli.analysis.finding_order import worst_first
+from aiops_cli.analysis.ptp_verdict import rfc3339
 from aiops_cli.analysis.sriov import Objects, asked, draining, resources_of
 from aiops_cli.analysis.sriov_places import Place
 from aiops_cli.models.analysis import Entity
@@ -21,12 +22,14 @@ def findings(
     drops: Mapping[Place, VfRates],
     limits: SriovLimits,
     users: Mapping[Place, VfUser],
+    since: Mapping[Place, float],
 ) -> list[Finding]:
-    """Worst first. `drops` are what VFs drop, and `users` who has them, by node and PCI address."""
+    """Worst first. By node and PCI address, `drops` are what VFs drop, `since` when (unix seconds) they drop too
+    much, where that is known, and `users` who has them."""
     found = [
         *_nodes(rows),
         *(f for row in rows for f in _pf(row)),
-        *_drops(cluster, rows, drops, limits, users),
+        *_drops(cluster, rows, drops, limits, users, since),
         *_resources(cluster, objects, limits),
     ]
     return worst_first(found)
@@ -116,6 +119,7 @@ def _drops(
     drops: Mapping[Place, VfRates],
     limits: SriovLimits,
     users: Mapping[Place, VfUser],
+    since: Mapping[Place, float],
 ) -> Iterator[Finding]:
     rate = {place: (r.rx_dropped or 0.0) + (r.tx_dropped or 0.0) for place, r in drops.items()}
     over = {place: value for place, value in rate.items() if value > limits.drops_per_second}
@@ -140,6 +144,7 @@ def _drops(
             limits.drops_per_second,
             "1/s",
             "prometheus",
+            rfc3339(since[node, pci]) if (node, pci) in since else None,
         )
 
 
@@ -203,6 +208,7 @@ def _finding(
     threshold: float | None = None,
     unit: str = "",
     source: str = "kubernetes",
+    since: str | None = None,
 ) -> Finding:
     return Finding(
         entity.cluster or "",
@@ -211,6 +217,7 @@ def _finding(
         entity,
         text,
         action,
+        since,
         value=value,
         threshold=threshold,
         unit=unit,

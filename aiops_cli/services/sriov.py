@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from aiops_cli.analysis import sriov, sriov_findings, sriov_places
@@ -13,6 +15,7 @@ from aiops_cli.errors import AiopsError, ErrorCode, NotAvailableError
 from aiops_cli.models.cnf import SriovLimits, SriovPf
 from aiops_cli.models.findings import Finding
 from aiops_cli.models.result import Answer, FleetResult, Origin
+from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember, Member
 from aiops_cli.services.replay import RecordedMember
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from aiops_cli.sources.sriov import ExporterReadings
 
 NO_SRIOV = f"{ErrorCode.NO_SRIOV}: no SriovNetworkNodeState and no sriov_vf_* series"
+_HOUR, _STEP = 3600.0, 60.0
 Found = tuple[list[SriovPf], list[Finding]]
 
 
@@ -90,9 +94,31 @@ async def _cluster(member: Member, limits: SriovLimits, vfs: bool) -> Answer[Fou
     if not rows.pfs:
         failed = isinstance(readings, AiopsError) and not _absent(readings)
         notes.append(f"{ErrorCode.NO_SRIOV}: no SriovNetworkNodeState" if failed else NO_SRIOV)
-    told = sriov_findings.findings(member.name, rows.pfs, objects, drops, limits, rows.users)
+    since = await _since(member, limits, sriov_places.Places(objects.nodes, objects.states)) if drops else {}
+    told = sriov_findings.findings(member.name, rows.pfs, objects, drops, limits, rows.users, since)
     source: Origin = "bundle" if recorded else "live"
     return Answer([(rows.pfs, told)], source, warnings=list(dict.fromkeys(notes)), partial=partial)
+
+
+async def _since(
+    member: Member, limits: SriovLimits, places: sriov_places.Places
+) -> dict[sriov_places.Place, float]:
+    """Since when (unix seconds) VFs drop too much, of those that began to within the last hour."""
+    from aiops_cli.sources.sriov import dropping
+
+    now = time.time()
+    window = TimeRange(now - _HOUR, now).aligned(_STEP)
+    try:
+        answer = await (await member.metrics()).query_range(dropping(limits.drops_per_second), window, _STEP)
+    except AiopsError:
+        return {}
+    found: dict[sriov_places.Place, float] = {}
+    for series in answer.rows:
+        node, times = places.node(series.labels), [float(t) for t in series.timestamps]
+        began = next((b for a, b in reversed(list(pairwise(times))) if b - a > _STEP), times[0])
+        if node and began > window.start:
+            found[node, series.labels.get("pciAddr", "")] = began
+    return found
 
 
 def _absent(error: AiopsError) -> bool:

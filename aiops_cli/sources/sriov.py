@@ -57,6 +57,12 @@ def expressions(fields: Sequence[str]) -> list[str]:
     return [_SERIES, _USERS, _HELD, *_sums(rates), *_dropped(rates).values()]
 
 
+def dropping(limit: float) -> str:
+    """VFs that drop more packets a second than this, both ways together."""
+    received, sent = _rates(("rx_dropped", "tx_dropped")).values()
+    return f"({received} + {sent}) > {limit!r}"
+
+
 async def read_exporter(
     source: MetricsSource, fields: Sequence[str], *, vfs: bool, every: bool = False
 ) -> ExporterReadings:

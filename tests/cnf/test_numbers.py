@@ -326,7 +326,7 @@ def test_drops_are_those_of_both_directions_once() -> None:
         {"pciAddr": "0000:3b:02.1", "node": "w5", "instance": f"10.0.0.5:{port}"} for port in (9110, 9808)
     ]
     drops = {f"{way}_dropped": [(of, rate) for of in ways] for way, rate in (("rx", 3.0), ("tx", 4.0))}
-    (found,) = findings("c", [], Objects(), rates_of(drops, Places((), ()), "pciAddr"), SriovLimits(), {})
+    (found,) = findings("c", [], Objects(), rates_of(drops, Places((), ()), "pciAddr"), SriovLimits(), {}, {})
     assert (found.code, found.entity.name, found.value) == ("SRIOV_VF_DROPS", "w5/0000:3b:02.1", 7.0)
 
 

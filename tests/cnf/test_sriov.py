@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from tests.cnf import objects
 from tests.cnf.conftest import INTEL, UPF_VF
 from tests.conftest import Aiops, Clusters
 from tests.servers.apiserver import kubeconfig_of
-from tests.servers.cluster import Cluster
+from tests.servers.cluster import Cluster, temporary_root
 from tests.servers.fleet import Fleet
 from tests.servers.network import free_port
+from tests.servers.prometheus import Prometheus
 
 Endpoints = Callable[[Mapping[str, Mapping[str, str]]], dict[str, str]]
 
@@ -240,3 +243,26 @@ def test_a_bundle_has_no_sriov(aiops: Aiops) -> None:
 def test_a_severity_that_is_none_is_refused(aiops: Aiops, env: dict[str, str]) -> None:
     done = aiops("cnf", "sriov", "--fail-on", "bad", env=env)
     assert done.returncode == 2 and "critical or warning" in done.stderr
+
+
+def test_drops_are_told_since_they_began(aiops: Aiops, endpoints: Endpoints) -> None:
+    end = int(time.time()) // 60 * 60
+    began = end - 1200
+    lines = []
+    for name in ("rx_packets", "rx_dropped", "tx_dropped"):
+        lines.append(f"# TYPE sriov_vf_{name} gauge")
+        for t in range(end - 4000, end + 300, 20):
+            value = max(t - began, 0) * 50 if name == "rx_dropped" else 0
+            lines.append(f'sriov_vf_{name}{{node="w",pf="ens1f0",vf="3",pciAddr="{UPF_VF}"}} {value} {t}')
+    server = Prometheus(temporary_root() / "drops", cluster="w")
+    server.start()
+    try:
+        server.backfill("\n".join([*lines, "# EOF", ""]))
+        done = aiops(
+            "cnf", "sriov", "--findings", "-o", "json", env=endpoints({"w": {"prometheus": server.url}})
+        )
+    finally:
+        server.stop()
+    (found,) = done.json["items"]
+    since = datetime.fromisoformat(found["since"]).timestamp()
+    assert began < since <= began + 120
