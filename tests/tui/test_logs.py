@@ -354,13 +354,16 @@ def _seen(words: str) -> Any:
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
-@pytest.mark.parametrize("view", ["lines", "patterns"])
+@pytest.mark.parametrize("view", ["lines", "patterns", "typing"])
 def test_picture(size: tuple[int, int], view: str, snap_compare: Any, still: float) -> None:
     async def before(pilot: Driver) -> None:
         await _seen("Lines 1,")(pilot)
         if view == "patterns":
             await pilot.press("v")
             await until(pilot, "no database connect")
+        if view == "typing":
+            await pilot.press("i", *' |= "pool"')
+            await until(pilot, '{namespace="shop"} |= "pool"')
 
     app = Dashboard(Options(bundle="demo"), start=parse('logs {namespace="shop"}'))
     assert snap_compare(app, terminal_size=size, run_before=before)

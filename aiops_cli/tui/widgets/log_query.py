@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 from aiops_cli.render.text import one_line
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.tui.actions import act
+from aiops_cli.tui.working import start
 
 Values = Callable[[str], Awaitable[Sequence[str]]]
 """Values of a label; names of labels for an empty one."""
@@ -45,7 +46,7 @@ class QueryLine(Vertical):
     QueryLine { height: auto; }
     QueryLine Horizontal { height: 1; background: $surface; }
     QueryLine .name { width: auto; padding: 0 1; color: $primary; text-style: bold; background: $surface; }
-    QueryLine Input { border: none; height: 1; width: 1fr; padding: 0; background: $surface; }
+    QueryLine Input { width: 1fr; background: $surface; }
     QueryLine Input:focus { background: $panel; }
     QueryLine OptionList { display: none; border: none; height: auto; max-height: 8; margin: 0 0 0 7; width: auto;
                            min-width: 30; max-width: 70; background: $panel; padding: 0; }
@@ -90,7 +91,7 @@ class QueryLine(Vertical):
 
     def look_up(self) -> None:
         """Offer what may stand at the cursor."""
-        self.run_worker(self._look_up(), exclusive=True, group="completion")
+        start(self, self._look_up, group="completion")
 
     async def _look_up(self) -> None:
         before = self.line.value[: self.line.cursor_position]
@@ -176,7 +177,8 @@ class _Line(Input):
     ]
 
     def __init__(self, owner: QueryLine, *, select_on_focus: bool, placeholder: str) -> None:
-        super().__init__(select_on_focus=select_on_focus, placeholder=placeholder)
+        # Compact: else the focus draws a border in place of the only line.
+        super().__init__(select_on_focus=select_on_focus, placeholder=placeholder, compact=True)
         self._owner = owner
         self._at = 0
         self._typed = ""
