@@ -101,9 +101,11 @@ def root(
     output: Annotated[str | None, typer.Option("--output", "-o", help=", ".join(FORMATS))] = None,
     since: Annotated[str | None, typer.Option("--since", help="Look back this long: 30m, 1h30m, 2d.")] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Start: RFC 3339, epoch seconds, now-6h.")
+        str | None, typer.Option("--from", help="Start: RFC 3339, 23:40, epoch seconds, now-6h.")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="End: RFC 3339, epoch seconds, now-5m.")] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", help="End: RFC 3339, 23:40, epoch seconds, now-5m.")
+    ] = None,
     step: Annotated[
         str | None, typer.Option("--step", help="Resolution of ranges; default for about 250 points.")
     ] = None,

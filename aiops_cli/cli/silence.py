@@ -44,7 +44,7 @@ def add(
     ] = None,
     duration: Annotated[str, typer.Option("--duration", "-d", help="How long: 30m, 2h, 1d.")] = "1h",
     start: Annotated[
-        str | None, typer.Option("--start", help="From when: RFC 3339 or now+1h; by default now.")
+        str | None, typer.Option("--start", help="From when: RFC 3339, 23:40 or now+1h; by default now.")
     ] = None,
     end: Annotated[str | None, typer.Option("--end", help="Until when, in place of --duration.")] = None,
     dry_run: Annotated[
@@ -59,9 +59,9 @@ def add(
 
         members = session.live
         parsed = parse_matchers(matchers or [])
-        starts = times.parse_time(start, session.now, session.zone) if start else session.now
+        starts = times.parse_time(start, session.now, session.zone, ahead=True) if start else session.now
         ends = (
-            times.parse_time(end, session.now, session.zone)
+            times.parse_time(end, session.now, session.zone, ahead=True)
             if end
             else starts + times.parse_duration(duration, "--duration")
         )

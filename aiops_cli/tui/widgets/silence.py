@@ -63,7 +63,7 @@ def read_end(text: str, start: float, zone: Any) -> float:
     said = text.strip()
     if said[:1].isdigit() and not set(said) & set("-:"):
         return start + times.parse_duration(said, "the duration")
-    return times.parse_time(said, start, zone)
+    return times.parse_time(said, start, zone, ahead=True)
 
 
 async def plan(session: Session, draft: Draft, matchers: Sequence[Matcher], globs: Sequence[str]) -> Plan:
