@@ -21,6 +21,8 @@ def parse_selector(text: str) -> list[tuple[str, str, bool]]:
         key, sep, value = part.partition("!=") if "!=" in part else part.partition("=")
         if not sep or not key.strip():
             raise UsageError(f"selector {part!r} is no key=value", hint="write -l environment=lab,region!=eu")
+        if value.startswith("~"):
+            raise UsageError(f"selector {part!r} is a regex", hint="-l compares whole values: = or !=")
         terms.append((key.strip(), value.lstrip("=").strip(), sep == "="))
     return terms
 
