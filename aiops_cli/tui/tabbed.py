@@ -14,7 +14,7 @@ from aiops_cli.services.times import rfc3339, unix
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
-from aiops_cli.tui.widgets.cnf_tab import CnfTab, Thing
+from aiops_cli.tui.widgets.device_tab import DeviceTab, Thing
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.views import Views
 
@@ -29,15 +29,15 @@ class TabbedBoard(Board):
     TabbedBoard #tabs { height: 1fr; }
     TabbedBoard .tab { display: none; }
     TabbedBoard .tab.-shown { display: block; }
-    TabbedBoard.-detail CnfTab > .detail, TabbedBoard.-tall CnfTab > .detail { display: block; }
-    TabbedBoard.-detail CnfTab > .list, TabbedBoard.-detail CnfTab > .findings { display: none; }
-    TabbedBoard.-tall CnfTab > .list, TabbedBoard.-tall CnfTab > .findings { display: block; }
-    TabbedBoard.-tall CnfTab > .list { max-height: 45%; }
-    TabbedBoard.-tall CnfTab > .findings { max-height: 25%; }
+    TabbedBoard.-detail DeviceTab > .detail, TabbedBoard.-tall DeviceTab > .detail { display: block; }
+    TabbedBoard.-detail DeviceTab > .list, TabbedBoard.-detail DeviceTab > .findings { display: none; }
+    TabbedBoard.-tall DeviceTab > .list, TabbedBoard.-tall DeviceTab > .findings { display: block; }
+    TabbedBoard.-tall DeviceTab > .list { max-height: 45%; }
+    TabbedBoard.-tall DeviceTab > .findings { max-height: 25%; }
     """
     TABS: ClassVar[tuple[str, ...]]
 
-    def tabs(self) -> tuple[CnfTab[Any], ...]:
+    def tabs(self) -> tuple[DeviceTab[Any], ...]:
         """The views, in the order of TABS."""
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class TabbedBoard(Board):
             self.tab.put()
 
     @property
-    def tab(self) -> CnfTab[Any]:
+    def tab(self) -> DeviceTab[Any]:
         """The one that is seen."""
         return self.by_name[self.views.current]
 
@@ -86,7 +86,7 @@ class TabbedBoard(Board):
         if keys:
             self.tab.grid.focus()
 
-    def open_feeds(self, tab: CnfTab[Any]) -> None:
+    def open_feeds(self, tab: DeviceTab[Any]) -> None:
         """Make the feeds of a view that has none yet."""
         if tab.feed is None:
             if (ask := tab.ask_more()) is not None:
@@ -94,7 +94,7 @@ class TabbedBoard(Board):
                 tab.second.pause()
             tab.follow_feed(self.feed(tab.ask, lambda answer: self.take(tab, answer), every=SECONDS))
 
-    def take(self, tab: CnfTab[Any], answer: Any) -> None:
+    def take(self, tab: DeviceTab[Any], answer: Any) -> None:
         """Show an answer in its view."""
         tab.take(answer)
         self.views.note(tab.NAME, tab.note)

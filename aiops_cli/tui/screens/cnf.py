@@ -16,9 +16,10 @@ from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.cnf_dpdk import DpdkTab
 from aiops_cli.tui.widgets.cnf_ptp import PtpTab
 from aiops_cli.tui.widgets.cnf_sriov import SriovTab
-from aiops_cli.tui.widgets.cnf_tab import CnfTab, Thing
 from aiops_cli.tui.widgets.cnf_workloads import WorkloadsTab
+from aiops_cli.tui.widgets.device_tab import DeviceTab, Thing
 from aiops_cli.tui.widgets.grid import Grid
+from aiops_cli.tui.working import start
 
 
 class CnfBoard(TabbedBoard):
@@ -39,7 +40,7 @@ class CnfBoard(TabbedBoard):
         act("cnf.later", "right", "cursor(1)", "Cursor right"),
     ]  # fmt: skip
 
-    def tabs(self) -> tuple[CnfTab[Any], ...]:
+    def tabs(self) -> tuple[DeviceTab[Any], ...]:
         self._ptp, self._dpdk = PtpTab(), DpdkTab()
         return self._ptp, SriovTab(), self._dpdk, WorkloadsTab()
 
@@ -78,7 +79,7 @@ class CnfBoard(TabbedBoard):
     def action_logs(self) -> None:
         thing, at = self.pointed()
         if thing is not None:
-            self.run_worker(self._logs(thing, unix(at)), exclusive=True, group="logs")
+            start(self, lambda: self._logs(thing, unix(at)), group="logs")
 
     async def _logs(self, thing: Thing, at: float | None) -> None:
         """Of a node those of the daemon's pod there: it is what keeps the clock, or makes the VFs."""
@@ -140,7 +141,7 @@ class CnfBoard(TabbedBoard):
         def done(yes: bool | None) -> None:
             if yes:
                 self.notify(f"reading inside {pod.pod}…", markup=False)
-                self.run_worker(self._dpdk.read_inside(pod), exclusive=True, group="inside")
+                start(self, lambda: self._dpdk.read_inside(pod), group="inside")
 
         text = (
             f"grep reads /sys and /proc, and python3 asks each DPDK process's telemetry, in the containers of "

@@ -14,7 +14,7 @@ from aiops_cli.services.times import unix
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.feed import Feed, Reading
 from aiops_cli.tui.tabbed import SECONDS, TabbedBoard
-from aiops_cli.tui.widgets.cnf_tab import CnfTab
+from aiops_cli.tui.widgets.device_tab import DeviceTab
 from aiops_cli.tui.widgets.gpu_gpus import GpusTab
 from aiops_cli.tui.widgets.gpu_groups import InferenceTab, ModelsTab, NodesTab, ProcessesTab
 from aiops_cli.tui.widgets.gpu_tab import GpuTab, GroupTab, Seen, ask_gpus
@@ -44,7 +44,7 @@ class GpuBoard(TabbedBoard):
         super().__init__()
         self._fleet: Feed[Seen] | None = None
 
-    def tabs(self) -> tuple[CnfTab[Any], ...]:
+    def tabs(self) -> tuple[DeviceTab[Any], ...]:
         self._gpus, self._processes = GpusTab(), ProcessesTab()
         return self._gpus, NodesTab(), ModelsTab(), InferenceTab(), self._processes
 
@@ -58,7 +58,7 @@ class GpuBoard(TabbedBoard):
         before = self._fleet.reading.value if self._fleet is not None else None
         return await ask_gpus(session, before)
 
-    def open_feeds(self, tab: CnfTab[Any]) -> None:
+    def open_feeds(self, tab: DeviceTab[Any]) -> None:
         if self._fleet is None:
             self._fleet = self.feed(self._ask_fleet, self._see, every=SECONDS)
             self._gpus.second = self.feed(

@@ -18,14 +18,14 @@ from aiops_cli.render.output import View
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
 from aiops_cli.tui.telling import error_line
-from aiops_cli.tui.widgets.cnf_tab import Answer, CnfTab, Thing, narrowed
+from aiops_cli.tui.widgets.device_tab import Answer, DeviceTab, Thing, narrowed
 from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.grid import Grid
 
 _HIGH = 6  # lines of ports at most
 
 
-class DpdkTab(CnfTab[DpdkPod]):
+class DpdkTab(DeviceTab[DpdkPod]):
     DEFAULT_CSS = """
     DpdkTab #ports { height: 3; }
     DpdkTab #dpdk-text { height: 1fr; }

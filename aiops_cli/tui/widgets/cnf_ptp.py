@@ -23,7 +23,7 @@ from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
 from aiops_cli.services.times import rfc3339
 from aiops_cli.tui.widgets.cnf_lane import Lane
-from aiops_cli.tui.widgets.cnf_tab import Answer, CnfTab, Thing
+from aiops_cli.tui.widgets.device_tab import Answer, DeviceTab, Thing
 from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.plot import Lines, Plot
 
@@ -46,7 +46,7 @@ class Seen:
     step: float
 
 
-class PtpTab(CnfTab[PtpClock]):
+class PtpTab(DeviceTab[PtpClock]):
     DEFAULT_CSS = """
     PtpTab #clock { layout: vertical; height: 1fr; }
     PtpTab #clock-text { height: 8; }

@@ -18,7 +18,7 @@ from aiops_cli.render.sriov_views import PFS, VFS, detail
 from aiops_cli.render.text import cells
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
-from aiops_cli.tui.widgets.cnf_tab import NARROW, Answer, CnfTab, Thing, narrowed
+from aiops_cli.tui.widgets.device_tab import NARROW, Answer, DeviceTab, Thing, narrowed
 from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.grid import Grid
 
@@ -33,7 +33,7 @@ _BRIEF = replace(
 _LINES = 9  # of the text at most
 
 
-class SriovTab(CnfTab[SriovPf]):
+class SriovTab(DeviceTab[SriovPf]):
     DEFAULT_CSS = """
     SriovTab #pf-text { height: 5; }
     """

@@ -20,7 +20,7 @@ from aiops_cli.render.workload_views import WORKLOADS
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
 from aiops_cli.tui.feed import Feed
-from aiops_cli.tui.widgets.cnf_tab import NARROW, Answer, CnfTab, Thing, narrowed
+from aiops_cli.tui.widgets.device_tab import NARROW, Answer, DeviceTab, Thing, narrowed
 from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
@@ -31,7 +31,7 @@ _BRIEF = replace(
 )
 
 
-class WorkloadsTab(CnfTab[CnfWorkload]):
+class WorkloadsTab(DeviceTab[CnfWorkload]):
     DEFAULT_CSS = """
     WorkloadsTab #pod-text { height: 6; }
     """

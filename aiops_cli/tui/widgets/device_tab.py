@@ -1,4 +1,4 @@
-"""A view of the CNF screen: a table, the chosen row in full, and what is wrong, which leads to its row."""
+"""A view of the GPU or CNF screen: a table, the chosen row in full, and what is wrong, which leads to its row."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Thing:
     query: str = ""
 
 
-class CnfTab(Container, Generic[T]):
+class DeviceTab(Container, Generic[T]):
     """A subclass asks (`ask`), says which row a finding is about (`concerned`) and what a row is (`thing`), and
     shows one in full (`inside`, `follow`). `second` is what is asked of the chosen row alone."""
 
     DEFAULT_CSS = """
-    CnfTab { layout: vertical; height: 1fr; }
-    CnfTab > .detail { display: none; }
-    CnfTab > .findings { max-height: 40%; height: 4; }
+    DeviceTab { layout: vertical; height: 1fr; }
+    DeviceTab > .detail { display: none; }
+    DeviceTab > .findings { max-height: 40%; height: 4; }
     """
     NAME: ClassVar[str]
     TITLE: ClassVar[str]

@@ -20,7 +20,7 @@ from aiops_cli.render.output import View
 from aiops_cli.services.session import Session
 from aiops_cli.services.times import rfc3339
 from aiops_cli.tui.telling import error_line
-from aiops_cli.tui.widgets.cnf_tab import Answer, Thing
+from aiops_cli.tui.widgets.device_tab import Answer, Thing
 from aiops_cli.tui.widgets.document import Document
 from aiops_cli.tui.widgets.gpu_gauges import Gauges, gauged
 from aiops_cli.tui.widgets.gpu_plots import GaugePlots

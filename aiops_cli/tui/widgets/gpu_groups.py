@@ -13,7 +13,7 @@ from aiops_cli.render.gpu_views import INFERENCE, PROCESSES, SUMMARY
 from aiops_cli.render.output import Column, View
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
-from aiops_cli.tui.widgets.cnf_tab import Answer, Thing
+from aiops_cli.tui.widgets.device_tab import Answer, Thing
 from aiops_cli.tui.widgets.gpu_gauges import gauged
 from aiops_cli.tui.widgets.gpu_tab import NONE, GpuName, GroupTab, Seen, use_metric, without
 from aiops_cli.tui.widgets.panel import Panel

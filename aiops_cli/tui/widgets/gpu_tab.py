@@ -20,7 +20,7 @@ from aiops_cli.render.text import one_line
 from aiops_cli.services.log_syntax import quoted
 from aiops_cli.services.session import Session
 from aiops_cli.tui.feed import Feed
-from aiops_cli.tui.widgets.cnf_tab import CnfTab, Thing
+from aiops_cli.tui.widgets.device_tab import DeviceTab, Thing
 from aiops_cli.tui.widgets.gpu_gauges import GaugeGrid, gauged
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
@@ -83,7 +83,7 @@ def without(view: View[T], titles: Sequence[str]) -> View[T]:
     return replace(view, columns=[replace(c, wide=c.wide or c.title in titles) for c in view.columns])
 
 
-class GpuTab(CnfTab[T]):
+class GpuTab(DeviceTab[T]):
     """`see` gets each reading of the fleet's GPUs. `shared` views show that; others ask something of their own."""
 
     DEFAULT_CSS = """
