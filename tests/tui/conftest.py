@@ -18,6 +18,7 @@ from aiops_cli.models.options import Options
 from aiops_cli.tui import clock
 from aiops_cli.tui.app import Dashboard
 from aiops_cli.tui.place import parse
+from aiops_cli.tui.widgets.dialogs import Confirm
 
 NARROW, WIDE = (80, 24), (160, 50)
 SECONDS = 30.0
@@ -103,3 +104,9 @@ def own_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What is saved goes to a folder of the test's own."""
     monkeypatch.chdir(home)
     return home
+
+
+@pytest.fixture(autouse=True)
+def read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests need no time to read a question before they answer it."""
+    monkeypatch.setattr(Confirm, "READ_SECONDS", 0.0, raising=False)

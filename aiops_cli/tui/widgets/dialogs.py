@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -39,13 +40,13 @@ class Detail(Dialog):
 
     def __init__(self, title: str, item: object) -> None:
         super().__init__()
-        self._title, self._item = title, item
+        self._title, self._text = title, as_text(item)
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="box") as box:
             box.border_title = Text(one_line(self._title))
             box.border_subtitle = "esc closes"
-            yield Static(Text(as_text(self._item)))
+            yield Static(Text(self._text))
 
 
 def as_text(item: object) -> str:
@@ -211,6 +212,8 @@ class Choice(Dialog):
 class Confirm(Dialog):
     """What is about to happen, in words, and `y` to do it; anything else leaves. Returns True or None."""
 
+    READ_SECONDS: ClassVar[float] = 0.5
+    """A `y` sooner than this was typed before the question could be read, and meant something else."""
     DEFAULT_CSS = "Confirm > .box { padding: 1 2; border: round $warning; border-title-color: $warning; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         act("dialog.yes", "y", "yes", "Yes", show=True),
@@ -220,6 +223,10 @@ class Confirm(Dialog):
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
         self._title, self._text = title, text
+        self._since = 0.0
+
+    def on_mount(self) -> None:
+        self._since = time.monotonic()
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="box") as box:
@@ -228,4 +235,5 @@ class Confirm(Dialog):
             yield Static(Text(sanitize(self._text)))
 
     def action_yes(self) -> None:
-        self.dismiss(True)
+        if time.monotonic() - self._since >= self.READ_SECONDS:
+            self.dismiss(True)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.widget import Widget
 from textual.widgets import Input, Label, Static, TextArea
 
 from aiops_cli.errors import AiopsError, UsageError
@@ -27,6 +28,7 @@ from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.dialogs import Confirm, Dialog
+from aiops_cli.tui.working import start
 
 _LISTED = 40  # alerts that a preview names
 
@@ -132,7 +134,8 @@ class SilenceForm(Dialog):
         super().__init__()
         self._values = {"for": "2h", "clusters": clusters, "author": author, "comment": ""}
         self._matchers = matchers
-        self._writing = False
+        self._asking = self._writing = False
+        self._typed_in: Widget | None = None
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="box") as box:
@@ -166,7 +169,7 @@ class SilenceForm(Dialog):
         super().action_close()
 
     def action_preview(self) -> None:
-        if self._writing:
+        if self._asking or self._writing:
             return
         app: Any = self.app
         session: Session = app.asked()
@@ -186,7 +189,8 @@ class SilenceForm(Dialog):
             return
         globs = self._value("clusters").replace(",", " ").split()
         self._say("asking what it would cover…")
-        self.run_worker(self._preview(session, draft, matchers, globs), exclusive=True, group="silence")
+        self._hold(True)
+        start(self, lambda: self._preview(session, draft, matchers, globs), group="silence")
 
     async def _preview(
         self, session: Session, draft: Draft, matchers: list[Matcher], globs: list[str]
@@ -198,6 +202,11 @@ class SilenceForm(Dialog):
             failed = failure_of("", error)
             self._say(f"✖ {error_line(failed)}")
             return
+        finally:
+            self._hold(False)
+        if not self.is_current:
+            self._say("not asked, since something else was open: ctrl+s previews anew")
+            return
         if not made.places.rows:
             why = [f"✖ {c.name}: {error_line(c.error)}" for c in made.places.failed if c.error]
             self._say("\n".join(why[:4]) or "✖ no cluster to write to")
@@ -208,7 +217,7 @@ class SilenceForm(Dialog):
             if yes:
                 self._writing = True
                 self._say("writing…")
-                self.run_worker(self._write(made), group="write")
+                start(self, lambda: self._write(made), group="write", exclusive=False)
 
         app.push_screen(Confirm("Make this silence?", told(made, session.zone)), answered)
 
@@ -235,6 +244,17 @@ class SilenceForm(Dialog):
         # Once more would make a second one where the first was made.
         self.query_one("#clusters", Input).value = " ".join(c.name for c in result.failed)
         self._say("\n".join([_done(result.rows).strip(), *troubles]))
+
+    def _hold(self, asking: bool) -> None:
+        """What is typed while it asks would change neither what was asked nor what is agreed to."""
+        if asking:
+            self._typed_in = self.focused
+        self._asking = asking
+        if not self.is_attached:
+            return
+        self.query_one(".box").disabled = asking
+        if not asking and self._typed_in is not None:
+            self._typed_in.focus()
 
     def _value(self, name: str) -> str:
         return self.query_one(f"#{name}", Input).value.strip()
@@ -291,10 +311,15 @@ def ask_expiry(board: Any, silence: SilenceItem, ended: Any) -> None:
         except AiopsError as error:
             board.notify(error_line(error), severity="warning", markup=False)
             return
+        if not board.is_current:
+            board.notify(
+                "the silence goes on: one was elsewhere before it could be asked", severity="warning"
+            )
+            return
 
         def answered(yes: bool | None) -> None:
             if yes:
-                board.run_worker(end(session), group="expire")
+                start(board, lambda: end(session), group="expire", exclusive=False)
 
         app.push_screen(Confirm("End this silence now?", expiry(silence, dry, session.now)), answered)
 
@@ -312,4 +337,4 @@ def ask_expiry(board: Any, silence: SilenceItem, ended: Any) -> None:
             )
         ended()
 
-    board.run_worker(ask(), exclusive=True, group="expire-ask")
+    start(board, ask, group="expire-ask")
