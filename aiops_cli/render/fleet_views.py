@@ -53,7 +53,9 @@ def why(row: FleetRow) -> str | None:
     said += [f"{what}: {message}" for what, message in row.failed.items() if message not in said]
     if not said and row.finding is not None and row.finding.severity != "info":
         said.append(row.finding.text)
-    return "; ".join(said) or ", ".join(row.firing) or None
+    if row.firing:
+        said.append(f"fires {', '.join(row.firing)}")
+    return "; ".join(said) or None
 
 
 def fleet_view() -> View[FleetRow]:

@@ -59,6 +59,16 @@ class FleetRow:
         return self.health is None or self.waiting is not None or self.state == "OFFLINE"
 
     @property
+    def verdict(self) -> str:
+        """The word that judges it: its state where that is not well; else the gravest that fires on it, or was
+        found of its GPUs, critical or warning. The score is of what answers and does not know of alerts."""
+        found: set[str] = {self.finding.severity} if self.finding is not None else set()
+        found |= {s for s, n in zip(SEVERITIES, self.alerts or (), strict=False) if n}
+        if self.state != "ONLINE":
+            return self.state
+        return next((s for s in SEVERITIES[:2] if s in found), self.state)
+
+    @property
     def trouble(self) -> tuple[object, ...]:
         """Sorts what needs a look first."""
         firing = self.alerts or (0, 0, 0, 0)
@@ -166,7 +176,8 @@ def _failures(
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The fleet in numbers. `scores` are those that are known, ascending; `worst` is the GPUs' gravest finding."""
+    """The fleet in numbers. `scores` are those that are known, ascending; `worst` is the GPUs' gravest finding;
+    `ablaze` are the clusters on which critical or warning alerts fire, each counted under its gravest."""
 
     states: Counter[str]
     scores: Sequence[int]
@@ -178,6 +189,7 @@ class Totals:
     gpus_used: int
     gpu_clusters: int
     worst: Finding | None
+    ablaze: tuple[int, int]
 
 
 def totals(rows: Sequence[FleetRow]) -> Totals:
@@ -203,4 +215,5 @@ def totals(rows: Sequence[FleetRow]) -> Totals:
         sum(r.gpus_used or 0 for r in with_gpus),
         len(with_gpus),
         worst[0] if worst else None,
+        (sum(a[0] > 0 for a in known), sum(a[0] == 0 < a[1] for a in known)),
     )

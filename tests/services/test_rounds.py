@@ -143,8 +143,12 @@ def test_what_needs_a_look_stands_first_and_totals_count_what_fires() -> None:
     assert by_name["new"].alerts is None, "what was not asked is not known to be quiet"
     assert (by_name["new"].waiting, by_name["well"].waiting) == (60.0, None)
     assert by_name["well"].age == 30.0
+    verdicts = {r.cluster: r.verdict for r in rows}
+    assert verdicts == {
+        "gone": "OFFLINE", "half": "DEGRADED", "new": "UNKNOWN", "noisy": "critical", "well": "ONLINE"
+    }  # fmt: skip
     t = totals(rows)
-    assert t.alerts == (1, 1, 0, 0)
+    assert (t.alerts, t.ablaze) == ((1, 1, 0, 0), (1, 0))
     assert (t.alerting, t.unknown_alerts) == (1, 1)
     assert list(t.scores) == [50, 80, 100, 100]
     assert t.lowest is not None

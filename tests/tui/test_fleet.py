@@ -100,6 +100,16 @@ async def test_a_filter_holds_for_table_and_map() -> None:
         await until(pilot, "\n● ! ●")
 
 
+async def test_faults_only_keeps_a_cluster_that_answers_while_grave_alerts_fire_on_it() -> None:
+    async with driving(bundle="demo", size=WIDE) as pilot:
+        text = await until(pilot, "6 firing on 3 clusters")
+        assert "fires CheckoutErrors" in _row(text, "west")
+        assert "median score 100, alerts apart" in text and "✖ critical on 1  ▲ warning on 2" in text
+        await pilot.press("Z")
+        text = await until(pilot, "faults only · 3 of 3")
+        assert "✖3" in _row(text, "west")
+
+
 async def test_the_map_tells_what_its_cells_are_and_opens_them() -> None:
     async with driving(bundle="demo") as pilot:
         await until(pilot, "✖3")

@@ -88,7 +88,7 @@ class Fleet(Board):
     def content(self) -> ComposeResult:
         self._table: Grid[FleetRow] = Grid(
             fleet_view(),
-            judge=lambda r: r.state,
+            judge=lambda r: r.verdict,
             dim=lambda r: r.old,
             labels=lambda r: {**r.labels, "cluster": r.cluster},
             id="clusters",

@@ -138,6 +138,10 @@ def _health(t: Totals) -> tuple[str, list[Part], list[Part]]:
     if lowest is not None and t.scores[0] < 100:
         head.append((f", lowest {t.scores[0]} {one_line(lowest.cluster)}", None))
     below: list[Part] = []
+    if t.scores[0] == 100 and any(t.ablaze):  # a score is of what answers: it does not say that all is well
+        head.append((", alerts apart", None))
+        graver = zip(t.ablaze, _SEVERITIES, strict=False)
+        below += [(f"{SIGNS[lv]} {name} on {n}", lv) for n, (name, lv) in graver if n]
     for low, high in _BANDS:
         if count := sum(low <= s <= high for s in t.scores):
             level = "ok" if low == 100 else "warn" if low >= 50 else "fatal"
