@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from textwrap import wrap
 from typing import Any, ClassVar, cast
 
 from rich.segment import Segment
@@ -21,7 +22,7 @@ from textual.strip import Strip
 from aiops_cli.analysis.merge import Line
 from aiops_cli.render.text import one_line
 from aiops_cli.tui.actions import act
-from aiops_cli.tui.filtering import Test, compile_filter
+from aiops_cli.tui.filtering import Test, compile_filter, regex
 from aiops_cli.tui.widgets.log_buffer import Buffer
 from aiops_cli.tui.widgets.log_look import Look
 
@@ -197,8 +198,10 @@ class LogLines(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if not self.buffer.shown:
-            said = self.empty.splitlines()
-            text = one_line(said[y - 1]) if 0 < y <= len(said) else ""
+            said = [
+                part for line in self.empty.splitlines() for part in wrap(one_line(line), max(width - 4, 10))
+            ]
+            text = said[y - 1] if 0 < y <= len(said) else ""
             return Strip([Segment(f"  {text}", self.rich_style)]).crop_extend(0, width, self.rich_style)
         if y < self._titles():
             style = self.get_component_rich_style("log--title")
@@ -307,7 +310,7 @@ class LogLines(ScrollView, can_focus=True):
 
     def action_copy(self) -> None:
         if (line := self.selected) is not None:
-            self.app.copy_to_clipboard(line[1][1])
+            self.app.copy_to_clipboard(one_line(line[1][1]))  # a shell would run its line ends
             self.app.notify("the line was copied")
 
 
@@ -315,4 +318,4 @@ def _pattern_of(text: str) -> re.Pattern[str] | None:
     """What a filter looks for, to be marked where it is found; None for one that names no text."""
     if not text or text.startswith(("!", "-l", "-f")):
         return None
-    return re.compile(text, re.NOFLAG if text != text.lower() else re.IGNORECASE)
+    return regex(text)

@@ -14,7 +14,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from aiops_cli.render.text import cells, duration
+from aiops_cli.render.text import cells, duration, one_line
 from aiops_cli.render.waterfall import INDENT, NUMBERS, bar, names, padded
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.filtering import Test, compile_filter
@@ -244,7 +244,7 @@ class Waterfall(Rows, can_focus=True):
 
     def action_copy(self) -> None:
         if (span := self.selected) is not None:
-            self.app.copy_to_clipboard(span.trace_id)
+            self.app.copy_to_clipboard(one_line(span.trace_id))
             self.notify(f"copied: {span.trace_id}", markup=False)
 
     # Mouse
