@@ -57,6 +57,7 @@ class ErrorCode(StrEnum):
     KUBERNETES_NOT_AVAILABLE = "KUBERNETES_NOT_AVAILABLE"
     # warnings: a cluster has nothing of what was asked, which is no failure
     NO_GPU_NODES = "NO_GPU_NODES"
+    NO_MODEL_SERVERS = "NO_MODEL_SERVERS"
     NO_PTP_CLOCKS = "NO_PTP_CLOCKS"
     NO_SRIOV = "NO_SRIOV"
     NO_DPDK_PODS = "NO_DPDK_PODS"

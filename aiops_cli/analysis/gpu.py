@@ -222,9 +222,11 @@ def rows(
             into = part.users[user] = {}
         if what not in into or value > into[what]:
             into[what] = value
+    # Exporters that map pods write empty labels of a GPU that nobody holds, which a Prometheus drops.
+    told = any(p.users or "" in (p.labels.get("pod"), p.labels.get("pod_name")) for p in parts.values())
     divided = {uuid for uuid, instance in parts if instance}
     found = [
-        _row(key, part, parts.get((key[0], "")) if key[1] else None, cluster, source, at)
+        _row(key, part, parts.get((key[0], "")) if key[1] else None, cluster, source, at, told)
         for key, part in parts.items()
         if key[1] or key[0] not in divided
     ]
@@ -244,7 +246,15 @@ def _count(part: _Part, name: str, labels: Labels, value: float) -> None:
             part.health[watch] = f"{verdict} {labels.get('health_error_code', '')}".rstrip()
 
 
-def _row(key: Key, part: _Part, parent: _Part | None, cluster: str, source: GpuSource, at: str | None) -> Gpu:
+def _row(
+    key: Key,
+    part: _Part,
+    parent: _Part | None,
+    cluster: str,
+    source: GpuSource,
+    at: str | None,
+    holders_known: bool,
+) -> Gpu:
     values = part.values()
     labels = part.labels
     if parent is not None:
@@ -316,6 +326,7 @@ def _row(key: Key, part: _Part, parent: _Part | None, cluster: str, source: GpuS
         xid_meaning=xid(int(code)).meaning if code else None,
         xid_counts=part.xid_counts or (parent.xid_counts if parent else {}),
         health=part.health or (parent.health if parent else {}),
+        holders_known=holders_known,
     )
 
 

@@ -390,7 +390,7 @@ def finding(
         action,
         _rfc3339(since),
         _rfc3339(until),
-        value,
+        None if value is None else round(value, 3),
         threshold,
         unit,
         gpu.source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,14 +43,19 @@ def summary(
     pasts: Mapping[tuple[str, Key], Past],
     findings: Iterable[Finding],
     limits: GpuThresholds,
+    gone: Sequence[Gpu] = (),
 ) -> tuple[list[GpuSummary], GpuSummary]:
     """One row a cluster and model, in that order, and the totals. `pasts` by (cluster, key)."""
     wrong = _wrong(findings)
     groups: dict[tuple[str, str], list[Gpu]] = {}
     for gpu in gpus:
         groups.setdefault((gpu.cluster, gpu.model or "unknown"), []).append(gpu)
-    rows = [_row(c, m, found, pasts, wrong, limits) for (c, m), found in sorted(groups.items())]
-    return rows, _row("*", "*", gpus, pasts, wrong, limits)
+    lost = Counter((gpu.cluster, gpu.model or "unknown") for gpu in gone)
+    rows = [
+        _row(c, m, groups.get((c, m), []), pasts, wrong, limits, lost[c, m])
+        for c, m in sorted({*groups, *lost})
+    ]
+    return rows, _row("*", "*", gpus, pasts, wrong, limits, len(gone))
 
 
 def nodes(
@@ -83,6 +89,7 @@ def _row(
     pasts: Mapping[tuple[str, Key], Past],
     wrong: set[tuple[str, str]],
     limits: GpuThresholds,
+    gone: int = 0,
 ) -> GpuSummary:
     boards: dict[tuple[str, str], Gpu] = {}
     broken: set[tuple[str, str]] = set()
@@ -92,6 +99,8 @@ def _row(
         if any((gpu.cluster, n) in wrong for n in names(gpu)):
             broken.add(board)
     held = [g for g in gpus if g.pod]
+    told = all(g.pod or g.holders_known for g in gpus)
+    measured = not gpus or any(g.utilization is not None for g in gpus)
     known = [
         (g, p) for g in gpus if (p := pasts.get((g.cluster, key(g)))) and p.allocated_seconds is not None
     ]
@@ -99,7 +108,7 @@ def _row(
     def hours(what: str) -> float | None:
         if not known:
             return None
-        return sum(share_of(g) * (getattr(p, what) or 0.0) for g, p in known) / 3600
+        return round(sum(share_of(g) * (getattr(p, what) or 0.0) for g, p in known) / 3600, 3)
 
     return GpuSummary(
         cluster,
@@ -107,10 +116,12 @@ def _row(
         gpus=len(boards),
         mig_instances=sum(g.mig_instance is not None for g in gpus),
         units=len(gpus),
-        allocated=len(held),
-        used=sum(_busy(g, limits) for g in gpus),
-        idle_allocated=sum(not _busy(g, limits) and g.utilization is not None for g in held),
-        free=len(gpus) - len(held),
+        allocated=len(held) if told else None,
+        used=sum(_busy(g, limits) for g in gpus) if measured else None,
+        idle_allocated=sum(not _busy(g, limits) and g.utilization is not None for g in held)
+        if told and measured
+        else None,
+        free=len(gpus) - len(held) if told else None,
         hot=sum((g.temperature_c or 0) >= limits.temperature_warning for g in boards.values()),
         erroring=len(broken),
         utilization=_mean(g.utilization for g in gpus),
@@ -119,6 +130,7 @@ def _row(
         power_w=_sum(g.power_w for g in boards.values()),
         allocated_gpu_hours=hours("allocated_seconds"),
         idle_gpu_hours=hours("idle_seconds"),
+        gone=gone,
     )
 
 
@@ -137,4 +149,4 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 def _mean(values: Iterable[float | None]) -> float | None:
     found = _numbers(values)
-    return sum(found) / len(found) if found else None
+    return round(sum(found) / len(found), 3) if found else None

@@ -73,7 +73,7 @@ def summary(
     scheduled: GPUs and MIG instances. Idle hours are GPU hours that were held and not used over --since (1h)."""
 
     async def body(session: Session) -> int:
-        from aiops_cli.render.gpu_views import SUMMARY
+        from aiops_cli.render.gpu_views import summary_view
         from aiops_cli.services import gpu
 
         check_fail_on(fail_on)
@@ -85,8 +85,9 @@ def summary(
         if people and len(result.rows) > 1 and not findings:
             result = result.with_rows([*result.rows, total])
         extra = {"total": total}
+        view = summary_view(result.rows)
         return emit_findings(
-            session, SUMMARY, result, found.findings, only=findings, fail_on=fail_on, extra=extra
+            session, view, result, found.findings, only=findings, fail_on=fail_on, extra=extra
         )
 
     execute(ctx, body)
@@ -123,8 +124,8 @@ def top(
 
 @app.command()
 def inference(ctx: typer.Context) -> None:
-    """Model servers (vLLM, SGLang, TGI): requests, KV cache, time to the first token, tokens per second, and
-    the GPUs of their pods."""
+    """Model servers (vLLM, SGLang, TGI): requests, KV cache, time to the first token and tokens per second
+    of the last 5 minutes, and the GPUs of their pods."""
 
     async def body(session: Session) -> int:
         from aiops_cli.render.gpu_views import INFERENCE

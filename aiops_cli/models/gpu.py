@@ -29,6 +29,7 @@ class Gpu(Struct, frozen=True, kw_only=True, rename="camel"):
     `utilization` and `memoryUtilization` are percent; `smActive`, `smOccupancy`, `tensorActive` and
     `dramActive` ratios from 0 to 1. `xid` is the last code, however long ago; 0 is none. `pod` is the first
     of `users`. `utilizationOf` names the metric it was read from. `at` is when it was read (RFC 3339).
+    Without `holdersKnown` nobody tells who holds it: no user is no answer then.
     Counters (ECC, remapped rows, replays, NVLink errors) count since the driver was loaded.
     """
 
@@ -84,6 +85,7 @@ class Gpu(Struct, frozen=True, kw_only=True, rename="camel"):
     xid_meaning: str | None = None
     xid_counts: dict[str, int] = {}
     health: dict[str, str] = {}
+    holders_known: bool = True
 
 
 class GpuProcess(Struct, frozen=True, rename="camel"):
@@ -108,7 +110,9 @@ class GpuSummary(Struct, frozen=True, rename="camel"):
     """An item of `gpu summary`: the GPUs of one model in one cluster; `*` in the totals.
 
     `gpus` counts physical ones, `migInstances` their parts. `units` are what can be scheduled, of which
-    `allocated` to `free` count some: a GPU that is not divided, or a MIG instance. GPU hours weigh an instance by its share of the GPU, and
+    `allocated` to `free` count some (null where nobody tells who holds GPUs, or of no utilisation): a GPU that is
+    not divided, or a MIG instance. `gone` were measured within the window, are not any more, and count in none
+    of the others. GPU hours weigh an instance by its share of the GPU, and
     are null where no history could be had. `powerW` counts each physical GPU once.
     """
 
@@ -117,10 +121,10 @@ class GpuSummary(Struct, frozen=True, rename="camel"):
     gpus: int
     mig_instances: int
     units: int
-    allocated: int
-    used: int
-    idle_allocated: int
-    free: int
+    allocated: int | None
+    used: int | None
+    idle_allocated: int | None
+    free: int | None
     hot: int
     erroring: int
     utilization: float | None
@@ -129,6 +133,7 @@ class GpuSummary(Struct, frozen=True, rename="camel"):
     power_w: float | None
     allocated_gpu_hours: float | None
     idle_gpu_hours: float | None
+    gone: int = 0
 
 
 class GpuInference(Struct, frozen=True, rename="camel"):

@@ -17,8 +17,10 @@ from aiops_cli.render.views import when
 _INDENT = " " * 10  # as wide as the longest severity and the gap behind it
 
 
-def finding_view(zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bool = False) -> View[Finding]:
-    """`brief` leaves out what says nothing of these rows: a date that is one for all, an only cluster, times
+def finding_view(
+    zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bool = False, roomy: bool = False
+) -> View[Finding]:
+    """`roomy` shows what to do, as -o wide does. `brief` leaves out what says nothing of these rows: a date that is one for all, an only cluster, times
     that none has."""
     start = _date_cells(zone, rows) if brief else 0
     one_cluster = brief and len({f.cluster for f in rows}) == 1
@@ -42,7 +44,7 @@ def finding_view(zone: tzinfo | None, rows: Sequence[Finding] = (), *, brief: bo
                 plain=lambda f: f.until,
             ),
             Column("finding", lambda f: f.text),
-            Column("do", lambda f: f.action, wide=True),
+            Column("do", lambda f: f.action, wide=not (roomy and any(f.action for f in rows))),
             Column("source", lambda f: f.source, wide=True),
         ],
         lambda f: f"{f.cluster}/{f.entity.kind}/{f.entity.name}/{f.code}",
@@ -56,14 +58,16 @@ def about(finding: Finding) -> str:
 
 
 def finding_text(rows: Sequence[Finding], style: Style, zone: tzinfo | None) -> str:
-    """Findings for people, as a table of `style`. Where a terminal has no room for the whole table, severity, code
+    """Findings for people, as a table of `style`, with what to do where there is room for it. Where a terminal has no room for the whole table, severity, code
     and times stand on a line, and what it is about and the reason below: they are what is read."""
     brief = style.format == "table"
     view, result = finding_view(zone, rows, brief=brief), FleetResult(list(rows), [])
     if brief and style.width and not (style.columns or style.fields or style.sort):
-        whole = render(view, result, replace(style, width=None, colour=False))
-        if max((cells(line) for line in whole.splitlines()), default=0) > style.width:
-            return "".join(line + "\n" for line in _lines(rows, style, zone))
+        for one in (finding_view(zone, rows, brief=brief, roomy=True), view):
+            whole = render(one, result, replace(style, width=None, colour=False))
+            if max((cells(line) for line in whole.splitlines()), default=0) <= style.width:
+                return render(one, result, style)
+        return "".join(line + "\n" for line in _lines(rows, style, zone))
     return render(view, result, style)
 
 

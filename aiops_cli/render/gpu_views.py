@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiops_cli.models.gpu import Gpu, GpuInference, GpuProcess, GpuSummary
 from aiops_cli.render.output import Column, View
 from aiops_cli.render.text import duration, si
+
+# What stands behind a number for people, as CSV's titles end with it.
+_UNITS = {"%": "percent", "°C": "celsius", "W": "watts", "MHz": "mhz"}
 
 
 def _number(
@@ -17,11 +21,13 @@ def _number(
         value = pick(item)
         return None if value is None else f"{value:.{digits}f}{unit}"
 
-    return Column(title, text, right=True, wide=wide, plain=pick)
+    return Column(title, text, right=True, wide=wide, plain=pick, unit=_UNITS.get(unit, ""))
 
 
 def _rate(title: str, pick: Callable[[Any], float | None]) -> Column[Any]:
-    return Column(title, lambda g: _si(pick(g), "B/s"), right=True, wide=True, plain=pick)
+    return Column(
+        title, lambda g: _si(pick(g), "B/s"), right=True, wide=True, plain=pick, unit="bytes_per_second"
+    )
 
 
 def _si(value: float | None, unit: str) -> str | None:
@@ -35,7 +41,7 @@ def _ratio(title: str, pick: Callable[[Any], float | None], *, wide: bool = True
         value = pick(item)
         return None if value is None else f"{100 * value:.0f}%"
 
-    return Column(title, text, right=True, wide=wide, plain=pick)
+    return Column(title, text, right=True, wide=wide, plain=pick, unit="ratio")
 
 
 def _gib(used: float | None, total: float | None) -> str | None:
@@ -54,6 +60,14 @@ def _memory(title: str, *, wide: bool = False) -> Column[Any]:
         right=True,
         wide=wide,
         plain=lambda g: g.memory_used_mib,
+        unit="mib",
+    )
+
+
+def _total(pick: Callable[[Any], float | None]) -> Column[Any]:
+    """Of machines alone: people read it beside what is used."""
+    return Column(
+        "memory-total", lambda g: _gib(pick(g), None), right=True, wide=True, plain=pick, unit="mib"
     )
 
 
@@ -109,6 +123,7 @@ GPUS: View[Gpu] = View(
         Column("uuid", lambda g: g.uuid, wide=True),
         Column("util-of", lambda g: g.utilization_of, wide=True),
         Column("source", lambda g: g.source, wide=True),
+        _total(lambda g: g.memory_total_mib),
     ],
     lambda g: f"{g.cluster}/{g.node}/{_part(g)}",
 )
@@ -125,6 +140,7 @@ PROCESSES: View[GpuProcess] = View(
             lambda p: _gib(p.memory_used_mib, None),
             right=True,
             plain=lambda p: p.memory_used_mib,
+            unit="mib",
         ),
         Column("namespace", lambda p: p.namespace),
         Column("pod", lambda p: p.pod),
@@ -137,8 +153,12 @@ PROCESSES: View[GpuProcess] = View(
 )
 
 
-def _count(title: str, pick: Callable[[GpuSummary], int], *, wide: bool = False) -> Column[GpuSummary]:
-    return Column(title, lambda s: str(pick(s)), right=True, wide=wide, plain=pick)
+def _count(title: str, pick: Callable[[GpuSummary], int | None], *, wide: bool = False) -> Column[GpuSummary]:
+    def text(item: GpuSummary) -> str | None:
+        value = pick(item)
+        return None if value is None else str(value)
+
+    return Column(title, text, right=True, wide=wide, plain=pick)
 
 
 SUMMARY: View[GpuSummary] = View(
@@ -156,13 +176,23 @@ SUMMARY: View[GpuSummary] = View(
         _number("idle-h", lambda s: s.idle_gpu_hours, "h", 1),
         _count("hot", lambda s: s.hot),
         _count("err", lambda s: s.erroring),
+        _count("gone", lambda s: s.gone, wide=True),
         _number("util", lambda s: s.utilization, "%"),
         _memory("memory", wide=True),
         _number("power", lambda s: s.power_w, "W", wide=True),
         _number("alloc-h", lambda s: s.allocated_gpu_hours, "h", 1, wide=True),
+        _total(lambda s: s.memory_total_mib),
     ],
     lambda s: f"{s.cluster}/{s.model}",
 )
+
+
+def summary_view(rows: Sequence[GpuSummary]) -> View[GpuSummary]:
+    """GPUs that are gone have a column where there are any."""
+    if not any(s.gone for s in rows):
+        return SUMMARY
+    columns = [replace(c, wide=False) if c.title == "gone" else c for c in SUMMARY.columns]
+    return replace(SUMMARY, columns=columns)
 
 
 def _seconds(title: str, pick: Callable[[GpuInference], float | None], *, wide: bool) -> Column[GpuInference]:
@@ -170,7 +200,7 @@ def _seconds(title: str, pick: Callable[[GpuInference], float | None], *, wide: 
         value = pick(item)
         return None if value is None else duration(value * 1000)
 
-    return Column(title, text, right=True, wide=wide, plain=pick)
+    return Column(title, text, right=True, wide=wide, plain=pick, unit="seconds")
 
 
 INFERENCE: View[GpuInference] = View(

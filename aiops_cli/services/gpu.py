@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from aiops_cli.analysis import gpu as mapping
 from aiops_cli.analysis import gpu_summary
 from aiops_cli.analysis.finding_order import worst_first
@@ -89,6 +91,7 @@ class GpuFleet:
     result: FleetResult[Gpu]
     findings: list[Finding]
     pasts: dict[tuple[str, Key], Past]
+    gone: list[Gpu] = field(default_factory=list)
 
 
 def thresholds(settings: GpuSettings) -> GpuThresholds:
@@ -136,12 +139,12 @@ async def gpus(members: Sequence[Member], ask: GpuAsk, *, watch: Watcher | None 
     lost = [one.gpu for _, r in found.rows for one in r.gone if ask.wants(one.gpu)]
     shown = {(gpu.cluster, about) for gpu in (*rows, *lost) for about in names(gpu)}
     told = worst_first(f for f in told if (f.cluster, f.entity.name) in shown)
-    return GpuFleet(found.with_rows(rows), told, pasts)
+    return GpuFleet(found.with_rows(rows), told, pasts, lost)
 
 
 def summarize(fleet: GpuFleet, limits: GpuThresholds) -> tuple[FleetResult[GpuSummary], GpuSummary]:
     """By cluster and model, and the totals."""
-    rows, total = gpu_summary.summary(fleet.result.rows, fleet.pasts, fleet.findings, limits)
+    rows, total = gpu_summary.summary(fleet.result.rows, fleet.pasts, fleet.findings, limits, fleet.gone)
     return fleet.result.with_rows(rows), total
 
 
@@ -227,7 +230,8 @@ def _both(first: AiopsError | None, error: ClusterError) -> ClusterError:
     """Why neither Prometheus nor what stands in for it answered."""
     if first is None or isinstance(first, NotAvailableError):
         return error
-    return ClusterError(f"{first.message}; {error.message}", hint=error.hint or first.hint, code=error.code)
+    said = (f"{e.message} [{e.endpoint}]" if e.endpoint else e.message for e in (first, error))
+    return ClusterError("; ".join(said), hint=error.hint or first.hint, code=error.code)
 
 
 async def _none(member: Member) -> Answer[Reading]:
@@ -272,6 +276,8 @@ async def _prometheus(member: Member, ask: GpuAsk) -> Answer[Reading]:
         whole.partial = True
         return whole
     reading.pasts, reading.gone = past.rows[0].pasts, past.rows[0].gone
+    if any(p.allocated_seconds for p in reading.pasts.values()):
+        reading.gpus = [g if g.holders_known else replace(g, holders_known=True) for g in reading.gpus]
     whole.warnings += [w for w in past.warnings if w not in whole.warnings]
     whole.partial |= past.partial
     return whole

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from aiops_cli.errors import AuthError, ClusterError, ErrorCode
-from aiops_cli.models.gpu import Gpu, GpuProcess
+from aiops_cli.models.gpu import Gpu, GpuProcess, GpuUser
 from aiops_cli.models.result import Answer, FleetResult
 from aiops_cli.services.fanout import Watcher, fan_out
 from aiops_cli.services.fleet import LiveMember
@@ -112,12 +112,16 @@ async def read_processes(member: LiveMember, only: str | None = None) -> Answer[
 
 
 async def read_gpus(member: LiveMember, at: str) -> Answer[Gpu]:
-    """The GPUs themselves, for clusters that have no exporter. Raises as `read_processes`."""
+    """The GPUs themselves, for clusters that have no exporter: who holds one is known if it runs something.
+    Raises as `read_processes`."""
     kube = await member.kube()
     nodes = await _nodes(kube)
 
     async def one(place: _Place) -> list[Gpu]:
-        return (await _smi(member, kube, place, at)).gpus
+        reading = await _smi(member, kube, place, at)
+        owners = await _owners(kube, place, [p.pid for p in reading.processes])
+        running = _named(reading.processes, owners, nodes.pods)
+        return [_held(gpu, running) for gpu in reading.gpus]
 
     return await _asked(nodes, one)
 
@@ -241,6 +245,18 @@ def _named(
             )
         named.append(process)
     return named
+
+
+def _held(gpu: Gpu, running: Sequence[GpuProcess]) -> Gpu:
+    """With the pods of its processes."""
+    own = [p for p in running if (p.uuid, p.mig_instance) == (gpu.uuid, gpu.mig_instance) and p.pod]
+    users = list(dict.fromkeys(GpuUser(p.namespace, p.pod or "", p.container) for p in own))
+    if not users:
+        return gpu
+    first = users[0]
+    return msgspec.structs.replace(
+        gpu, namespace=first.namespace, pod=first.pod, container=first.container, users=users
+    )
 
 
 def _container(pod: _Pod, wanted: str | None) -> str | None:

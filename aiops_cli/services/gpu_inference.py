@@ -15,6 +15,7 @@ from aiops_cli.services.fleet import Member
 from aiops_cli.services.gpu import GpuAsk, read
 from aiops_cli.sources import dcgm
 
+NO_SERVERS = f"{ErrorCode.NO_MODEL_SERVERS}: no metrics of vLLM, SGLang or TGI in its Prometheus"
 _BY = ", ".join(name for name in mapping.LABELS if name != "engine")
 
 
@@ -51,6 +52,8 @@ async def inference(
             if error.code is ErrorCode.NOT_RECORDED:
                 raise not_recorded("any metric of a model server", []) from None
             raise
+        if not gauges.rows:
+            gauges.warnings.append(NO_SERVERS)
         answers = mapping.Answers(gauges.rows, tokens.rows, p50.rows, p95.rows)
         gpus = (await read(member, ask)).rows[0].gpus if gauges.rows else []
         rows = mapping.rows(answers, gpus, member.name)

@@ -201,6 +201,7 @@ def _common(
     remapped = gpu.find("remapped_rows")
     return {
         "cluster": cluster,
+        "holders_known": False,
         "node": node,
         "index": index,
         "uuid": uuid,
@@ -248,6 +249,7 @@ def parse_gpus_csv(text: str, cluster: str, node: str | None, at: str | None = N
         found.gpus.append(
             Gpu(
                 cluster=cluster,
+                holders_known=False,
                 node=node,
                 index=int(index),
                 uuid=uuid,

@@ -197,7 +197,9 @@ def test_gpus_by_exec_only_when_it_is_allowed(
     aiops: Aiops, kubelet: ExecKubelet, env: Mapping[str, str]
 ) -> None:
     container = driver(kubelet)
+    serve = kubelet.pod("ml", f"serve-{time.time_ns()}", "server")
     kubelet.program(container, nvidia_smi.QUERY_XML, Program(XML))
+    kubelet.program(container, PIDS, Program(cgroup_v1(4343, serve, 0)))
 
     without = aiops("gpu", "nodes", env=env)
     ran_before = list(kubelet.ran)
@@ -210,6 +212,13 @@ def test_gpus_by_exec_only_when_it_is_allowed(
         (1, "7", "nvidia-smi"),
         (1, "9", "nvidia-smi"),
     ]
+    assert [(g["namespace"], g["holdersKnown"]) for g in done.json["items"]] == [
+        (None, False),
+        ("ml", False),
+        (None, False),
+    ]
+    total = aiops("gpu", "summary", "--exec", "-o", "json", env=env).json["total"]
+    assert (total["allocated"], total["free"]) == (None, None)
     codes = {f["code"] for f in done.json["findings"]}
     assert codes == {
         "GPU_ECC_UNCORRECTABLE",

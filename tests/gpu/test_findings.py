@@ -385,7 +385,7 @@ def test_summary_weighs_instances_and_counts_boards_once() -> None:
     assert (total.gpus, total.mig_instances, total.power_w, total.hot) == (2, 2, 400, 1)
     assert (total.allocated, total.idle_allocated, total.used, total.free) == (2, 2, 1, 1)
     assert total.units == total.allocated + total.free
-    assert total.idle_gpu_hours == pytest.approx(2 / 7)
+    assert total.idle_gpu_hours == pytest.approx(2 / 7, abs=0.001)
     _, unknown = summary([whole], {}, [], LIMITS)
     assert unknown.idle_gpu_hours is None
 

@@ -495,6 +495,10 @@ def test_gpus_whose_metrics_ended_are_findings_with_what_came_before(
     assert failing.returncode == 1
     assert "GPU_GONE" in failing.stdout
     assert "node-y" not in failing.stdout
+    summed = aiops("gpu", "summary", env=env)
+    head = summed.stdout.splitlines()[0]
+    assert "GONE" in head.split()
+    assert aiops("gpu", "summary", "-o", "json", env=env).json["total"]["gone"] == 3
 
 
 def test_an_xid_between_two_series_two_steps_or_since_the_last_step_has_its_time(
@@ -731,6 +735,69 @@ def test_only_some_nodes_or_who_holds_them(
     summed = aiops("gpu", "summary", "--node", "node-b", "-o", "json", env=env).json
     assert summed["total"]["gpus"] == 1
     assert summed["findings"] == []
+
+
+def test_top_of_what_is_nowhere_is_not_found(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    env = endpoints({"e": {"dcgm": [exporter(page((labels("node-a", 0), BUSY))).url]}})
+    for flag in ("--node", "--namespace"):
+        done = aiops("gpu", "top", "--count", "1", flag, "zz", env=env)
+        assert (done.returncode, done.stdout) == (4, "")
+        assert f"nothing in the chosen clusters matches {flag} zz" in done.stderr
+
+
+def test_top_says_what_to_do_about_a_cluster_that_does_not_answer(aiops: Aiops, endpoints: Endpoints) -> None:
+    env = endpoints({"dead": {"dcgm": ["http://127.0.0.1:1/metrics"]}})
+    nodes = aiops("gpu", "nodes", "-o", "json", env=env)
+    done = aiops("gpu", "top", "--count", "1", env=env)
+    hint = nodes.json["clusters"][0]["error"]["hint"]
+    assert hint and hint in done.stderr
+
+
+def test_a_cluster_without_model_servers_says_so(
+    aiops: Aiops, past: Prometheus, endpoints: Endpoints
+) -> None:
+    done = aiops("gpu", "inference", env=endpoints({"ai": {"prometheus": past.url}}))
+    assert done.returncode == 0
+    assert "ai: warning: NO_MODEL_SERVERS: " in done.stderr
+
+
+def test_csv_says_its_units_and_rounds(aiops: Aiops, past: Prometheus, endpoints: Endpoints) -> None:
+    env = endpoints({"ai": {"prometheus": past.url}})
+    head = aiops("gpu", "nodes", "-o", "csv", env=env).stdout.splitlines()[0].split(",")
+    for title in (
+        "util_percent",
+        "memory_mib",
+        "memory-total_mib",
+        "temp_celsius",
+        "power_watts",
+        "sm_ratio",
+    ):
+        assert title in head
+    totals = aiops("gpu", "summary", "-o", "json", env=env).json
+    for row in (*totals["items"], totals["total"]):
+        for hours in (row["idleGpuHours"], row["allocatedGpuHours"]):
+            assert hours == round(hours, 3)
+    assert all(f["value"] is None or f["value"] == round(f["value"], 3) for f in totals["findings"])
+
+
+def test_who_holds_gpus_is_unknown_where_the_exporter_maps_no_pods(
+    aiops: Aiops, exporter: Callable[[str], Exporter], endpoints: Endpoints
+) -> None:
+    silent = exporter(
+        page((labels("node-a", 0), BUSY), (labels("node-a", 1), {"DCGM_FI_DEV_GPU_TEMP": 50.0}))
+    )
+    mapped = exporter(page((labels("node-b", 0) | NOBODY, IDLE)))
+    env = endpoints({"silent": {"dcgm": [silent.url]}, "mapped": {"dcgm": [mapped.url]}})
+    done = aiops("gpu", "summary", "-o", "json", env=env)
+    free, unknown = done.json["items"]
+    assert (unknown["allocated"], unknown["idleAllocated"], unknown["free"]) == (None, None, None)
+    assert unknown["used"] == 1
+    assert (free["allocated"], free["free"]) == (0, 1)
+    unmeasured = exporter(page((labels("node-c", 0) | NOBODY, {"DCGM_FI_DEV_GPU_TEMP": 50.0})))
+    env = endpoints({"c": {"dcgm": [unmeasured.url]}})
+    assert aiops("gpu", "summary", "-o", "json", env=env).json["total"]["used"] is None
 
 
 def test_ctrl_c_ends_top_cleanly(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from aiops_cli.models.analysis import Entity
 from aiops_cli.models.findings import Finding
@@ -46,6 +47,13 @@ def test_a_table_has_no_empty_column() -> None:
     assert LONG.text in row
     head = finding_text([LONG, TIMED], Style(width=240), None).splitlines()[0]
     assert head.split() == ["SEVERITY", "CODE", "ABOUT", "SINCE", "UNTIL", "FINDING"]
+
+
+def test_what_to_do_stands_where_there_is_room() -> None:
+    told = replace(LONG, action="drain it")
+    wide, narrow = (finding_text([told], Style(width=w), None) for w in (200, 100))
+    assert wide.splitlines()[0].split()[-1] == "DO" and "drain it" in wide
+    assert "drain it" not in narrow
 
 
 def test_two_clusters_are_named() -> None:
