@@ -98,11 +98,13 @@ def flapping(upstream: tuple[str, int]) -> Iterator[str]:
             await asyncio.sleep(FLAP_SECONDS)
 
     flaps = loop.create_task(run())
-    threading.Thread(target=loop.run_forever, daemon=True).start()
+    flaps.add_done_callback(lambda _: loop.stop())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
     started.wait()
     yield f"http://127.0.0.1:{port}"
     loop.call_soon_threadsafe(flaps.cancel)
-    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
 
 
 def token() -> str:
