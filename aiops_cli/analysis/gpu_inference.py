@@ -95,7 +95,7 @@ def _row(
         found.get(_CACHE),
         *more,
         gpus=[gpu_name(g) for g in mine],
-        gpu_utilization=sum(busy) / len(busy) if busy else None,
+        gpu_utilization=round(sum(busy) / len(busy), 3) if busy else None,
         gpu_memory_used_mib=sum(memory) if memory else None,
         instance=instance or None,
     )
@@ -116,4 +116,4 @@ def _key(labels: Labels) -> _Key:
 
 def _by_key(samples: Sequence[Sample]) -> dict[_Key, float]:
     """Numbers of each server; rates of its engines are added by the query."""
-    return {_key(s.labels): s.value for s in samples if s.value == s.value}
+    return {_key(s.labels): round(s.value, 6) for s in samples if s.value == s.value}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aiops_cli.analysis import gpu_inference
 from aiops_cli.analysis.gpu import METRICS, rows
 from aiops_cli.models.gpu import Gpu
 from aiops_cli.models.samples import Sample
@@ -307,3 +308,11 @@ def test_a_holder_that_one_of_two_jobs_names_without_its_container_is_one() -> N
 def test_activity_that_rounding_makes_more_than_whole_is_100_percent() -> None:
     (gpu,) = rows([Sample("DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels("n", 0), 1.004)], "c", "prometheus")
     assert gpu.utilization == 100
+
+
+def test_what_a_server_computed_is_rounded() -> None:
+    named = {"namespace": "ml", "pod": "llm-0", "model_name": "llama"}
+    gauge = Sample("vllm:num_requests_running", named, 1.0)
+    late, many = Sample("", named, 1.7499999999999991), Sample("", named, 499.99999999999994)
+    (row,) = gpu_inference.rows(gpu_inference.Answers([gauge], [many], [late], [late]), [], "c")
+    assert (row.first_token_p95_seconds, row.tokens_per_second) == (1.75, 500)
