@@ -72,8 +72,8 @@ async def hours(
     try:
         allocated, idle = await asyncio.gather(counted(held), counted(f"{held} < {idle_below:g}"))
     except ClusterError as error:
-        return Hours(notes=[f"GPU hours are those of samples each {step / 60:g} min: {error.message}"])
-    notes = [f"GPU hours are counted each {fine / 60:g} min"] if fine > FINE else []
+        return Hours(notes=[f"GPU hours are those of samples each {step / 60:.3g} min: {error.message}"])
+    notes = [f"GPU hours are counted each {fine / 60:.3g} min"] if fine > FINE else []
     return Hours({key: (seconds, idle.get(key, 0.0)) for key, seconds in allocated.items()}, notes)
 
 

@@ -334,7 +334,8 @@ def test_a_victoriametrics_answers_the_same(
     lines = [line for line in lines if not ("XID" in line and 'gpu="1"' in line)]
     lines += [*lost, *_lines(labels("node-vm", 1), "DCGM_FI_DEV_XID_ERRORS", blip)]
     victoriametrics.import_openmetrics("\n".join(line for line in lines if line[0] != "#"))
-    done = aiops("gpu", "nodes", "-o", "json", env=endpoints({"vm": {"prometheus": victoriametrics.url}}))
+    env = endpoints({"vm": {"prometheus": victoriametrics.url}})
+    done = aiops("gpu", "nodes", "--node", "node-vm", "-o", "json", env=env)
     assert [(g["node"], g["index"], g["pod"], g["utilization"]) for g in done.json["items"]] == [
         ("node-vm", 0, "train-0", 97),
         ("node-vm", 1, None, 0),

@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import Aiops, Clusters
 from tests.gpu.pages import holder, labels
 from tests.servers.prometheus import Prometheus
+from tests.servers.victoriametrics import VictoriaMetrics
 
 Endpoints = Callable[[Mapping[str, Mapping[str, Any]]], dict[str, str]]
 _USE, _HEAT, _XID = "DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_XID_ERRORS"
@@ -121,3 +122,24 @@ def test_an_idle_time_longer_than_the_window_is_looked_back_for(
     (one,) = [f for f in long.json["findings"] if f["code"] == "GPU_IDLE_ALLOCATED"]
     assert (one["entity"]["name"], one["threshold"]) == ("node-w/5", 90)
     assert one["value"] >= 90
+
+
+def test_a_victoriametrics_counts_the_same_hours(
+    aiops: Aiops, victoriametrics: VictoriaMetrics, endpoints: Endpoints
+) -> None:
+    now = int(time.time()) // 15 * 15
+    named = ",".join(f'{k}="{v}"' for k, v in (labels("node-vmh", 0) | holder("a")).items())
+    lines = [
+        f"{name}{{{named}}} {value} {t}"
+        for t in range(now - _LAST, now + 1, 15)
+        for name, value in ((_USE, 0 if t >= now - 3600 else 90), (_HEAT, 95 if t >= now - 1800 else 50))
+    ]
+    victoriametrics.import_openmetrics("\n".join(lines))
+    env = endpoints({"vm": {"prometheus": victoriametrics.url}})
+    for window in ("1d", "7d"):
+        only = ("--node", "node-vmh", "--since", window, "-o", "json")
+        found = aiops("gpu", "summary", *only, env=env).json
+        assert found["total"]["allocatedGpuHours"] == pytest.approx(2, rel=0.03), window
+        assert found["total"]["idleGpuHours"] == pytest.approx(1, rel=0.05), window
+        hot = {f["code"]: f for f in found["findings"]}["GPU_HOT"]
+        assert _near(hot["since"], now - 1800, 15)
