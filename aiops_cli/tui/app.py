@@ -7,41 +7,37 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from datetime import tzinfo
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
 
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.options import Options
 from aiops_cli.services.session import Session, open_session
-from aiops_cli.tui import clock
+from aiops_cli.tui import ranges
 from aiops_cli.tui.actions import act, active, run
+from aiops_cli.tui.asking import Asking
 from aiops_cli.tui.backend import Backend
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.in_order import InOrder
 from aiops_cli.tui.kept import Kept
-from aiops_cli.tui.place import Place, parse, words
+from aiops_cli.tui.place import Place
 from aiops_cli.tui.remembered import Remembered
 from aiops_cli.tui.screens import SCREENS
-from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.themes import DEFAULT, NAMES, PLAIN, THEMES
 from aiops_cli.tui.trail import Trail
 from aiops_cli.tui.widgets.bars import Where
 from aiops_cli.tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
-    from aiops_cli.services.fleet import Member
+    pass
 
-T = TypeVar("T")
-RANGES = ("5m", "15m", "1h", "3h", "6h", "12h", "24h", "2d", "7d")
 _SERVER_SECONDS = 2.0  # between looks whether the server of --serve still runs
 _END_SECONDS = 5.0  # for what is left to do once the terminal is gone
 
@@ -50,7 +46,7 @@ async def _nothing() -> None:
     return None
 
 
-class Dashboard(App[AiopsError]):
+class Dashboard(Asking):
     """`aiops tui`. Returns an error where the session can't be opened."""
 
     TITLE = "aiops"
@@ -88,13 +84,9 @@ class Dashboard(App[AiopsError]):
         self.remembered = Remembered(trouble=self._cannot_remember)
         self.kept = Kept(options)
         self.ready = asyncio.Event()
-        self.session: Session | None = None
-        self.contexts: tuple[str, ...] = ()
         self.trail = Trail()
         self._in_order = InOrder(self, super().on_event)
-        self._chosen: tuple[str, ...] = ()  # by `@`; a place may narrow it to its own cluster
         self._last = ""
-        self._members: Sequence[Member] = ()
         self._close: Callable[[], Awaitable[None]] = _nothing
         self._start = start
         for theme in THEMES:
@@ -102,42 +94,7 @@ class Dashboard(App[AiopsError]):
         theme_name = self.remembered.text("theme")
         self.theme = theme_name if theme_name in self.available_themes else DEFAULT
         if not (options.since or options.start or options.end) and options.bundle is None:
-            self.options = replace(options, since=_duration(self.remembered.text("since"), "1h"))
-
-    # What is asked
-
-    @property
-    def live(self) -> bool:
-        """Whether clusters are asked, not a bundle."""
-        return self.options.bundle is None
-
-    @property
-    def now(self) -> float:
-        """Unix seconds; on a bundle its end."""
-        return (
-            self.session.now if self.session is not None and self.session.bundle is not None else clock.now()
-        )
-
-    @property
-    def zone(self) -> tzinfo | None:
-        """The time zone of what is shown; None for this machine's."""
-        return self.session.zone if self.session is not None else None
-
-    def asked(self) -> Session:
-        """The session as it is asked now: the clusters in scope, the time range up to now."""
-        assert self.session is not None, "feeds wait for `ready`"
-        return replace(
-            self.session,
-            now=self.now,
-            options=self.options,
-            members=self._members,
-            clusters=[m.cluster for m in self._members],
-        )
-
-    @property
-    def members(self) -> Sequence[Member]:
-        """The clusters in scope."""
-        return self._members
+            self.options = replace(options, since=ranges.remembered(self.remembered.text("since"), "1h"))
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
@@ -157,7 +114,7 @@ class Dashboard(App[AiopsError]):
         if self._start is None:
             name = self.remembered.text("screen", "fleet")
             self._start = self._place_of(name if name in SCREENS else "fleet")
-        self.go(self._start)
+        self.go(self._start if "at" not in self._start.args else replace(self._start, args={}))
         self.call_after_refresh(lambda: self.run_worker(self._open(), exclusive=True, group="open"))
 
     async def _open(self) -> None:
@@ -181,8 +138,13 @@ class Dashboard(App[AiopsError]):
             self.set_keymap(keys)
             for clash in clashes:
                 self.notify(clash, severity="warning", markup=False)
-        if self.contexts:
-            self._choose(self.contexts)
+        try:
+            self._members = self.matching(self.contexts)
+        except AiopsError as error:
+            self.exit(error)
+            return
+        if self._start is not None and "at" in self._start.args:
+            self.go(self._start)  # a bundle's day is known by now
         self.ready.set()
         self._tell_where()
 
@@ -267,29 +229,6 @@ class Dashboard(App[AiopsError]):
                 titles.append(shown)
         return titles or [self.TITLE or ""]
 
-    @property
-    def scope_text(self) -> str:
-        if self.contexts:
-            return " ".join(f"@{c}" for c in self.contexts)
-        n = len(self._members)
-        return f"{n} cluster{'s' * (n != 1)}" if self.session else ""
-
-    @property
-    def range_text(self) -> str:
-        o = self.options
-        if o.since:
-            return f"last {o.since}"
-        if o.start or o.end:
-            return " to ".join(filter(None, (o.start, o.end or "now")))
-        if self.session is None or self.session.bundle is None:
-            return ""
-        manifest = self.session.bundle.manifest
-        return f"{clock.text(manifest.start)} to {clock.text(manifest.end)}"
-
-    @property
-    def origin_text(self) -> str:
-        return "" if self.live else f"bundle {Path(str(self.options.bundle)).name}"
-
     def go(self, place: Place) -> None:
         """Open a place; the one left can be come back to, with the clusters it had."""
         self._leave()
@@ -324,59 +263,11 @@ class Dashboard(App[AiopsError]):
         assert isinstance(found, Board)
         return found
 
-    def _choose_scope(self, contexts: Sequence[str]) -> None:
-        self.set_scope(contexts)
-        self._chosen = self.contexts
+    def range_chosen(self) -> None:
+        if self.options.since:
+            self.remembered.set("since", self.options.since)
 
-    def set_scope(self, contexts: Sequence[str]) -> None:
-        """Ask only clusters that match; none, all again."""
-        chosen = () if tuple(contexts) in ((), ("*",)) else tuple(contexts)
-        if chosen == self.contexts:
-            return
-        if self.session is not None and not self._choose(chosen):
-            return
-        self.contexts = chosen
-        self._scope_changed()
-
-    def _choose(self, contexts: Sequence[str]) -> bool:
-        from aiops_cli.services.selection import select
-
-        assert self.session is not None
-        try:
-            names = {c.name for c in select(self.session.clusters, self.session.settings, contexts=contexts)}
-        except AiopsError as error:
-            self.notify(error_line(error), severity="warning", markup=False)
-            return False
-        self._members = (
-            [m for m in self.session.members if m.name in names] if contexts else self.session.members
-        )
-        return True
-
-    def set_range(self, text: str) -> None:
-        """`1h`, or `FROM to TO` in the forms of --from and --to; nothing where it can't be read."""
-        from aiops_cli.services import times
-
-        start, _, end = (p.strip() for p in text.partition(" to "))
-        spans = bool(end) or not start[:1].isdigit() or ":" in start or "-" in start
-        try:
-            if spans:
-                times.parse_window(None, start or None, end or None, clock.now())
-            else:
-                times.parse_duration(start, "the range")
-        except AiopsError as error:
-            self.notify(error_line(error), severity="warning", markup=False)
-            return
-        self.options = replace(
-            self.options,
-            since=None if spans else start,
-            start=start or None if spans else None,
-            end=end or None,
-        )
-        if not spans:
-            self.remembered.set("since", start)
-        self._scope_changed()
-
-    def _scope_changed(self) -> None:
+    def scope_changed(self) -> None:
         for name in SCREENS:
             if self.is_screen_installed(name):
                 board = self.get_screen(name)
@@ -422,75 +313,31 @@ class Dashboard(App[AiopsError]):
             self.action_go(self._last)
 
     def action_prompt(self) -> None:
-        from aiops_cli.tui.widgets.dialogs import Ask
+        from aiops_cli.tui.prompts import ask_place
 
-        def done(line: str | None) -> None:
-            if line and line.strip():
-                self.remembered.add_line("prompt", line.strip())
-                self.run_line(line)
-
-        ids = [b.id for b, _ in active(self.screen) if b.id]
-        names = [c.name for c in self.session.clusters] if self.session else []
-        self.push_screen(
-            Ask("Go to :", history=self.remembered.texts("prompt"), words=lambda line: words(line, ids, names),
-                hint="view filter key=value @context · or an action's id"),
-            done,
-        )  # fmt: skip
+        ask_place(self)
 
     def run_line(self, line: str) -> None:
-        """What the prompt was given: a place, `@contexts`, or the id of an action."""
-        word = line.strip().removeprefix(":")
-        for binding, _ in active(self.screen):
-            if binding.id == word or (word == "q" and binding.id == "app.quit"):
-                self.call_later(run, self.screen, str(binding.id))
-                return
-        try:
-            place = parse(word)
-        except AiopsError as error:
-            self.notify(error_line(error), severity="warning", markup=False)
-            return
-        self.go(place) if place.view else self._choose_scope(place.contexts)
+        """As the `:` prompt does."""
+        from aiops_cli.tui.prompts import run_line
+
+        run_line(self, line)
+
+    def action_range(self) -> None:
+        from aiops_cli.tui.prompts import ask_range
+
+        ask_range(self)
+
+    def action_scope(self) -> None:
+        from aiops_cli.tui.prompts import ask_scope
+
+        ask_scope(self)
 
     def action_help(self) -> None:
         from aiops_cli.tui.widgets.dialogs import Help
 
         if isinstance(self.screen, Board):
             self.push_screen(Help(self.screen))
-
-    def action_range(self) -> None:
-        from aiops_cli.tui.widgets.dialogs import Ask, Choice
-
-        def own(text: str | None) -> None:
-            if text:
-                self.set_range(text)
-
-        def chosen(id: str | None) -> None:
-            if id == "own":
-                self.push_screen(Ask("Time range", self.range_text.removeprefix("last "),
-                                     hint="90m · now-6h to now-5h · 2026-11-24T10:00Z to now"), own)  # fmt: skip
-            elif id is not None:
-                self.set_range(id)
-
-        options = [(r, f"last {r}") for r in RANGES]
-        self.push_screen(Choice("Time range", [*options, ("own", "another…")], self.options.since), chosen)
-
-    def action_scope(self) -> None:
-        from aiops_cli.tui.widgets.dialogs import Ask
-
-        def done(text: str | None) -> None:
-            if text is not None:
-                self._choose_scope([w.removeprefix("@") for w in text.split()])
-
-        names = [c.name for c in self.session.clusters] if self.session else []
-        self.push_screen(
-            Ask(
-                "Clusters @",
-                " ".join(self.contexts),
-                words=names,
-                hint="globs, !glob leaves out · empty: all",
-            ),
-            done,
-        )
 
     def action_theme(self) -> None:
         at = NAMES.index(self.theme) if self.theme in NAMES else -1
@@ -512,13 +359,3 @@ class Dashboard(App[AiopsError]):
     def _take_theme(self, name: str) -> None:
         self.theme = name
         self.remembered.set("theme", name)
-
-
-def _duration(text: str, default: str) -> str:
-    """A duration that was remembered, where it is one."""
-    from aiops_cli.services.times import parse_duration
-
-    try:
-        return text if text and parse_duration(text) > 0 else default
-    except AiopsError:
-        return default

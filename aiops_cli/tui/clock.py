@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 
 def now() -> float:
@@ -11,7 +11,7 @@ def now() -> float:
     return time.time()
 
 
-def text(at: float | None = None) -> str:
-    """Hours, minutes and seconds, local; of another day with its month and day."""
-    today, then = datetime.fromtimestamp(now()), datetime.fromtimestamp(now() if at is None else at)
+def text(at: float | None = None, zone: tzinfo | None = None) -> str:
+    """Hours, minutes and seconds in `zone` (None: this machine's); of another day with its month and day."""
+    today, then = (datetime.fromtimestamp(t, zone) for t in (now(), now() if at is None else at))
     return then.strftime("%H:%M:%S" if then.date() == today.date() else "%m-%d %H:%M")

@@ -42,7 +42,7 @@ def of_cluster(view: str, cluster: str, args: Mapping[str, str] = MappingProxyTy
 
 
 def parse(line: str) -> Place:
-    """What was typed behind `:`. Raises UsageError for a view that there is not.
+    """What was typed behind `:`. Raises UsageError for a view that there is not, and a time that can't be read.
 
     `@` names a cluster only as a word of its own and the last: PromQL has an `@` too (`up @ 1609746000`),
     and it is left alone there because a space follows it.
@@ -71,7 +71,19 @@ def parse(line: str) -> Place:
         rest = rest[: m.start()] + rest[m.end() :]
     if head.lower() in entry.aliases and "tab" not in args and head.lower() in _TABS:
         args["tab"] = head.lower()
+    _check_times(args)
     return Place(entry.name, " ".join(rest.split()) if '"' not in rest else rest.strip(), args, contexts)
+
+
+def _check_times(args: Mapping[str, str]) -> None:
+    from aiops_cli.services.times import parse_time
+    from aiops_cli.tui import clock
+    from aiops_cli.tui.ranges import check_length
+
+    if at := args.get("at"):
+        parse_time(at, clock.now())
+    if since := args.get("since"):
+        check_length(since)
 
 
 def _named_query(rest: str) -> str:

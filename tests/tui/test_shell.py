@@ -106,13 +106,55 @@ async def test_a_bundle_says_what_it_spans_and_a_range_narrows_it() -> None:
         await until(pilot, "last 5m")
 
 
-@pytest.mark.parametrize("said", ["yesterday", "5 parsecs", "now to now-1h", "-3h"])
+_BAD_RANGES = (
+    "yesterday",
+    "5 parsecs",
+    "now to now-1h",
+    "-3h",
+    "0",
+    "0s",
+    "5",
+    "99999999999d",
+    "25:99 to 26:00",
+)
+
+
+@pytest.mark.parametrize("said", _BAD_RANGES)
 async def test_a_range_that_cannot_be_read_is_told(said: str) -> None:
     async with driving(bundle="demo", size=WIDE) as pilot:
         before = pilot.app.options
         pilot.app.set_range(said)
         await until(pilot, lambda: pilot.app._notifications)
         assert pilot.app.options == before
+
+
+@pytest.mark.parametrize("said", [*_BAD_RANGES, "2020-01-01 to 2020-01-02"])
+async def test_a_range_that_is_refused_stays_in_its_line_with_the_reason(said: str) -> None:
+    async with driving(bundle="demo", size=WIDE) as pilot:
+        before = pilot.app.options
+        await pilot.press("T", "end", "enter")
+        await until(pilot, "now-6h to now-5h")
+        await pilot.press(*said, "enter")
+        text = await until(pilot, "✖")
+        assert pilot.app.screen.query_one(Input).value == said
+        assert "--" not in text.splitlines()[-1]
+        assert pilot.app.options == before
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Board))
+
+
+async def test_a_range_by_times_of_day_is_of_the_day_of_the_bundle() -> None:
+    async with driving(bundle="demo", size=WIDE, tz="UTC") as pilot:
+        await pilot.press("T", "end", "enter")
+        await until(pilot, "now-6h to now-5h")
+        await pilot.press(*"23:20 to 23:22", "enter")
+        await until(pilot, "11-24 23:20 to 11-24 23:22")
+        assert pilot.app.options.start == "2026-11-24T23:20:00Z"
+
+
+async def test_a_range_of_another_start_that_can_not_be_asked_is_forgotten() -> None:
+    Remembered().set("since", "99999999999d")
+    assert Dashboard(Options()).options.since == "1h"
 
 
 # Prompt
@@ -155,6 +197,48 @@ async def test_the_prompt_runs_an_action_by_its_id_and_names_the_nearest_view() 
         await until(pilot, lambda: pilot.app.theme != DEFAULT)
         await pilot.press("colon", *"alarts", "enter")
         await until(pilot, "did you mean 'alerts'")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("app.nope", "no action 'app.nope'"),
+        ("app.thme", "did you mean 'app.theme'"),
+        ("alerts @wset", "did you mean 'west'"),
+        ("logs at=25:99", "no time of day"),
+        ("logs since=5", "has no unit"),
+    ],
+)
+async def test_a_line_that_is_refused_stays_with_the_reason_and_leads_nowhere(line: str, said: str) -> None:
+    async with driving(bundle="demo") as pilot:
+        await until(pilot, "CheckoutErrors")
+        await pilot.press("colon", *line, "enter")
+        await until(pilot, said)
+        assert pilot.app.screen.query_one(Input).value == line
+        await pilot.press("escape")
+        await until(pilot, lambda: getattr(pilot.app.screen, "NAME", "") == "fleet")
+
+
+@pytest.mark.parametrize("start", [False, True])
+async def test_a_time_of_day_leads_to_the_day_of_the_bundle(start: bool) -> None:
+    line = 'logs {namespace="shop"} at=23:20:30'
+    async with driving(line if start else "fleet", bundle="demo", size=WIDE, tz="UTC") as pilot:
+        if not start:
+            pilot.app.run_line(line)
+        await until(pilot, lambda: pilot.app.screen.NAME == "logs")
+        await until(pilot, lambda: pilot.app.screen.place().args.get("at") == "2026-11-24T23:20:30.000Z")
+
+
+async def test_a_cluster_that_there_is_not_ends_the_start_with_one_clear_error() -> None:
+    app = Dashboard(Options(bundle="demo"), start=parse("alerts @nosuch"))
+    async with app.run_test() as pilot:
+        for _ in range(500):
+            if app.return_value is not None:
+                break
+            await pilot.pause(0.02)
+    assert isinstance(app.return_value, UsageError)
+    assert "'nosuch'" in app.return_value.message
+    assert "east, west, north" in app.return_value.hint
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ class Ask(Dialog):
     DEFAULT_CSS = """
     Ask { align: left bottom; background: transparent; }
     Ask > .line { height: 3; border: round $primary; background: $surface; width: 100%; border-title-color: $primary; }
+    Ask > .line.-wrong { border: round $error; border-subtitle-color: $error; }
     Ask Input, Ask Input:focus { border: none; height: 1; padding: 0 1; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -136,11 +137,14 @@ class Ask(Dialog):
         words: Sequence[str] | Callable[[str], Sequence[str]] = (),
         hint: str = "",
         live: Callable[[str], str | None] | None = None,
+        check: Callable[[str], str | None] | None = None,
     ) -> None:
         """`words` complete the last word that is typed (tab or the right arrow takes it); as a function, it
-        is given the line. `live` is told each change, and returns what is wrong with it, if anything."""
+        is given the line. `live` is told each change, and returns what is wrong with it, if anything; `check`
+        is told the line that is to be taken: one with something wrong stays."""
         super().__init__()
         self._live = live
+        self._check = check or live
         self._title, self._value, self._hint = title, value, hint
         self._history = list(history)
         self._words = words if callable(words) else lambda _: words
@@ -165,11 +169,19 @@ class Ask(Dialog):
             and len(found := completions(self._words(event.value), event.value)) > 1
         ):
             said = " ".join(found)
-        self.query_one(".line").border_subtitle = Text(one_line(said or self._hint))
+        self._tell(said or self._hint)
+
+    def _tell(self, said: str, *, wrong: bool = False) -> None:
+        line = self.query_one(".line")
+        line.border_subtitle = Text(f"✖ {one_line(said)}" if wrong else one_line(said))
+        line.set_class(wrong, "-wrong")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.dismiss(event.value)
+        if self._check is not None and (wrong := self._check(event.value)):
+            self._tell(wrong, wrong=True)
+        else:
+            self.dismiss(event.value)
 
     def action_take(self) -> None:
         self.query_one(Input).action_cursor_right()
