@@ -36,14 +36,16 @@ def analyze(
         import sys
 
         from aiops_cli.render.analysis_views import cause_view
-        from aiops_cli.render.causes import causes_text
+        from aiops_cli.render.causes import causes_text, unread_text
         from aiops_cli.services.investigation import investigate, keep
 
         found = await investigate(session, alert=alert, at=at, namespace=namespace, limit=limit)
         kept = keep(session, found)
         if session.format == "table" and not session.options.columns:
             if found.evidence:
-                sys.stdout.write(causes_text(found.causes.rows, session.zone, _width()))
+                silent = {c.name: ["an answer"] for c in found.causes.failed}
+                unread = unread_text(silent | found.unread)
+                sys.stdout.write(causes_text(found.causes.rows, session.zone, _width(), unread=unread))
             session.explain(found.causes)
             code = int(session.exit_code(found.causes))
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 
 from aiops_cli.models.analysis import WEAK_CONFIDENCE, Cause, Entity, Evidence
@@ -25,13 +25,32 @@ def moment(text: str | None, zone: tzinfo | None) -> str:
         return text
 
 
-def causes_text(causes: Sequence[Cause], zone: tzinfo | None, width: int, *, full: int = 3) -> str:
-    """The ranking as text. `full` causes come with all evidence, the rest with their best."""
+def unread_text(unread: Mapping[str, Sequence[str]], most: int = 3) -> str:
+    """`east without logs, alerts; west without metrics`; nothing where all was read."""
+    said = [f"{cluster} without {', '.join(sources)}" for cluster, sources in unread.items()]
+    rest = [f"{len(said) - most} more without a part"] if len(said) > most else []
+    return one_line("; ".join([*said[:most], *rest]))
+
+
+def nothing_text(unread: str) -> str:
+    """That no cause was found, and in how much; `unread` is what could not be read, in words."""
+    if unread:
+        return f"nothing deviates in what could be read: no cause found there ({unread})"
+    return "nothing deviates: no cause found in this window"
+
+
+def causes_text(
+    causes: Sequence[Cause], zone: tzinfo | None, width: int, *, full: int = 3, unread: str = ""
+) -> str:
+    """The ranking as text. `full` causes come with all evidence, the rest with their best; `unread` says what
+    could not be read."""
     if not causes:
-        return "nothing deviates: no cause found in this window\n"
+        return f"{nothing_text(unread)}\n"
     lines: list[str] = []
     if causes[0].confidence < WEAK_CONFIDENCE:
         lines += ["no clear cause: nothing in this window deviates much. The weak hints there are:", ""]
+    if unread:
+        lines += [f"not all could be read: {unread}", ""]
     for cause in causes:
         lines.append(
             f"{cause.rank}. {entity_text(cause.entity)}: {cause.indicator}   score {cause.score:.2f}, confidence "

@@ -6,12 +6,14 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from aiops_cli.errors import UsageError
+from aiops_cli.errors import AiopsError, UsageError
 from aiops_cli.services import alerts as alert_service
 from aiops_cli.services import rca, times
 from aiops_cli.store.state import Analysis
 
 if TYPE_CHECKING:
+    from aiops_cli.models.result import FleetResult
+    from aiops_cli.models.signals import AlertItem
     from aiops_cli.models.timerange import TimeRange
     from aiops_cli.services.session import Session
 
@@ -38,9 +40,7 @@ async def investigate(
         if alert:
             rows = [a for a in rows if a.fingerprint.startswith(alert)]
             if not rows:
-                raise UsageError(
-                    f"no active alert has fingerprint {alert!r}", hint="aiops alerts list -o wide shows them"
-                )
+                raise _unknown(alert, listed)
             fingerprint = rows[0].fingerprint
             moment = rca.alert_time(rows)
         else:
@@ -72,6 +72,18 @@ async def investigate(
     )
 
 
+def _unknown(alert: str, listed: FleetResult[AlertItem]) -> AiopsError:
+    """Why an alert can't be explained: no cluster could be asked, or none that answered has it."""
+    failed = [c for c in listed.failed if c.error is not None]
+    if failed and len(failed) == len(listed.clusters):
+        assert failed[0].error is not None
+        return failed[0].error.as_error()
+    rest = f" where alerts could be read (not of {', '.join(c.name for c in failed)})" if failed else ""
+    return UsageError(
+        f"no active alert has fingerprint {alert!r}{rest}", hint="aiops alerts list -o wide shows them"
+    )
+
+
 def _span(session: Session) -> float:
     """How long is looked at where nothing is said, in seconds."""
     return session.bundle.end - session.bundle.manifest.start if session.bundle else 3600.0
@@ -89,7 +101,7 @@ def _around(session: Session, moment: float) -> TimeRange | None:
 
 
 def keep(session: Session, found: rca.Investigation) -> Analysis:
-    """Keep the result in the history; what came of a bundle is kept too, its clusters say from where."""
+    """Keep the result in the history, unless no cluster could be asked; what came of a bundle is kept too, its clusters say from where."""
     analysis = Analysis(
         time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(2),
         times.rfc3339(time.time()),
@@ -98,5 +110,6 @@ def keep(session: Session, found: rca.Investigation) -> Analysis:
         times.rfc3339(found.window.end),
         found.causes.rows,
     )
-    session.state.add_analysis(analysis)
+    if found.evidence:
+        session.state.add_analysis(analysis)
     return analysis

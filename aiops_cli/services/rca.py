@@ -24,6 +24,7 @@ from aiops_cli.services.times import unix
 
 _MOST = 200  # causes that are looked at when only some are asked for
 _DOWN = frozenset({"up"})
+_SAID = {"prometheus": "metrics", "kubernetes": "events and changes", "ptp": "clocks", "sriov": "VFs"}
 _EITHER = frozenset({"traffic"})
 
 
@@ -40,6 +41,17 @@ class Investigation:
     gaps: list[tuple[str, str, ErrorInfo]] = field(default_factory=list)
     queries: list[AskedQuery] = field(default_factory=list)
     analysis_seconds: float = 0.0
+
+    @property
+    def unread(self) -> dict[str, list[str]]:
+        """What the clusters that answered have and could not be read all the same: sources by cluster, as
+        people call them."""
+        found: dict[str, list[str]] = {}
+        for part in self.evidence:
+            sources = [_SAID.get(source, source) for source, why in part.gaps if not why.absent]
+            if sources:
+                found[part.cluster] = list(dict.fromkeys(sources))
+        return found
 
     @property
     def alerts(self) -> list[AlertItem]:

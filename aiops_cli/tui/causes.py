@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from typing import Any
 
 from aiops_cli.models.analysis import Anomaly
 from aiops_cli.models.result import FleetResult
 from aiops_cli.services.session import Session
 from aiops_cli.store.state import Analysis
+from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.watching import Watched
+from aiops_cli.tui.widgets.panel import gaps
+
+_LINES = 4  # clusters that are named with what they failed with
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,32 @@ class Question:
     def args(self) -> dict[str, str]:
         said = {"name": self.alert, "at": self.at, "ns": self.namespace}
         return {k: v for k, v in said.items() if v}
+
+
+def whose(scope: str, start: float, end: float, now: float, zone: tzinfo | None) -> str:
+    """Of which clusters an answer is, and of when: `of @west, 23:18 to 23:24`; with the day where it is another
+    than that of `now`. Times are unix seconds."""
+    days = [datetime.fromtimestamp(t, zone).date() for t in (start, end, now)]
+    form = "%H:%M" if len(set(days)) == 1 else "%m-%d %H:%M"
+    first, last = (datetime.fromtimestamp(t, zone).strftime(form) for t in (start, end))
+    return f"of {scope}, {first} to {last}"
+
+
+def lacking(found: Any) -> str:
+    """What an investigation could not read: clusters, and single signals of others; nothing where all was."""
+    from aiops_cli.render.causes import unread_text
+
+    return "; ".join(filter(None, (gaps(found.causes), unread_text(found.unread))))
+
+
+def unasked(found: Any) -> list[str]:
+    """Why nothing is known, in lines, where no cluster could be asked; nothing where one could."""
+    if found.evidence:
+        return []
+    failed = [(c.name, c.error) for c in found.causes.failed if c.error is not None]
+    lines = [f"✖ {name}: {error_line(error)}" for name, error in failed[:_LINES]]
+    rest = [f"and {len(failed) - _LINES} more"] if len(failed) > _LINES else []
+    return ["✖ no cluster could be asked: whether something deviates is not known", *lines, *rest]
 
 
 async def ask_causes(session: Watched, question: Question) -> tuple[Any, Analysis]:

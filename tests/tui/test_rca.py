@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from aiops_cli.tui.place import Place, parse
 from aiops_cli.tui.screens import rca
 from aiops_cli.tui.screens.rca import Rca
 from aiops_cli.tui.widgets.evidence import Lanes, rows_of
-from tests.servers.fleet import Fleet
+from tests.conftest import Aiops
+from tests.servers.fleet import Cluster, Fleet
 from tests.tui.conftest import NARROW, WIDE, Driver, driving, screen_text, until
+
+Endpoints = Callable[[Mapping[str, Mapping[str, str]]], dict[str, str]]
 
 
 def _board(pilot: Driver) -> Rca:
@@ -180,6 +184,60 @@ async def test_a_fleet_that_runs_is_searched_and_kept(fleet3: Fleet, monkeypatch
         await pilot.press("v", "v")
         text = await until(pilot, lambda: len(_board(pilot)._kept.rows) == 1) and screen_text(pilot)
         assert "east,west,north" in text or "east" in text
+
+
+async def test_where_no_cluster_can_be_asked_nothing_is_said_to_be_well(
+    endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch, aiops: Aiops, home: Path
+) -> None:
+    dead = "http://127.0.0.1:9"
+    for key, value in endpoints({"d1": dict.fromkeys(("prometheus", "alertmanager"), dead)}).items():
+        monkeypatch.setenv(key, value)
+    async with driving("rca", size=WIDE) as pilot:
+        await pilot.press("x")
+        text = await until(pilot, "✖ no cluster could be asked")
+        assert "✖ d1: " in text and "deviates:" not in text
+        await pilot.press("v")
+        text = await until(pilot, "what is unusual is not known")
+        await pilot.press("v")
+        await until(pilot, "none is kept yet")
+    done = aiops("rca", "analyze", "--alert", "feed")
+    assert "no active alert" not in done.stderr and "127.0.0.1:9" in done.stderr
+    assert "nothing deviates" not in done.stdout
+
+
+async def test_signals_that_could_not_be_read_are_told_beside_what_was_found(
+    endpoints: Endpoints, east: Cluster, monkeypatch: pytest.MonkeyPatch, aiops: Aiops
+) -> None:
+    parts = {"prometheus": east.prometheus.url, "loki": "http://127.0.0.1:9"}
+    for key, value in endpoints({"east": parts}).items():
+        monkeypatch.setenv(key, value)
+    async with driving("rca", size=WIDE, since="5m") as pilot:
+        await pilot.press("x")
+        await until(pilot, "▲ east without logs")
+    done = aiops("rca", "analyze", "--since", "5m", "-q")
+    assert "east without logs" in done.stdout
+
+
+async def test_causes_of_other_clusters_say_whose_and_of_when_they_are() -> None:
+    async with driving("rca @west", bundle="demo", tz="UTC") as pilot:
+        await pilot.press("x")
+        await until(pilot, "of @west, 23:18 to 23:24")
+        await pilot.press("1")
+        await until(pilot, "3 clusters")
+        await pilot.press("9")
+        text = await until(pilot, "Evidence of")
+        assert "of @west, 23:18 to 23:24" in text and "3 clusters" in text
+
+
+async def test_anomalies_of_other_clusters_are_looked_for_anew_when_their_view_is_seen_again() -> None:
+    async with driving("rca tab=anomalies", bundle="demo") as pilot:
+        await until(pilot, "found")
+        await pilot.press("1")
+        await until(pilot, "✖3 ▲1")
+        await pilot.press("at", *"north", "enter")
+        await until(pilot, "@north")
+        await pilot.press("9")
+        await until(pilot, lambda: {a.cluster for a in _board(pilot)._anomalies.rows} == {"north"})
 
 
 def _cause(*evidence: Evidence, onset: str | None = "2026-11-24T10:00:00Z") -> Cause:

@@ -13,7 +13,7 @@ from textual.worker import Worker
 
 from aiops_cli.models.analysis import WEAK_CONFIDENCE, Anomaly, Cause
 from aiops_cli.models.result import FleetResult
-from aiops_cli.render.causes import entity_text
+from aiops_cli.render.causes import entity_text, moment, nothing_text
 from aiops_cli.services.fanout import Progress, failure_of
 from aiops_cli.services.session import Session
 from aiops_cli.services.times import unix
@@ -21,7 +21,7 @@ from aiops_cli.store.state import Analysis
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
-from aiops_cli.tui.causes import Question, ask_anomalies, ask_causes, make_report
+from aiops_cli.tui.causes import Question, ask_anomalies, ask_causes, lacking, make_report, unasked, whose
 from aiops_cli.tui.following import follow
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.telling import error_line
@@ -40,9 +40,11 @@ from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel, gaps
 from aiops_cli.tui.widgets.said import Said
 from aiops_cli.tui.widgets.views import Views
+from aiops_cli.tui.working import start
 
 TABS = ("causes", "anomalies", "kept")
 _KEPT_SECONDS = 60.0
+_NAMED = 3  # clusters of a kept analysis
 _HELP = (
     "x looks for what explains the trouble in the time range above: it reads metrics, logs, traces, events, changes and alerts of the clusters above, and ranks what it finds.",
     "x on an alert (screen 6) or on an anomaly (v) explains that one. v, twice: what was found earlier.",
@@ -77,6 +79,7 @@ class Rca(Board):
         self._found: Any = None  # services.rca.Investigation
         self._asked: Watched | None = None  # the session that it was found with
         self._unusual: FleetResult[Anomaly] | None = None
+        self._whose = ""  # clusters and time of what is shown, in words
         self._opened = ""  # the id of a kept analysis that is shown
         self._working: Worker[None] | None = None
         self._began = 0.0
@@ -110,8 +113,7 @@ class Rca(Board):
         self.add_class(f"-{name}")
         self._views.current = name
         self._grid().focus()
-        if name == "anomalies" and self._unusual is None and not self._busy("anomalies"):
-            self._detect()
+        self._look()
         if name == "kept":
             for feed in self.feeds:
                 feed.refresh()
@@ -132,7 +134,7 @@ class Rca(Board):
         if tab not in TABS:
             self.notify(f"rca has no view {tab!r}; there are {', '.join(TABS)}", markup=False)
         if tab == "causes" and place.text:
-            self.run_worker(self._open_kept(place.text), exclusive=True, group="kept")
+            start(self, lambda: self._open_kept(place.text), group="kept")
             return
         self._filter(self._grid(), place.text)
         question = Question(place.args.get("name"), place.args.get("at"), place.args.get("ns"))
@@ -149,9 +151,21 @@ class Rca(Board):
         return Place(self.NAME, self._opened, self._question.args if self._question else {})
 
     def scope_changed(self) -> None:
-        """What was found stays: it tells its own clusters and time. Anomalies are those of the range."""
+        """What was found stays: it tells its own clusters and time. Anomalies are those of the range; what is
+        being looked for in another is dropped."""
+        if self._working is not None and self._busy("anomalies"):
+            self._working.cancel()
+            self._working = None
         self._unusual = None
-        if self._views.current == "anomalies" and self.is_current:
+        self._look()
+
+    def on_screen_resume(self) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        """For anomalies, where their view is seen and none are known."""
+        seen = self._views.current == "anomalies" and self.is_current
+        if seen and self._unusual is None and not self._busy("anomalies"):
             self._detect()
 
     def leave_inside(self) -> bool:
@@ -183,15 +197,14 @@ class Rca(Board):
                 panel.say(f"{name}… {so_far(progress)}", "esc stops it", state=f"{passed:.0f}s")
 
         async def run() -> None:
-            panel.say(f"{name}…", "esc stops it")
-            await self.dashboard.ready.wait()
             try:
                 await work(watched(self.dashboard.asked(), told))
             except Exception as error:
                 failed = failure_of("", error)
                 panel.say(f"✖ {failed.message}", failed.hint, state="failed")
 
-        self._working = self.run_worker(run(), name=name, exclusive=True, group="work")
+        panel.say(f"{name}…", "esc stops it")
+        self._working = start(self, run, name=name, group="work")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         from textual.worker import WorkerState
@@ -208,11 +221,21 @@ class Rca(Board):
         self.remove_class("-found")
 
         async def work(session: Watched) -> None:
-            app = self.dashboard
+            app, scope = self.dashboard, self.dashboard.scope_text
             found, _ = await app.backend.ask(ask_causes(session, question))
             self._found, self._asked = found, session
-            took = f"{clock.now() - self._began:.1f}s"
-            self._show(found.causes.rows, " · ".join(filter(None, (took, _missing(found)))))
+            took, missing = f"{clock.now() - self._began:.1f}s", lacking(found)
+            window = found.window
+            self._whose = whose(scope, window.start, window.end, session.now, session.zone)
+            if said := unasked(found):
+                self.remove_class("-found")
+                panel = self._panel("#causes")
+                panel.retitle(f"Causes {self._whose}")
+                panel.say(*said, "r asks again, @ takes other clusters", state=f"failed · {took}")
+                return
+            self._show(
+                found.causes.rows, " · ".join(filter(None, (took, missing and f"▲ {missing}"))), missing
+            )
 
         self._start("looking for the cause", self._panel("#causes"), work)
 
@@ -228,13 +251,18 @@ class Rca(Board):
                 panel.reveal(
                     " · ".join(filter(None, (f"{len(found.rows)} found", missing and f"▲ {missing}")))
                 )
+            elif found.failed and len(found.failed) == len(found.clusters):
+                self._unusual = None
+                panel.say(
+                    "✖ no cluster could be asked: what is unusual is not known", missing, state="failed"
+                )
             else:
-                panel.say("nothing in the named queries is unusual in this time range", missing)
+                read = "what could be read of " if missing else ""
+                panel.say(f"nothing in {read}the named queries is unusual in this time range", missing)
 
         self._start("looking for anomalies", panel, work)
 
     async def _open_kept(self, id: str) -> None:
-        await self.dashboard.ready.wait()
         rows = await self.dashboard.backend.ask(_read_kept(self.dashboard.asked()))
         found = next((a for a in rows if a.id.startswith(id)), None)
         if found is None:
@@ -246,18 +274,25 @@ class Rca(Board):
         self._found, self._asked, self._question = None, None, None
         self._opened = analysis.id
         self._open_tab("causes")
-        self._show(analysis.causes, f"of {analysis.at} · {', '.join(analysis.clusters)}")
+        session = self.dashboard.asked()
+        start, end = unix(analysis.start) or 0.0, unix(analysis.end) or 0.0
+        clusters = ", ".join(analysis.clusters[:_NAMED])
+        more = len(analysis.clusters) - _NAMED
+        scope = f"{clusters} and {more} more" if more > 0 else clusters
+        self._whose = whose(scope, start, end, session.now, session.zone)
+        self._show(analysis.causes, f"found {moment(analysis.at, session.zone)[5:16]}")
 
-    def _show(self, causes: list[Cause], state: str) -> None:
+    def _show(self, causes: list[Cause], state: str, missing: str = "") -> None:
+        """`missing` is what could not be read. The title says whose causes they are and of when: they stay while
+        clusters and range are chosen anew."""
         panel, zone = self._panel("#causes"), self.dashboard.asked().zone
         if not causes:
             self.remove_class("-found")
-            panel.say(
-                "nothing deviates: no cause found in this window", "T takes another time range", state=state
-            )
+            panel.retitle(f"Causes {self._whose}")
+            panel.say(nothing_text(missing), "T takes another time range", state=state)
             return
         weak = causes[0].confidence < WEAK_CONFIDENCE
-        panel.retitle("No clear cause: weak hints" if weak else f"Causes {len(causes)}")
+        panel.retitle(f"{'No clear cause: weak hints' if weak else f'Causes {len(causes)}'} {self._whose}")
         panel.reveal(state)
         self._causes.show(causes, ranked_view(zone))
         self.add_class("-found")
@@ -384,7 +419,7 @@ class Rca(Board):
 
         def chosen(form: str | None) -> None:
             if form is not None:
-                self.run_worker(self._export(session, found, form), exclusive=True, group="export")
+                start(self, lambda: self._export(session, found, form), group="export")
 
         forms = [("md", "Markdown, to paste and read"), ("json", "JSON, for programs")]
         self.app.push_screen(Choice("Report as", forms), chosen)
@@ -411,11 +446,6 @@ class Rca(Board):
 
 async def _read_kept(session: Session) -> list[Analysis]:
     return sorted(session.state.analyses(), key=lambda a: a.at, reverse=True)
-
-
-def _missing(found: Any) -> str:
-    missing = gaps(found.causes)
-    return f"▲ {missing}" if missing else ""
 
 
 def _word(anomaly: Anomaly) -> str:
