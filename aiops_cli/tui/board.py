@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
@@ -12,11 +13,14 @@ from textual.screen import Screen
 
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.result import FleetResult
+from aiops_cli.models.timerange import TimeRange
 from aiops_cli.services.session import Session
+from aiops_cli.services.times import parse_duration, parse_time
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.feed import Feed, Reading
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.screens import SCREENS
+from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.bars import Keys, Tabs, Where
 from aiops_cli.tui.widgets.grid import Grid
 
@@ -134,6 +138,29 @@ class Board(Screen[None]):
         """Show what `place` names. Here: its text filters the first table."""
         if grids := self.grids():
             self._filter(grids[0], place.text)
+
+    def moment_of(self, place: Place, zone: tzinfo | None = None) -> float | None:
+        """The moment of a place's `at=`, in unix seconds; None where there is none, or none that can be read,
+        which is told. A time without a zone is one of `zone`, or else of what is shown."""
+        if "at" not in place.args:
+            return None
+        try:
+            return parse_time(place.args["at"], self.dashboard.now, zone or self.dashboard.zone)
+        except AiopsError as error:
+            self.app.notify(error_line(error), severity="warning", markup=False)
+            return None
+
+    def span_of(self, place: Place, half: float) -> TimeRange | None:
+        """What `at=` and `since=` of a place name: that long around the moment, or `half` seconds on each side;
+        never after now."""
+        if (at := self.moment_of(place)) is None:
+            return None
+        try:
+            half = parse_duration(place.args["since"]) / 2 if "since" in place.args else half
+        except AiopsError as error:
+            self.app.notify(error_line(error), severity="warning", markup=False)
+        end = min(at + half, self.dashboard.now)
+        return TimeRange(end - 2 * half, end)
 
     def place(self) -> Place:
         """Where one is, for the breadcrumb, `[` and `]`, and the `:` prompt."""

@@ -13,6 +13,7 @@ from aiops_cli.models.related import Subject
 from aiops_cli.services.times import rfc3339
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.telling import error_line
+from aiops_cli.tui.working import start
 
 if TYPE_CHECKING:
     from aiops_cli.tui.board import Board
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def follow(board: Board, view: Literal["logs", "traces"], subject: Subject, *, trace: bool = False) -> None:
     """Open `view` on what the subject is about, at its moment; with `trace` only lines that name its trace."""
-    board.run_worker(_follow(board, view, subject, trace), exclusive=True, group="follow")
+    start(board, lambda: _follow(board, view, subject, trace), group="follow")
 
 
 async def _follow(board: Board, view: Literal["logs", "traces"], subject: Subject, trace: bool) -> None:

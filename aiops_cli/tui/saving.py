@@ -25,12 +25,12 @@ def save_rows(view: View[T], rows: Sequence[T]) -> tuple[str]:
 def save_text(stem: str, suffix: str, text: str, what: str, *, dated: bool = True) -> tuple[str]:
     """Write `text` whole to a new file of this folder, named by stem and time (`dated`); what to tell of it."""
     name = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}" if dated else stem
-    path = Path.cwd() / f"{name}.{suffix}"
     number = 1
-    while path.exists():
-        path = path.with_name(f"{name}-{number}.{suffix}")
-        number += 1
     try:
+        path = Path.cwd() / f"{name}.{suffix}"
+        while path.exists():
+            path = path.with_name(f"{name}-{number}.{suffix}")
+            number += 1
         write_whole(path, text.encode())
     except OSError as error:
         return (f"not saved: {error.strerror or error}; start aiops in a folder that you may write",)

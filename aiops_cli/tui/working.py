@@ -12,6 +12,11 @@ from aiops_cli.services.fanout import failure_of
 from aiops_cli.tui.telling import error_line
 
 
+def tell(node: DOMNode, error: Exception) -> None:
+    """Say what went wrong in a notification."""
+    node.app.notify(f"✖ {error_line(failure_of('', error))}", severity="error", markup=False)
+
+
 def start(
     node: DOMNode,
     work: Callable[[], Coroutine[Any, Any, None]],
@@ -28,6 +33,6 @@ def start(
             await app.ready.wait()
             await work()
         except Exception as error:
-            app.notify(f"✖ {error_line(failure_of('', error))}", severity="error", markup=False)
+            tell(node, error)
 
     return node.run_worker(guarded(), name=name, group=group, exclusive=exclusive)

@@ -41,6 +41,7 @@ from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
 from aiops_cli.tui.widgets.part import failure, part
 from aiops_cli.tui.widgets.views import Views
+from aiops_cli.tui.working import start
 
 if TYPE_CHECKING:
     from aiops_cli.services.cluster_detail import Detail, Inventory
@@ -368,14 +369,13 @@ class Cluster(Board):
             self.app.notify("a bundle holds what was recorded: there is no API to ask", severity="warning")
             return
         self.app.notify(f"looking for the endpoints of {self._current()}…", markup=False)
-        self.run_worker(self._discover(), exclusive=True, group="discover")
+        start(self, self._discover, group="discover")
 
     async def _discover(self) -> None:
         from aiops_cli.services.inventory import discover_all
 
-        session = self.dashboard.asked()
-        member: Any = self._member(session)
         try:
+            member: Any = self._member(self.dashboard.asked())
             found = await self.dashboard.backend.ask(discover_all([member]))
         except AiopsError as error:
             self.app.notify(error_line(error), severity="error", markup=False)

@@ -7,8 +7,11 @@ from typing import Any
 from aiops_cli.errors import AiopsError, ErrorCode
 from aiops_cli.models.alerts import AlertDetail
 from aiops_cli.models.signals import AlertItem
+from aiops_cli.render.text import one_line
+from aiops_cli.services.fanout import failure_of
 from aiops_cli.services.session import Session
 from aiops_cli.tui.widgets.document import Document
+from aiops_cli.tui.working import start
 
 _SETTLED = 0.25  # seconds that the cursor rests before a row's rule is asked for
 _BEFORE, _LONGEST = 1800.0, 6 * 3600.0  # seconds of the series: before the alert began, and in all
@@ -34,12 +37,12 @@ class AlertPane(Document):
             self.show("")
             return
         self.show(_text(_unread(alert), self._session()))
-        self.run_worker(self._read(alert), exclusive=True, group="detail")
+        start(self, lambda: self._read(alert), group="detail")
 
     def reread(self) -> None:
         """Ask again for what is shown."""
-        if self._alert is not None:
-            self.run_worker(self._read(self._alert), exclusive=True, group="detail")
+        if (alert := self._alert) is not None:
+            start(self, lambda: self._read(alert), group="detail")
 
     def _session(self) -> Session | None:
         app: Any = self.app
@@ -50,18 +53,21 @@ class AlertPane(Document):
 
         app: Any = self.app
         await asyncio.sleep(_SETTLED)
-        await app.ready.wait()
         session = app.asked()
         width = max(self.size.width - 2, 40)
         try:
             detail = await app.backend.ask(read_detail(session, alert))
-        except AiopsError as error:
-            self.show(f"{_text(_unread(alert), session)}\n✖ {error.message}\n{error.hint}")
+        except Exception as error:
+            failed = failure_of("", error)
+            self.show(f"{_text(_unread(alert), session)}\n✖ {failed.message}\n{failed.hint}")
             return
         self.known = detail
         text = _text(detail, session)
         self.show(f"{text}\n  reading the series of its rule…", top=False)
-        chart = await app.backend.ask(read_chart(session, alert, detail, width))
+        try:
+            chart = await app.backend.ask(read_chart(session, alert, detail, width))
+        except Exception as error:
+            chart = f"  series: ✖ {one_line(failure_of('', error).message)}"
         self.show(f"{text}\n{chart}", top=False)
 
 
@@ -88,7 +94,7 @@ async def read_chart(session: Session, alert: AlertItem, detail: AlertDetail, wi
     from aiops_cli.models.signals import Series
     from aiops_cli.models.timerange import TimeRange
     from aiops_cli.render.plot import plot
-    from aiops_cli.render.text import one_line, si
+    from aiops_cli.render.text import si
     from aiops_cli.services.alert_series import expression, measured, threshold
     from aiops_cli.services.times import unix
 
@@ -99,10 +105,10 @@ async def read_chart(session: Session, alert: AlertItem, detail: AlertDetail, wi
     began = unix(alert.starts_at) or session.now
     start = began - _BEFORE
     window = TimeRange(start, min(max(session.now, began), start + _LONGEST))
-    if session.bundle is not None:
-        window = session.bundle.within(window)
     asked = threshold(expr)
     try:
+        if session.bundle is not None:
+            window = session.bundle.within(window)
         rows, result = await measured(
             member, asked, alert.labels, window, session.now, session.cache_policy()
         )
@@ -154,7 +160,6 @@ def _unread(alert: AlertItem, lacking: str = "rule, series, silences: being read
 
 def _text(detail: AlertDetail, session: Session | None) -> str:
     from aiops_cli.render.alert_views import detail_text
-    from aiops_cli.render.text import one_line
     from aiops_cli.services.alert_series import expression, threshold
     from aiops_cli.tui import clock
 

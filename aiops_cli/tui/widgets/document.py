@@ -16,6 +16,7 @@ from textual.strip import Strip
 
 from aiops_cli.render.text import sanitize
 from aiops_cli.tui.actions import act
+from aiops_cli.tui.working import start
 
 _INLINE = 4000  # characters that are laid out at once, without a way to the backend
 _THEME = Theme(
@@ -92,7 +93,7 @@ class Document(ScrollView, can_focus=True):
         if self._length <= _INLINE:
             self._take(_laid_out(make, width))
         else:
-            self.run_worker(self._lay_beside(make, width), exclusive=True)
+            start(self, lambda: self._lay_beside(make, width), group="lay")
 
     async def _lay_beside(self, make: Callable[[], RenderableType], width: int) -> None:
         app: Any = self.app

@@ -18,12 +18,13 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from aiops_cli.render.output import Column, View, fit
+from aiops_cli.render.output import Column, Encoded, View, fit
 from aiops_cli.render.text import cells, cut, one_line
 from aiops_cli.tui.actions import act, active
 from aiops_cli.tui.filtering import Test, compile_filter
 from aiops_cli.tui.themes import level, style_of
 from aiops_cli.tui.widgets.rows import Rows
+from aiops_cli.tui.working import tell
 
 T = TypeVar("T")
 _MEASURED = 200  # rows whose cells decide how wide columns are
@@ -345,7 +346,19 @@ class Grid(Rows, Generic[T], can_focus=True):
         if (item := self.selected) is not None:
             from aiops_cli.tui.widgets.dialogs import Detail
 
-            self.app.push_screen(Detail(self._view.name(item), item))
+            try:
+                shown = Detail(self._view.name(item), self.in_full(item))
+            except Exception as error:  # text of a cluster that is no Unicode, a type that has no YAML
+                tell(self, error)
+            else:
+                self.app.push_screen(shown)
+
+    def in_full(self, item: T) -> object:
+        """What a detail shows: the item, or of one that may hold a million samples its labels and cells."""
+        if not isinstance(item, Encoded):
+            return item
+        said = {c.title: c.value(item) for c in self._view.columns}
+        return {"labels": getattr(item, "labels", None)} | said
 
     def action_filter(self) -> None:
         from aiops_cli.tui.board import Board
@@ -373,7 +386,7 @@ class Grid(Rows, Generic[T], can_focus=True):
     def action_save(self) -> None:
         from aiops_cli.tui.saving import save_rows
 
-        self.app.notify(*save_rows(self._view, self._rows))
+        self.app.notify(*save_rows(self._view, self._rows), markup=False)
 
     def action_copy(self) -> None:
         if (item := self.selected) is not None:

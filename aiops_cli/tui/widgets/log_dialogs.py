@@ -20,6 +20,7 @@ from aiops_cli.tui.actions import act
 from aiops_cli.tui.widgets.dialogs import Detail, Dialog, as_text
 from aiops_cli.tui.widgets.log_buffer import Buffer, held
 from aiops_cli.tui.widgets.log_lines import LogLines
+from aiops_cli.tui.working import start
 
 BESIDE = 20  # lines before and after
 
@@ -117,7 +118,7 @@ class Around(Dialog):
             yield self._lines
 
     def on_mount(self) -> None:
-        self.run_worker(self._look(), exclusive=True)
+        start(self, self._look, group="around")
 
     async def _look(self) -> None:
         app: Any = self.app

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -22,9 +22,7 @@ from aiops_cli.render.plot import LETTERS, MARGIN, Picture, draw
 from aiops_cli.render.text import cells, clock, cut
 from aiops_cli.render.units import quantity
 from aiops_cli.tui.actions import act
-
-if TYPE_CHECKING:
-    from textual.worker import WorkType
+from aiops_cli.tui.working import start
 
 _DARK = ("#5ec8f8", "#ffb000", "#ff6ac1", "#7ee787", "#a78bfa", "#ff7b72", "#2dd4bf", "#f2e05c", "#c0c6d0", "#d69a66",
          "#7aa2f7", "#b5e853")  # fmt: skip
@@ -119,7 +117,7 @@ class Plot(Widget, can_focus=True):
             return
         self._drawn = wanted
         work = partial(self._draw, self._lines, self.columns, height)
-        self.run_worker(cast("WorkType[None]", work), exclusive=True, group="draw")
+        start(self, work, group="draw")
 
     async def _draw(self, lines: Lines, columns: int, height: int) -> None:
         app: Any = self.app

@@ -14,6 +14,7 @@ from aiops_cli.render.plot import LETTERS
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.plot import colours
+from aiops_cli.tui.working import start
 
 
 class Legend(Grid[MetricRow]):
@@ -33,7 +34,8 @@ class Legend(Grid[MetricRow]):
 
     def action_save(self) -> None:
         """Every sample of the rows shown: that may be millions, which are written beside the interface."""
-        self.run_worker(self._save(list(self.rows)), exclusive=True, group="save")
+        rows = list(self.rows)
+        start(self, lambda: self._save(rows), group="save")
 
     async def _save(self, rows: list[MetricRow]) -> None:
         from aiops_cli.tui.saving import save_rows

@@ -29,6 +29,7 @@ from aiops_cli.tui.watching import Watched, so_far, watched
 from aiops_cli.tui.widgets.dialogs import Detail, Dialog
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import gaps
+from aiops_cli.tui.working import start
 
 if TYPE_CHECKING:
     from aiops_cli.services.related_subjects import Horizon
@@ -109,11 +110,10 @@ class Related(Dialog):
 
     def _ask(self) -> None:
         self.remove_class("-found")
-        self.run_worker(self._look(), exclusive=True, group="related")
+        start(self, self._look, group="related")
 
     async def _look(self) -> None:
         app: Any = self.app
-        await app.ready.wait()
         session = watched(app.asked(), self._told)
         try:
             found = await app.backend.ask(look(session, self._subjects))
