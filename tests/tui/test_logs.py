@@ -134,7 +134,7 @@ async def test_lines_of_a_cluster_do_not_wait_for_one_that_hangs_and_one_that_is
         lokis["tail2"].resume()
         text = await until(pilot, "msg=late")
         assert "msg=here" in text
-        await until(pilot, "without gone: CLUSTER_UNREACHABLE")
+        await until(pilot, "without gone: cluster unreachable")
 
 
 async def test_a_dialog_that_opens_while_lines_are_read_does_not_lose_them(
@@ -404,3 +404,37 @@ def test_picture_of_a_state(
     text = '{app="nosuch"}' if state == "empty" else '{namespace="shop"}'
     app = Dashboard(Options(bundle="demo"), start=parse(f"logs {text}"))
     assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+async def test_where_no_cluster_could_be_asked_nothing_is_said_to_be_all(
+    home: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = {name: {"loki": "http://127.0.0.1:1"} for name in ("d1", "d2")}
+    monkeypatch.setenv("AIOPS_CONFIG", str(write_config(home, dead)))
+    async with driving('logs {app="shop"}', size=WIDE) as pilot:
+        text = await until(pilot, "no cluster answered")
+        assert re.search(r"✖ could not ask d1, d2: could not connect: \w+", text)
+        assert "not known: no cluster could be asked" in text
+        for fine in ("no line of", "all lines", "all of the range", "CLUSTER_UNREACHABLE"):
+            assert fine not in text
+
+
+async def test_what_a_recording_does_not_hold_is_told_with_why_where_there_is_no_line() -> None:
+    line = 'logs {namespace="shop"} |= "charge" | json | attempt > 1'
+    async with driving(line, bundle="demo", size=WIDE) as pilot:
+        text = await until(pilot, "no cluster answered")
+        assert "✖ could not ask east, west, north: this bundle does not hold the LogQL stage" in text
+        assert "recorded: stream selectors" in text
+
+
+async def test_a_query_that_was_guessed_is_guessed_anew_once_there_are_labels(
+    clusters: Clusters, home: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = clusters.together([f"fresh{time.time_ns()}"], {"loki"})
+    config = write_config(home, {"fresh": {"loki": one.loki.url}})
+    monkeypatch.setenv("AIOPS_CONFIG", str(config))
+    async with driving("logs", size=WIDE) as pilot:
+        await until(pilot, "all of the range")
+        write(one.loki, {"tier": "web"}, "level=info msg=first")
+        await pilot.press("r")
+        await until(pilot, "msg=first")

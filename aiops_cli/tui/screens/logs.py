@@ -32,7 +32,7 @@ from aiops_cli.tui.widgets.log_pages import Page
 from aiops_cli.tui.widgets.log_places import query_of
 from aiops_cli.tui.widgets.log_query import QueryLine
 from aiops_cli.tui.widgets.log_volume import Counts, Volume, ask_counts, count_lines, recorded_counts
-from aiops_cli.tui.widgets.panel import Panel
+from aiops_cli.tui.widgets.panel import Panel, nobody, without_rows
 
 _LAG = 5.0  # seconds before the end of a query that a tail reads again: lines may come late
 _DRAIN = 0.1  # seconds between two paints of a tail
@@ -60,6 +60,7 @@ class Logs(Alike):
     def __init__(self) -> None:
         super().__init__()
         self._range = ""
+        self._guessed = False  # the query, for who has not written one
         self._query: Feed[Page] | None = None
         self._asked = 0
         self._reading_older = False
@@ -158,6 +159,8 @@ class Logs(Alike):
         return True
 
     def action_refresh(self) -> None:
+        if self._guessed and not len(self.buffer):
+            self.expr = ""  # there may be labels by now
         self._ask_anew()
 
     # The query
@@ -186,6 +189,7 @@ class Logs(Alike):
 
     def _ask(self, session: Session) -> Coroutine[Any, Any, Page]:
         self._asked += 1
+        self._guessed = not self.expr
         asked, loop = self._asked, asyncio.get_running_loop()
 
         def show(page: Page) -> None:
@@ -208,7 +212,8 @@ class Logs(Alike):
     def _show_page(self, page: Page) -> None:
         self._show_lines(page)
         self._page, self._edge = page, page.edge
-        self.dashboard.remembered.set("logql-last", page.expr)
+        if page.lines or not self._guessed:
+            self.dashboard.remembered.set("logql-last", page.expr)
         if self._follow:
             self._start(page)
         self._sift_on()
@@ -242,7 +247,8 @@ class Logs(Alike):
 
     def _nothing(self, page: Page) -> str:
         start, end = (at_clock(t, self.zone)[:16] for t in (page.window.start, page.window.end))
-        return f"no line of {page.expr} from {start} to {end}\nT looks further back, i edits the query"
+        nothing = f"no line of {page.expr} from {start} to {end}\nT looks further back, i edits the query"
+        return without_rows(page, nothing, absent=False)
 
     def _number_at(self, moment: float) -> int:
         lines = self.buffer
@@ -258,7 +264,10 @@ class Logs(Alike):
     async def _count(self, page: Page) -> None:
         app, volume = self.dashboard, self.query_one(Volume)
         counts: Counts | None = None
-        said = "all lines"
+        if nobody(page):
+            volume.show(None, "not known: no cluster could be asked")
+            return
+        said = "of those that answered" if page.result.failed else "all lines"
         if page.edge is not None:
             said = "of the lines read"
             counting = ask_counts if app.live else recorded_counts

@@ -10,7 +10,6 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 
 from aiops_cli.models.metric_row import MetricRow
-from aiops_cli.models.result import FleetResult
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.render.metric_views import legend_view, metric_view
@@ -24,7 +23,6 @@ from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
-from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
 from aiops_cli.tui.widgets.plot import Lines, Plot, value_at
@@ -171,7 +169,7 @@ class Metrics(Board):
         )
         panel = self.query_one("#chart", Panel)
         panel.retitle(title)
-        panel.empty = self._why(chart)
+        panel.empty = self._why()
         self._draw()
         if self._wanted_cursor is not None:
             self._plot.put_cursor(self._wanted_cursor)
@@ -182,15 +180,13 @@ class Metrics(Board):
         when = "" if at is None else f" at {clock_text(at, self._plot.zone)}"
         panel = self.query_one("#values", Panel)
         panel.retitle(f"Values{when} · {len(values.rows)} series")
-        panel.empty = self._why(values)
+        panel.empty = self._why()
         self._table.show(values.rows, metric_view(values.rows, values.unit, zone=self._plot.zone))
 
-    def _why(self, found: FleetResult[MetricRow]) -> str:
+    def _why(self) -> str:
         """What an answer without rows says."""
         if not self.expr:
             return _NOTHING
-        if error := next((c.error for c in found.failed if c.error is not None), None):
-            return f"✖ {error_line(error)}"
         return f"nothing found for {self.expr} in this time; T another time range, @ other clusters"
 
     def _key(self, row: MetricRow) -> str:

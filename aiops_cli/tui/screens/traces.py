@@ -27,7 +27,6 @@ from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place
-from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.grid import Grid
 from aiops_cli.tui.widgets.panel import Panel
 from aiops_cli.tui.widgets.trace_answers import (
@@ -192,8 +191,6 @@ class Traces(Board):
         panel.empty = (
             f"no trace was found for {looked}; s changes the search, T the time range, @ the clusters"
         )
-        if found.failed and not found.rows and (error := found.failed[0].error) is not None:
-            panel.empty = f"✖ {error_line(error)}"
         self._list.show(found.rows, trace_view(zone, dated=found.window.seconds > 86_400))
 
     def _show_trace(self, opened: Opened) -> None:

@@ -132,9 +132,13 @@ class DeviceTab(Container, Generic[T]):
     def compose(self) -> ComposeResult:
         yield Panel(self.TITLE, self.grid, empty=self.EMPTY, id=f"on-{self.NAME}", classes="list")
         yield Panel(
-            "Detail", *self.inside(), empty="nothing is chosen", id=f"{self.NAME}-detail", classes="detail"
-        )
-        yield Panel("Findings", self.findings, empty=self.WELL, id=f"{self.NAME}-told", classes="findings")
+            "Detail", *self.inside(), empty="nothing is chosen", id=f"{self.NAME}-detail", classes="detail",
+            names_gaps=False,
+        )  # fmt: skip
+        yield Panel(
+            "Findings", self.findings, empty=self.WELL, id=f"{self.NAME}-told", classes="findings",
+            names_gaps=False,
+        )  # fmt: skip
 
     @property
     def dashboard(self) -> Dashboard:

@@ -136,7 +136,7 @@ async def first_query(session: Session, window: TimeRange) -> str:
     from aiops_cli.services import logs
 
     found = await logs.labels(session.members, window)
-    names = {name for _, name in found.rows}
+    names = {name for _, name in found.rows if not name.startswith("__")}
     # Where no Loki knows labels, the pods' logs have a namespace.
     label = next((g for g in _GUESSES if g in names), min(names, default=_GUESSES[0]))
     return f'{{{label}=~".+"}}'

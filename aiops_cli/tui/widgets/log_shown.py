@@ -23,7 +23,7 @@ from aiops_cli.tui.widgets.log_following import Following
 from aiops_cli.tui.widgets.log_lines import LogLines
 from aiops_cli.tui.widgets.log_pages import Page
 from aiops_cli.tui.widgets.log_volume import Volume
-from aiops_cli.tui.widgets.panel import Panel
+from aiops_cli.tui.widgets.panel import Panel, nobody
 
 _PAINT = 0.2  # seconds between two paints of what a filter has found so far
 _WORSE = frozenset(LEVELS[LEVELS.index("warn") :])
@@ -201,7 +201,8 @@ class Shown(Board):
         if buffer.dropped:
             parts.append(f"oldest {buffer.dropped:,} left the buffer")
         elif self._page is not None:
-            parts.append("older lines: page up at the top" if self._edge is not None else "all of the range")
+            whole = "no cluster answered" if nobody(self._page) else "all of the range"
+            parts.append("older lines: page up at the top" if self._edge is not None else whole)
             if self._page.cut:
                 parts.append(f"up to {clock(self._page.window.end, self.zone)[11:19]}: T takes another range")
             parts += [f"▲ {note}" for note in self._page.notes[:1]]

@@ -100,16 +100,19 @@ class Volume(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._counts: Counts | None = None
+        self._why = ""
         self.levels: frozenset[str] | None = None
 
-    def show(self, counts: Counts | None) -> None:
-        self._counts = counts
+    def show(self, counts: Counts | None, why: str = "") -> None:
+        """These, or none and `why`."""
+        self._counts, self._why = counts, why
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
         base, variables = self.rich_style, self.app.theme_variables
         if self._counts is None:
-            return Strip.blank(self.size.width, base)
+            said = [Segment(f" {self._why}", base + Style(dim=True))] if self._why else []
+            return Strip(said).crop_extend(0, self.size.width, base)
         told = self._told(base, variables)
         used = sum(s.cell_length for s in told)
         zone = getattr(self.screen, "zone", None)

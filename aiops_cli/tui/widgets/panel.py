@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.text import Text
@@ -15,6 +16,7 @@ from aiops_cli.tui import clock
 from aiops_cli.tui.feed import Feed, Reading
 
 _NAMED = 3
+_REASONS = 6
 _STEP = 5.0  # seconds
 
 
@@ -61,14 +63,19 @@ class Panel(Vertical):
         empty: str = "nothing found",
         id: str | None = None,
         classes: str | None = None,
+        names_gaps: bool = True,
     ) -> None:
-        """`empty` is said where an answer has no rows: what was looked for, and what to try."""
+        """`empty` is said where an answer has no rows: what was looked for, and what to try. `names_gaps` is for
+        the one panel of a screen that tells which clusters did not answer."""
         for widget in body:
             widget.add_class("body")
         self._notice = Static("", classes="notice", markup=False)
         self._head = Head()
         super().__init__(self._head, self._notice, *body, id=id, classes=classes)
         self.empty = empty
+        self.going = ""
+        """In place of the age, where what is shown goes on by itself."""
+        self._names_gaps = names_gaps
         self._feed: Feed[Any] | None = None
         self._said_last = ""
         self._held: Widget | None = None
@@ -112,7 +119,10 @@ class Panel(Vertical):
         reading, now = self._feed.reading, clock.now()
         blank = reading.value is None or is_empty(reading.value)
         self.set_class(reading.stale(now), "-stale")
-        self.set_class(reading.error is not None and reading.value is None, "-error")
+        self.set_class(
+            (reading.error is not None and reading.value is None) or (blank and nobody(reading.value)),
+            "-error",
+        )
         self._hold(blank)
         self.set_class(blank, "-blank")
         told = one_line(self._state(reading, now))
@@ -142,24 +152,29 @@ class Panel(Vertical):
             parts.append("from the store")
         if reading.stale(now):
             parts.append("stale")
-        parts.append(_ago(now - reading.at))
+        parts.append(self.going or _ago(now - reading.at))
         if origin := _origin(reading.value):
             parts.append(origin)
         if reading.error is not None:
-            parts.append(f"✖ {reading.error.message}")
-        elif missing := gaps(reading.value):
-            parts.append(f"▲ {missing}")
+            parts.append(f"✖ {''.join(_lines(reading.error.message)[:1])}")
+        elif self._names_gaps and (missing := gaps(reading.value)):
+            parts.append(f"{'✖' if nobody(reading.value) else '▲'} {missing}")
         return " · ".join(parts)
 
     def _said(self, reading: Reading[Any]) -> str:
         if reading.error is not None and reading.value is None:
-            return "\n".join(
-                filter(None, (f"✖ {one_line(reading.error.message)}", one_line(reading.error.hint)))
-            )
+            first, *rest = _lines(reading.error.message) or [""]
+            return "\n".join([f"✖ {first}", *rest, *_lines(reading.error.hint)])
         if reading.value is None:
             return "loading…"
-        failed = gaps(reading.value, most=8)
-        return one_line(self.empty) + (f"\n▲ {failed}" if failed else "")
+        if not self._names_gaps:
+            return one_line("not known: no cluster could be asked" if unasked(reading.value) else self.empty)
+        return without_rows(reading.value, self.empty)
+
+
+def _lines(text: str) -> list[str]:
+    """Each line of a text that may have a caret below what is wrong."""
+    return [one_line(line) for line in text.splitlines()]
 
 
 def _ago(seconds: float) -> str:
@@ -176,20 +191,66 @@ def is_empty(value: object) -> bool:
     return isinstance(value, (list, tuple, dict, str)) and not value
 
 
-def gaps(value: object, most: int = _NAMED) -> str:
-    """Which clusters an answer lacks, and why, in a line; nothing where it lacks none."""
+def _result(value: object) -> FleetResult[Any] | None:
     result = value if isinstance(value, FleetResult) else getattr(value, "result", None)
-    if not isinstance(result, FleetResult):
-        return ""
-    failed = [f"{c.name}: {c.error.code}" for c in result.failed if c.error is not None]
-    if not failed:
-        return ""
-    rest = f" and {len(failed) - most} more" if len(failed) > most else ""
-    return one_line(f"without {', '.join(failed[:most])}{rest}")
+    return result if isinstance(result, FleetResult) else None
+
+
+def nobody(value: object) -> bool:
+    """Whether clusters were asked and none of them answered."""
+    result = _result(value)
+    return result is not None and bool(result.clusters) and len(result.failed) == len(result.clusters)
+
+
+def unasked(value: object, *, absent: bool = True) -> bool:
+    """Whether no cluster could be asked; those that simply have no such source may count as asked (`absent`)."""
+    result = _result(value)
+    return nobody(value) and not (
+        absent and result is not None and all(c.error is not None and c.error.absent for c in result.failed)
+    )
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def gaps(value: object, most: int = _NAMED) -> str:
+    """Which clusters an answer lacks, and why in a word or two, in a line; nothing where it lacks none."""
+    result = _result(value)
+    why: dict[str, list[str]] = {}
+    for cluster in result.failed if result is not None else ():
+        if cluster.error is not None:
+            why.setdefault(cluster.error.code.replace("_", " ").lower(), []).append(cluster.name)
+    told = [f"{_listed(names, most)}: {reason}" for reason, names in why.items()]
+    return one_line(f"without {'; '.join(told)}") if told else ""
+
+
+def without_rows(value: object, empty: str, *, absent: bool = True) -> str:
+    """What is said in place of rows: `empty`, then which clusters it is not known of, and why. Where none of them
+    could be asked (`unasked`), only that."""
+    result = _result(value)
+    failed = [] if result is None else [c for c in result.failed if c.error is not None]
+    why: dict[tuple[str, str], list[str]] = {}
+    for cluster in failed:
+        assert cluster.error is not None, "left out above"
+        why.setdefault((cluster.error.message, cluster.error.hint), []).append(cluster.name)
+    none = unasked(value, absent=absent)
+    told = [] if none else _lines(empty)
+    lead = "✖ could not ask" if none else "▲ not known of"
+    for (message, hint), names in list(why.items())[:_REASONS]:
+        first, *rest = _lines(message) or [""]
+        told += [
+            f"{lead} {one_line(_listed(names, _NAMED))}: {first}",
+            *rest,
+            *(f"  {h}" for h in _lines(hint)),
+        ]
+    if len(why) > _REASONS:
+        told.append(f"and {len(why) - _REASONS} more reasons")
+    return "\n".join(told)
 
 
 def _origin(value: object) -> str:
-    result = value if isinstance(value, FleetResult) else getattr(value, "result", None)
-    if not isinstance(result, FleetResult):
+    result = _result(value)
+    if result is None:
         return ""
     return "/".join(sorted({c.source for c in result.clusters if c.status in ("SUCCESS", "PARTIAL")}))
