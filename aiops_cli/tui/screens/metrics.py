@@ -85,8 +85,8 @@ class Metrics(Board):
         self._table: Grid[MetricRow] = Grid(metric_view([]), id="instant")
         with Vertical():
             yield self._editor
-            yield Panel("Plot", self._plot, self._legend, empty=_NOTHING, id="chart")
-            yield Panel("Table", self._table, empty=_NOTHING, id="values")
+            yield Panel("Plot", self._plot, self._legend, empty=_NOTHING, id="chart", absent=False)
+            yield Panel("Table", self._table, empty=_NOTHING, id="values", absent=False)
 
     def on_mount(self) -> None:
         super().on_mount()

@@ -100,12 +100,13 @@ class Traces(Board):
             yield self._views
             with Vertical(classes="view", id="searching"):
                 yield self._form
-                yield Panel("Traces", self._list, id="traces")
+                yield Panel("Traces", self._list, id="traces", absent=False)
             with Vertical(classes="view", id="trace"):
                 yield Panel(
                     "Trace", Static("", id="about", markup=False), self._waterfall,
                     Static("", id="span", markup=False),
                     empty="no trace is open: enter on one of a search, or :traces ID", id="spans",
+                    absent=False,
                 )  # fmt: skip
             with Vertical(classes="view", id="graph"):
                 yield Panel(

@@ -64,9 +64,10 @@ class Panel(Vertical):
         id: str | None = None,
         classes: str | None = None,
         names_gaps: bool = True,
+        absent: bool = True,
     ) -> None:
         """`empty` is said where an answer has no rows: what was looked for, and what to try. `names_gaps` is for
-        the one panel of a screen that tells which clusters did not answer."""
+        the one panel of a screen that tells which clusters did not answer; `absent` as in `unasked`."""
         for widget in body:
             widget.add_class("body")
         self._notice = Static("", classes="notice", markup=False)
@@ -75,7 +76,7 @@ class Panel(Vertical):
         self.empty = empty
         self.going = ""
         """In place of the age, where what is shown goes on by itself."""
-        self._names_gaps = names_gaps
+        self._names_gaps, self._absent = names_gaps, absent
         self._feed: Feed[Any] | None = None
         self._said_last = ""
         self._held: Widget | None = None
@@ -169,7 +170,7 @@ class Panel(Vertical):
             return "loading…"
         if not self._names_gaps:
             return one_line("not known: no cluster could be asked" if unasked(reading.value) else self.empty)
-        return without_rows(reading.value, self.empty)
+        return without_rows(reading.value, self.empty, absent=self._absent)
 
 
 def _lines(text: str) -> list[str]:
