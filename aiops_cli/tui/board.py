@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from aiops_cli.tui.app import Dashboard
 
 T = TypeVar("T")
+LOW = 16
+"""Lines under which only the rows that a screen is about are shown: no cards, no panels beside."""
 
 
 class Board(Screen[None]):

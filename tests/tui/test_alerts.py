@@ -59,6 +59,19 @@ async def test_only_a_severity_and_a_filter() -> None:
         assert _board(pilot).place().written() == "alerts north sev=warning"
 
 
+async def test_where_no_row_is_left_nothing_is_told_of_one_and_keys_do_nothing() -> None:
+    async with driving("alerts", bundle="demo", size=WIDE) as pilot:
+        await until(pilot, lambda: _board(pilot)._pane.text)
+        await pilot.press("slash", *"nosuch", "enter")
+        await until(pilot, "0 of 6")
+        await until(pilot, lambda: not _board(pilot)._pane.text)
+        await pilot.press("l", "t", "x", "m", "e", "R", "enter", "s")
+        await until(pilot, lambda: "no alert is chosen" in _told(pilot))
+        assert pilot.app.screen is _board(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: _board(pilot)._pane.text)
+
+
 async def test_an_alert_in_full_with_what_a_bundle_lacks() -> None:
     async with driving("alerts", bundle="demo") as pilot:
         await until(pilot, "Alerts 6")

@@ -110,6 +110,13 @@ async def test_faults_only_keeps_a_cluster_that_answers_while_grave_alerts_fire_
         assert "✖3" in _row(text, "west")
 
 
+async def test_where_there_is_little_room_it_is_of_the_clusters() -> None:
+    async with driving(bundle="demo", size=(40, 10)) as pilot:
+        text = await until(pilot, "✖3")
+        rows = [line.split()[0] for line in text.splitlines() if " ONLINE " in line]
+        assert rows == ["west", "east", "north"] and "Recent" not in text
+
+
 async def test_the_map_tells_what_its_cells_are_and_opens_them() -> None:
     async with driving(bundle="demo") as pilot:
         await until(pilot, "✖3")

@@ -229,6 +229,29 @@ async def test_causes_of_other_clusters_say_whose_and_of_when_they_are() -> None
         assert "of @west, 23:18 to 23:24" in text and "3 clusters" in text
 
 
+async def test_a_filter_that_leaves_no_cause_leaves_no_evidence() -> None:
+    async with driving("rca", bundle="demo") as pilot:
+        await pilot.press("x")
+        await until(pilot, "Evidence of west/shop/ledger")
+        await pilot.press("slash", *"nosuch", "enter")
+        text = await until(pilot, lambda: "Evidence of" not in screen_text(pilot))
+        assert "0 of 9" in text
+        await pilot.press("escape")
+        await until(pilot, "Evidence of west/shop/ledger")
+
+
+async def test_where_there_is_room_for_one_table_it_is_of_causes_and_enter_shows_evidence() -> None:
+    async with driving("rca", bundle="demo", size=(40, 10)) as pilot:
+        await pilot.press("x")
+        text = await until(pilot, "west/shop/l")
+        assert "Evidence" not in text and "2   " in text
+        await pilot.press("enter")
+        text = await until(pilot, "Evidence of")
+        assert "for " in text and "Causes" not in text
+        await pilot.press("escape")
+        await until(pilot, "Causes 9")
+
+
 async def test_anomalies_of_other_clusters_are_looked_for_anew_when_their_view_is_seen_again() -> None:
     async with driving("rca tab=anomalies", bundle="demo") as pilot:
         await until(pilot, "found")

@@ -188,6 +188,8 @@ class Alerts(AlertJumps):
         said += [f"kept quiet by {self._wanted['silence'][:8]}"] if "silence" in self._wanted else []
         said += [f"by {self._by}"] if grouping else []
         self.query_one("#list", Panel).retitle(" · ".join([f"Alerts{count}", *said]))
+        if not rows:
+            self._pane.follow(None)
 
     def _fits(self, a: AlertItem) -> bool:
         wanted = self._wanted
@@ -224,6 +226,11 @@ class Alerts(AlertJumps):
 
     def on_grid_highlighted(self, event: Grid.Highlighted) -> None:
         if event.grid is self._flat or event.grid is self._groups:
+            self._pane.follow(self._chosen())
+
+    def on_grid_arranged(self, event: Grid.Arranged) -> None:
+        """Where no row is left, nothing is told of one."""
+        if event.grid in (self._flat, self._groups) and event.grid.display:
             self._pane.follow(self._chosen())
 
     def _chosen(self) -> AlertItem | None:
@@ -376,8 +383,10 @@ class Alerts(AlertJumps):
                 self._ask_silence(named, group.clusters)
         elif (alert := self._chosen()) is not None:
             self._ask_silence(alert.labels, [alert.cluster])
-        else:
+        elif self._views.current == "silences":
             self.action_new_silence()
+        else:
+            self.notify("no alert is chosen: n makes a silence with matchers of your own")
 
     def action_new_silence(self) -> None:
         self._ask_silence({}, [m.name for m in self.dashboard.members])

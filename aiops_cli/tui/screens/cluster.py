@@ -25,7 +25,7 @@ from aiops_cli.render.event_views import event_view
 from aiops_cli.services.session import Session
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
-from aiops_cli.tui.board import Board
+from aiops_cli.tui.board import LOW, Board
 from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place, of_cluster
 from aiops_cli.tui.telling import error_line
@@ -59,6 +59,7 @@ class Cluster(Board):
     Cluster .tab { display: none; height: 1fr; }
     Cluster.-health .-of-health, Cluster.-nodes .-of-nodes,
     Cluster.-namespaces .-of-namespaces, Cluster.-events .-of-events { display: block; }
+    Cluster.-low #on-facts { display: none; }
     Cluster #body { height: 1fr; layout: vertical; }
     Cluster.-all Views { display: none; }
     Cluster.-all .tab { display: block; }
@@ -156,6 +157,7 @@ class Cluster(Board):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= _WIDE and event.size.height >= _TALL, "-all")
+        self.set_class(event.size.height < LOW, "-low")
 
     # Which cluster
 

@@ -21,7 +21,7 @@ from aiops_cli.services.rounds import Round
 from aiops_cli.services.session import Session
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
-from aiops_cli.tui.board import Board
+from aiops_cli.tui.board import LOW, Board
 from aiops_cli.tui.feed import Feed
 from aiops_cli.tui.place import Place, of_cluster
 from aiops_cli.tui.widgets.cards import Cards
@@ -55,6 +55,7 @@ class Fleet(Board):
     Fleet.-wide #lower { layout: horizontal; height: 3fr; }
     Fleet.-wide #gpus { height: 1fr; width: 2fr; }
     Fleet.-wide #alerts { width: 3fr; }
+    Fleet.-low #cards, Fleet.-low #lower { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         act("fleet.view", "v", "view", "Map", "Clusters as a table, or as a map of one cell each.", show=True),
@@ -123,6 +124,9 @@ class Fleet(Board):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= _WIDE, "-wide")
+        self.set_class(event.size.height < LOW, "-low")
+        if self.has_class("-low"):
+            self._focus_clusters()
 
     # What is asked; on the backend
 

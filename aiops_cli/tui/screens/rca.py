@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -20,7 +21,7 @@ from aiops_cli.services.times import unix
 from aiops_cli.store.state import Analysis
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
-from aiops_cli.tui.board import Board
+from aiops_cli.tui.board import LOW, Board
 from aiops_cli.tui.causes import Question, ask_anomalies, ask_causes, lacking, make_report, unasked, whose
 from aiops_cli.tui.following import follow
 from aiops_cli.tui.place import Place
@@ -59,6 +60,8 @@ class Rca(Board):
     Rca #causes { height: 1fr; }
     Rca #evidence { height: 2fr; display: none; }
     Rca.-found #evidence { display: block; }
+    Rca.-low Lanes, Rca.-low #evidence, Rca.-low.-read #causes { display: none; }
+    Rca.-low.-found.-read #evidence { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         act("rca.run", "x", "run", "Find cause", "What explains the trouble; of an anomaly, at its time.", show=True),
@@ -104,6 +107,9 @@ class Rca(Board):
         kept = self.feed(_read_kept, self._show_kept, every=_KEPT_SECONDS)
         self.query_one("#kept", Panel).follow(kept)
         self._open_tab("causes")
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.height < LOW, "-low")
 
     def _panel(self, id: str) -> Said:
         return self.query_one(id, Said)
@@ -174,6 +180,7 @@ class Rca(Board):
             self._working.cancel()
             return True
         if self._rows.has_focus:
+            self.remove_class("-read")
             self._causes.focus()
             return True
         if (grid := self._grid()).filter_text:
@@ -218,7 +225,7 @@ class Rca(Board):
 
     def _ask(self, question: Question) -> None:
         self._question, self._opened, self._of = question, "", self.dashboard.contexts
-        self.remove_class("-found")
+        self.remove_class("-found", "-read")
 
         async def work(session: Watched) -> None:
             app, scope = self.dashboard, self.dashboard.scope_text
@@ -295,7 +302,7 @@ class Rca(Board):
         panel.retitle(f"{'No clear cause: weak hints' if weak else f'Causes {len(causes)}'} {self._whose}")
         panel.reveal(state)
         self._causes.show(causes, ranked_view(zone))
-        self.add_class("-found")
+        self.set_class(self._causes.selected is not None, "-found")
         if self.is_current and self._views.current == "causes":
             self._causes.focus()
 
@@ -312,6 +319,15 @@ class Rca(Board):
             self.query_one("#evidence", Panel).retitle(
                 f"Evidence of {entity_text(cause.entity)}: {cause.indicator}"
             )
+
+    def on_grid_arranged(self, event: Grid.Arranged) -> None:
+        """Where a filter leaves no cause, there is no evidence of one."""
+        if (
+            event.grid is self._causes
+            and self._causes.items
+            and not self._panel("#causes").has_class("-blank")
+        ):
+            self.set_class(self._causes.selected is not None, "-found")
 
     # Actions
 
@@ -338,6 +354,7 @@ class Rca(Board):
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         if event.grid is self._causes:
+            self.add_class("-read")  # where there is room for one of both
             self._rows.focus()
         elif event.grid is self._kept:
             self._reopen(event.item)

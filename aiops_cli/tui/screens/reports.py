@@ -136,6 +136,10 @@ class Reports(Board):
         if event.grid is self._grid():
             self._tell_selected()
 
+    def on_grid_arranged(self, event: Grid.Arranged) -> None:
+        if event.grid is self._grid():
+            self._tell_selected()
+
     def _tell_selected(self) -> None:
         """The text of what the cursor is on."""
         item = self._grid().selected
