@@ -88,8 +88,9 @@ class Feed(Generic[T]):
 
     async def _run(self) -> None:
         if self._recall is not None and self.reading.at is None:
-            if (kept := self._recall()) is not None:
-                self._tell(Reading(kept[0], kept[1], None, True, self._every))
+            with contextlib.suppress(Exception):  # what can't be read is as nothing kept
+                if (kept := self._recall()) is not None:
+                    self._tell(Reading(kept[0], kept[1], None, True, self._every))
             self._recall = None
         if self._ready is not None:
             await self._ready.wait()
@@ -120,7 +121,8 @@ class Feed(Generic[T]):
             self._tell(Reading(value, clock.now(), None, False, self._every))
             if self._keep is not None:
                 keep = self._keep
-                await self._backend.compute(lambda: keep(value))
+                with contextlib.suppress(Exception):  # it is shown: only the next start lacks it
+                    await self._backend.compute(lambda: keep(value))
         finally:
             self.asking = False
 
@@ -131,4 +133,5 @@ class Feed(Generic[T]):
             self._show(reading)
         except Exception as error:
             self.reading = replace(reading, error=failure_of("", error))
-            self._show(self.reading)
+            with contextlib.suppress(Exception):  # the panel reads `reading` itself
+                self._show(self.reading)

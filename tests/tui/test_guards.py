@@ -15,6 +15,8 @@ from aiops_cli.models.options import Options
 from aiops_cli.store.state import State
 from aiops_cli.tui import app as tui_app
 from aiops_cli.tui.app import Dashboard
+from aiops_cli.tui.backend import Backend
+from aiops_cli.tui.feed import Feed, Reading
 from aiops_cli.tui.filtering import compile_filter
 from aiops_cli.tui.place import parse
 from aiops_cli.tui.saving import save_text
@@ -172,3 +174,108 @@ async def test_lines_that_can_not_be_counted(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(logs, "recorded_counts", bad)
     async with driving('logs {namespace=~".+"}', bundle="demo", size=WIDE) as pilot:
         await until(pilot, told(pilot, "surprise"))
+
+
+@pytest.mark.parametrize("broken", ["keep", "recall", "show"])
+async def test_a_feed_goes_on(broken: str) -> None:
+    """Whatever can't be kept, recalled or shown: the panel asks on."""
+    asked = asyncio.Event()
+    backend, count = Backend(), 0
+
+    async def ask() -> int:
+        nonlocal count
+        count += 1
+        return count
+
+    def fails(*_: Any) -> Any:
+        raise ValueError("surrogates")
+
+    def show(reading: Reading[int]) -> None:
+        if reading.value == 3:
+            asked.set()
+        if broken == "show":
+            fails()
+
+    feed = Feed(
+        backend,
+        ask,
+        show,
+        every=0.01,
+        keep=fails if broken == "keep" else None,
+        recall=fails if broken == "recall" else None,
+    )
+    feed.start()
+    await asyncio.wait_for(asked.wait(), 10)
+    feed.pause()
+    await backend.close(lambda: asyncio.sleep(0))
+
+
+async def test_a_long_text_that_comes_late() -> None:
+    """Is not laid under a short one that was opened since."""
+    async with driving("reports", bundle="demo", size=WIDE) as pilot:
+        board: Any = pilot.app.screen
+        text = board._text
+        text.parent.remove_class("-blank")
+        board.add_class("-open")
+        await until(pilot, lambda: text.size.width > 10)
+        backend, gate, late = board.dashboard.backend, asyncio.Event(), asyncio.Event()
+        compute = backend.compute
+
+        async def held(work: Any) -> Any:
+            found = await compute(work)
+            late.set()
+            await gate.wait()
+            return found
+
+        backend.compute = held
+        text.show("LONG " * 2000)
+        await asyncio.wait_for(late.wait(), 10)
+        text.show("short")
+        gate.set()
+        await pilot.app.workers.wait_for_complete([w for w in pilot.app.workers if w.group == "lay"])
+        assert [s.text.strip() for s in text._strips] == ["short"]
+
+
+async def test_a_count_that_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is not drawn above another query."""
+    from aiops_cli.tui.screens import logs
+    from aiops_cli.tui.widgets.log_volume import Volume
+
+    gate, counting, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    real = logs.Logs._count
+
+    async def held(board: Any, page: Any) -> None:
+        counting.set()
+        await gate.wait()
+        await real(board, page)
+        done.set()
+
+    async def fails(*_: Any) -> Any:
+        raise RuntimeError("no such query")
+
+    monkeypatch.setattr(logs.Logs, "_count", held)
+    async with driving('logs {namespace=~".+"}', bundle="demo", size=WIDE) as pilot:
+        board: Any = pilot.app.screen
+        await asyncio.wait_for(counting.wait(), 20)
+        board._read = fails
+        board._run('{namespace="nothing"}')
+        await until(pilot, "no such query")
+        gate.set()
+        await asyncio.wait_for(done.wait(), 10)
+        assert board.query_one(Volume)._counts is None
+
+
+async def test_lines_in_a_dialog_are_not_filtered() -> None:
+    """A key that would do nothing there is neither shown nor listed."""
+    from aiops_cli.tui.actions import active
+    from aiops_cli.tui.widgets.log_dialogs import Around
+
+    async with driving('logs {namespace="shop"}', bundle="demo", size=WIDE) as pilot:
+        board: Any = pilot.app.screen
+        await until(pilot, lambda: board._page is not None)
+        ids = {str(b.id) for b, _ in active(board)}
+        assert ids >= {"lines.filter", "lines.faults"}
+        pilot.app.push_screen(Around(board._lines.selected, board.expr, None))
+        await until(pilot, lambda: pilot.app.screen.has_class("-found"))
+        ids = {str(b.id) for b, _ in active(pilot.app.screen)}
+        assert "lines.wrap" in ids and not ids & {"lines.filter", "lines.faults"}

@@ -97,7 +97,9 @@ class Document(ScrollView, can_focus=True):
 
     async def _lay_beside(self, make: Callable[[], RenderableType], width: int) -> None:
         app: Any = self.app
-        self._take(await app.backend.compute(lambda: _laid_out(make, width)))
+        strips = await app.backend.compute(lambda: _laid_out(make, width))
+        if make is self._make:  # else another text is shown since
+            self._take(strips)
 
     def _take(self, strips: list[Strip]) -> None:
         self._strips = strips

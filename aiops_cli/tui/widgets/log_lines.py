@@ -16,6 +16,7 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
+from textual.screen import ModalScreen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -289,6 +290,12 @@ class LogLines(ScrollView, can_focus=True):
     def action_detail(self) -> None:
         if self.selected is not None:
             self.post_message(self.Detail())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Lines in a dialog are neither filtered nor chosen by level."""
+        if action in ("filter", "faults") and isinstance(self.screen, ModalScreen):
+            return False
+        return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
         from aiops_cli.tui.board import Board
