@@ -12,6 +12,7 @@ from aiops_cli.errors import UsageError
 from aiops_cli.models.options import Options
 
 app = typer.Typer(add_completion=False)
+_WITHOUT = "aiops tui --serve shows it in a browser; aiops clusters health -o json, for scripts"
 
 
 @app.command()
@@ -46,8 +47,10 @@ def tui(
     if not (in_page or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise UsageError(
             "the dashboard needs a terminal",
-            hint="aiops tui --serve shows it in a browser; aiops clusters health -o json, for scripts",
+            hint=_WITHOUT,
         )
+    if not in_page and os.environ.get("TERM") == "dumb":
+        raise UsageError("TERM=dumb can't place text on a screen", hint=_WITHOUT)
     from aiops_cli.tui.app import Dashboard
 
     dashboard = Dashboard(options, start=start)

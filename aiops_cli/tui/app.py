@@ -29,6 +29,7 @@ from aiops_cli.tui.in_order import InOrder
 from aiops_cli.tui.kept import Kept
 from aiops_cli.tui.place import Place
 from aiops_cli.tui.remembered import Remembered
+from aiops_cli.tui.saving import brief
 from aiops_cli.tui.screens import SCREENS
 from aiops_cli.tui.themes import DEFAULT, NAMES, PLAIN, THEMES
 from aiops_cli.tui.trail import Trail
@@ -81,7 +82,7 @@ class Dashboard(Asking):
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.options = options
         self.backend = Backend()
-        self.remembered = Remembered(trouble=self._cannot_remember)
+        self.remembered = Remembered(trouble=self._cannot_remember, bundle=options.bundle is not None)
         self.kept = Kept(options)
         self.ready = asyncio.Event()
         self.trail = Trail()
@@ -111,6 +112,12 @@ class Dashboard(Asking):
             few_colours = self.console.color_system == "standard" and not self.remembered.text("theme")
             if self.no_color or few_colours:
                 self.theme = PLAIN
+        if self.remembered.aside is not None:
+            self.notify(
+                f"what was remembered could not be read and is now {brief(self.remembered.aside)}; all is as at first",
+                severity="warning",
+                markup=False,
+            )
         if self._start is None:
             name = self.remembered.text("screen", "fleet")
             self._start = self._place_of(name if name in SCREENS else "fleet")
@@ -201,7 +208,7 @@ class Dashboard(Asking):
         grid.wide, grid.faults = said.get("wide") is True, said.get("faults") is True
         grid.set_order(str(said.get("order", "")))
         try:
-            grid.set_filter(str(said.get("filter", "")))
+            grid.set_filter(str(said.get("filter", "")), left=True)
         except AiopsError:
             grid.set_filter("")
 

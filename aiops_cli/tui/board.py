@@ -186,7 +186,8 @@ class Board(Screen[None]):
     def leave_inside(self) -> bool:
         """What esc leaves before the screen: a filter, a detail. True if there was something."""
         for grid in self.grids():
-            if grid.filter_text and (grid.has_focus or len(self.grids()) == 1):
+            nothing = grid.is_on_screen and not grid.rows
+            if grid.filter_text and (grid.has_focus or nothing or len(self.grids()) == 1):
                 self._filter(grid, "")
                 return True
         return False

@@ -346,8 +346,34 @@ async def test_screen_filter_order_theme_and_range_are_there_at_the_next_start()
         theme = pilot.app.theme
         await pilot.press("q")
     async with driving(None, bundle="demo", size=WIDE) as pilot:
-        await until(pilot, "/west · 1 of 3 · by cluster")
+        await until(pilot, "/west · kept from before · 1 of 3 · by cluster")
         assert pilot.app.theme == theme
+
+
+async def test_a_filter_of_an_earlier_start_that_hides_all_is_told_and_esc_clears_it() -> None:
+    async with driving("alerts foo=bar", bundle="demo", size=WIDE) as pilot:
+        await until(pilot, "none of 6 matches /foo=bar; esc shows all")
+        await pilot.press("q")
+    async with driving(None, bundle="demo", size=WIDE) as pilot:
+        await until(pilot, "none of 6 matches /foo=bar, kept from before; esc shows all")
+        await pilot.press("escape")
+        await until(pilot, "CheckoutErrors")
+
+
+def test_bundles_are_remembered_apart_but_for_the_theme(tmp_path: Path) -> None:
+    path = tmp_path / "dashboard.json"
+    live, bundle = Remembered(path), Remembered(path, bundle=True)
+    live.put("places", "logs", "{}")
+    live.add_line("promql", "up")
+    bundle.put("places", "logs", '{app="shop"}')
+    bundle.add_line("promql", "rate(x[5m])")
+    bundle.set("theme", "aiops-light")
+    live, bundle = Remembered(path), Remembered(path, bundle=True)
+    assert live.mapping("places") == {"logs": "{}"}
+    assert live.texts("promql") == ["up"]
+    assert bundle.mapping("places") == {"logs": '{app="shop"}'}
+    assert bundle.texts("promql") == ["rate(x[5m])"]
+    assert live.text("theme") == bundle.text("theme") == "aiops-light"
 
 
 def test_the_range_of_live_clusters_is_remembered_where_none_is_said() -> None:
@@ -364,8 +390,9 @@ def test_the_range_of_live_clusters_is_remembered_where_none_is_said() -> None:
         b"\x00\xff\xfe",
         b"[1, 2]",
         b"[" * 100_000,
-        b'{"screen": 7, "theme": ["x"], "since": "5 parsecs", "grids": {"fleet/x": 3}, "places": [], "prompt": {}}',
-        b'{"screen": "atlantis", "theme": "of-old", "grids": {"fleet/health": {"order": "-gone", "filter": "("}}}',
+        b'{"theme": "of-old", "bundles": 7}',
+        b'{"bundles": {"screen": 7, "theme": ["x"], "since": "5 parsecs", "grids": {"fleet/x": 3}, "places": [], "prompt": {}}}',
+        b'{"bundles": {"screen": "atlantis", "theme": "of-old", "grids": {"fleet/health": {"order": "-gone", "filter": "("}}}}',
     ],
 )
 async def test_whatever_stands_in_the_file_the_dashboard_starts(damaged: bytes) -> None:
@@ -378,6 +405,14 @@ async def test_whatever_stands_in_the_file_the_dashboard_starts(damaged: bytes) 
         await pilot.press("ctrl+t")
         await until(pilot, lambda: pilot.app.theme != DEFAULT)
         assert json.loads(path.read_bytes())["theme"] == pilot.app.theme
+
+
+async def test_a_damaged_memory_is_told() -> None:
+    path = data_dir() / "dashboard.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"{")
+    async with driving(None, bundle="demo", size=WIDE) as pilot:
+        await until(pilot, "dashboard.json.damaged")
 
 
 def test_what_another_version_or_another_dashboard_wrote_stays(tmp_path: Path) -> None:

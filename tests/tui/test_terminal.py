@@ -132,7 +132,7 @@ def _filter(shown: Terminal) -> None:
 
 
 def _places() -> dict[str, Any]:
-    return dict(json.loads((data_dir() / "dashboard.json").read_bytes())["places"])
+    return dict(json.loads((data_dir() / "dashboard.json").read_bytes())["bundles"]["places"])
 
 
 @pytest.mark.parametrize("keys", ["q", "\x03"], ids=["q", "ctrl-c"])
@@ -231,3 +231,25 @@ def test_few_or_no_colours_are_enough(terminal: Start, env: dict[str, str], neve
     assert re.findall(never, written) == []
     assert re.search(r"\x1b\[(\d+;)*7[;m]", written)  # where the cursor is
     shown.assert_restored()
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "said"),
+    [
+        ((), {"TERM": "dumb"}, "TERM=dumb"),
+        (("alerts", "@nosuch"), {}, "no context or cluster matches 'nosuch'"),
+        (("logs", "at=25:99"), {}, "'25:99' is no time of day"),
+    ],
+)
+def test_what_can_not_be_shown_is_one_line_and_exit_2(
+    args: tuple[str, ...], env: dict[str, str], said: str, home: Path
+) -> None:
+    shown = Terminal("tui", "--bundle", "demo", *args, cwd=home, **env)
+    try:
+        assert shown.wait() == 2
+        assert said in shown.text()
+        assert "Traceback" not in shown.text()
+        if not args:
+            assert b"\x1b[?1049h" not in shown.output
+    finally:
+        shown.close()

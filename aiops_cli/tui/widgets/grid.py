@@ -128,6 +128,7 @@ class Grid(Rows, Generic[T], can_focus=True):
         self._sort: tuple[str, bool] | None = None
         self._filter_text = ""
         self._test: Test | None = None
+        self._left = False
         self._hover = -1
         self._told = ("", False)
         self._choose_columns()
@@ -165,6 +166,7 @@ class Grid(Rows, Generic[T], can_focus=True):
     def note(self) -> str:
         """What makes it show other rows than all, in their own order: filter, faults only, sort."""
         parts = [f"/{one_line(self._filter_text)}"] if self._filter_text else []
+        parts += ["kept from before"] if self._left else []
         parts += ["faults only"] if self.faults else []
         parts += [f"{len(self._rows)} of {len(self._items)}"] if parts else []
         parts += [f"by {self.order}"] if self.order else []
@@ -178,10 +180,13 @@ class Grid(Rows, Generic[T], can_focus=True):
             self._choose_columns()
         self._arrange()
 
-    def set_filter(self, text: str) -> None:
-        """Filter by `text` (`tui.filtering`). Raises UsageError for one that can't be read."""
+    def set_filter(self, text: str, *, left: bool = False) -> None:
+        """Filter by `text` (`tui.filtering`); `left` is one of an earlier start, which is said. Raises UsageError
+        for one that can't be read."""
         self._test = compile_filter(text)
-        self._filter_text = text.strip() if self._test else ""
+        said = text.strip() if self._test else ""
+        self._left = bool(said) and (left or (self._left and said == self._filter_text))
+        self._filter_text = said
         self._arrange()
 
     def set_order(self, text: str) -> None:
@@ -291,8 +296,9 @@ class Grid(Rows, Generic[T], can_focus=True):
         if not self._filter_text:
             return f"none of {len(self._items)} is faulty; {self._key_of('table.faults')} shows all"
         faulty = " that is faulty" if self.faults else ""
+        kept = ", kept from before" if self._left else ""
         return (
-            f"none of {len(self._items)}{faulty} matches /{one_line(self._filter_text)}; "
+            f"none of {len(self._items)}{faulty} matches /{one_line(self._filter_text)}{kept}; "
             f"{self._key_of('app.back')} shows all"
         )
 
