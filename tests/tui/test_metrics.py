@@ -186,7 +186,7 @@ async def test_samples_are_saved(home: Path) -> None:
     async with driving(RATE, bundle="demo") as pilot:
         await until(pilot, "18 series")
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: list(home.glob("aiops-MetricList-*.csv")))
+        await until(pilot, lambda: list(home.glob("aiops-metrics-*.csv")))
     lines = next(iter(home.glob("*.csv"))).read_text().splitlines()
     assert lines[0] == "cluster,job,time,value"
     assert len(lines) > 1000

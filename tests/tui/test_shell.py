@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -488,3 +489,18 @@ async def test_a_hidden_view_asks_nothing_when_one_comes_back(view: str) -> None
         seen = list(board.asked_feeds())
         assert seen and len(seen) < len(board.feeds)
         assert all(feed._task is None for feed in board.feeds if feed not in seen)
+
+
+# Saved
+
+
+async def test_rows_are_saved_by_their_name_with_whole_ages_and_times(home: Path) -> None:
+    async with driving("alerts", bundle="demo", size=WIDE) as pilot:
+        await until(pilot, "CheckoutErrors")
+        pilot.app.screen.query(Grid).first().focus()
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: list(home.glob("aiops-alert*.csv")))
+        await until(pilot, "rows saved to ~/aiops-alert")
+    rows = list(csv.DictReader(next(home.glob("aiops-alert*.csv")).open()))
+    assert all(row["age_seconds"].isdecimal() for row in rows)
+    assert all(row["since"].startswith("2026-11-24T23:") for row in rows)

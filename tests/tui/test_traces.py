@@ -73,7 +73,7 @@ async def test_branches_close_and_failed_spans_are_found(home: Path) -> None:
         await pilot.press("slash", *"ledger.*entries", "enter")
         await until(pilot, lambda: len(board(pilot)._waterfall._seen) == 3)
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: list(home.glob("aiops-SpanList-*.csv")))
+        await until(pilot, lambda: list(home.glob("aiops-spans-*.csv")))
         assert len(next(home.glob("*.csv")).read_text().splitlines()) == 4
         await pilot.press("enter")
         await until(pilot, "k8s.pod.name: ledger-")
