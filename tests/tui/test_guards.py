@@ -279,3 +279,69 @@ async def test_lines_in_a_dialog_are_not_filtered() -> None:
         await until(pilot, lambda: pilot.app.screen.has_class("-found"))
         ids = {str(b.id) for b, _ in active(pilot.app.screen)}
         assert "lines.wrap" in ids and not ids & {"lines.filter", "lines.faults"}
+
+
+async def test_a_look_at_anomalies_leaves_the_search_for_causes_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from aiops_cli.tui.screens import rca
+
+    gate, real = threading.Event(), rca.ask_causes
+
+    async def held(*args: Any) -> Any:
+        await asyncio.to_thread(gate.wait, 30)
+        return await real(*args)
+
+    monkeypatch.setattr(rca, "ask_causes", held)
+    async with driving("rca", bundle="demo", size=WIDE) as pilot:
+        board: Any = pilot.app.screen
+        await pilot.press("x", "v")
+        await until(pilot, lambda: board._unusual is not None)
+        gate.set()
+        await until(pilot, lambda: board._found is not None)
+        await pilot.press("shift+left")
+        await until(pilot, "Evidence of west/shop/ledger")
+
+
+async def test_a_question_that_failed_has_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aiops_cli.tui.causes import Question
+    from aiops_cli.tui.screens import rca
+
+    async def fails(*_: Any) -> Any:
+        raise RuntimeError("boom")
+
+    async with driving("rca", bundle="demo", size=WIDE) as pilot:
+        board: Any = pilot.app.screen
+        await pilot.press("x")
+        await until(pilot, "Evidence of west/shop/ledger")
+        monkeypatch.setattr(rca, "ask_causes", fails)
+        board._ask(Question(at="2026-11-24T23:30:00Z"))
+        await until(pilot, "boom")
+        await pilot.press("ctrl+e")
+        await until(pilot, told(pilot, "nothing to report yet"))
+        assert pilot.app.screen is board
+
+
+async def test_a_kept_analysis_stays_as_it_was_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was being looked for before does not come over it."""
+    from aiops_cli.tui.screens import rca
+
+    looked = threading.Event()
+
+    async def held(*_: Any) -> Any:
+        looked.set()
+        await asyncio.Event().wait()
+
+    async with driving("rca", bundle="demo", size=WIDE) as pilot:
+        board: Any = pilot.app.screen
+        await pilot.press("x")
+        await until(pilot, "Evidence of west/shop/ledger")
+        kept = pilot.app.session.state.analyses()[0]  # type: ignore[attr-defined]
+        monkeypatch.setattr(rca, "ask_causes", held)
+        await pilot.press("x")
+        await until(pilot, looked.is_set)
+        working = board._working["causes"]
+        board._reopen(kept)
+        await until(pilot, lambda: working.is_cancelled and working.is_finished)
+        assert board.place().text == kept.id and board._found is None
+        await until(pilot, "Evidence of west/shop/ledger")

@@ -125,7 +125,7 @@ async def test_a_cluster_that_is_pointed_at_is_searched_and_no_other() -> None:
         found = _board(pilot)._found
         await pilot.press("1", "9")  # as it was left
         await until(pilot, lambda: isinstance(pilot.app.screen, Rca))
-        assert _board(pilot)._found is found and not _board(pilot)._busy()
+        assert _board(pilot)._found is found and not _board(pilot)._busy("causes")
 
 
 async def test_a_report_is_on_disk_and_its_analysis_is_opened_again(own_folder: Path, home: Path) -> None:

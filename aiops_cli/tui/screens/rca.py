@@ -84,8 +84,7 @@ class Rca(Board):
         self._unusual: FleetResult[Anomaly] | None = None
         self._whose = ""  # clusters and time of what is shown, in words
         self._opened = ""  # the id of a kept analysis that is shown
-        self._working: Worker[None] | None = None
-        self._began = 0.0
+        self._working: dict[str, Worker[None]] = {}  # by view: what looks for what it shows
         self._causes: Grid[Cause] = Grid(ranked_view(None), key=lambda c: c.rank, id="ranked")
         self._rows: Grid[Row] = Grid(evidence_view(None), id="rows")
         self._anomalies: Grid[Anomaly] = Grid(unusual_view(None), judge=_word, id="unusual")
@@ -159,9 +158,7 @@ class Rca(Board):
     def scope_changed(self) -> None:
         """What was found stays: it tells its own clusters and time. Anomalies are those of the range; what is
         being looked for in another is dropped."""
-        if self._working is not None and self._busy("anomalies"):
-            self._working.cancel()
-            self._working = None
+        self._drop("anomalies")
         self._unusual = None
         self._look()
 
@@ -175,9 +172,8 @@ class Rca(Board):
             self._detect()
 
     def leave_inside(self) -> bool:
-        if self._busy():
-            assert self._working is not None
-            self._working.cancel()
+        if self._busy(tab := self._views.current):
+            self._working[tab].cancel()
             return True
         if self._rows.has_focus:
             self.remove_class("-read")
@@ -188,19 +184,24 @@ class Rca(Board):
             return True
         return False
 
-    # Work that a person starts, one at a time
+    # Work that a person starts, one at a time in a view
 
-    def _busy(self, name: str = "") -> bool:
-        working = self._working
-        return working is not None and not working.is_finished and name in working.name
+    def _busy(self, tab: str) -> bool:
+        working = self._working.get(tab)
+        return working is not None and not working.is_finished
 
-    def _start(self, name: str, panel: Said, work: Callable[[Watched], Coroutine[Any, Any, None]]) -> None:
-        """Run `work` in `panel`, telling how far it is; esc cancels it, another one takes its place."""
-        self._began = clock.now()
+    def _drop(self, tab: str) -> None:
+        """What is looked for there is not wanted any more."""
+        if (working := self._working.pop(tab, None)) is not None:
+            working.cancel()
+
+    def _start(self, tab: str, name: str, work: Callable[[Watched], Coroutine[Any, Any, None]]) -> None:
+        """Run `work` in the view, telling how far it is; esc cancels it, another one takes its place."""
+        panel, began = self._panel(f"#{tab}"), clock.now()
 
         def told(progress: Progress) -> None:
-            if self._busy(name):
-                passed = clock.now() - self._began
+            if self._busy(tab):
+                passed = clock.now() - began
                 panel.say(f"{name}… {so_far(progress)}", "esc stops it", state=f"{passed:.0f}s")
 
         async def run() -> None:
@@ -211,27 +212,30 @@ class Rca(Board):
                 panel.say(f"✖ {failed.message}", failed.hint, state="failed")
 
         panel.say(f"{name}…", "esc stops it")
-        self._working = start(self, run, name=name, group="work")
+        self._working[tab] = start(self, run, name=tab, group=f"work-{tab}")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         from textual.worker import WorkerState
 
-        if event.state is not WorkerState.CANCELLED or event.worker.group != "work":
+        tab = event.worker.name
+        if event.state is not WorkerState.CANCELLED or event.worker is not self._working.get(tab):
             return
-        panel = self._panel("#anomalies" if event.worker.name == "looking for anomalies" else "#causes")
-        if panel.has_class("-blank") and event.worker is self._working:
-            self._question = None
+        panel = self._panel(f"#{tab}")
+        if panel.has_class("-blank"):
+            if tab == "causes":
+                self._question = None
             panel.say("stopped: nothing was kept", "x looks for causes, r on the view of anomalies for them")
 
     def _ask(self, question: Question) -> None:
+        self.workers.cancel_group(self, "kept")
         self._question, self._opened, self._of = question, "", self.dashboard.contexts
+        self._found, self._asked, began = None, None, clock.now()
         self.remove_class("-found", "-read")
 
         async def work(session: Watched) -> None:
             app, scope = self.dashboard, self.dashboard.scope_text
             found, _ = await app.backend.ask(ask_causes(session, question))
-            self._found, self._asked = found, session
-            took, missing = f"{clock.now() - self._began:.1f}s", lacking(found)
+            took, missing = f"{clock.now() - began:.1f}s", lacking(found)
             window = found.window
             self._whose = whose(scope, window.start, window.end, session.now, session.zone)
             if said := unasked(found):
@@ -240,11 +244,12 @@ class Rca(Board):
                 panel.retitle(f"Causes {self._whose}")
                 panel.say(*said, "r asks again, @ takes other clusters", state=f"failed · {took}")
                 return
+            self._found, self._asked = found, session
             self._show(
                 found.causes.rows, " · ".join(filter(None, (took, missing and f"▲ {missing}"))), missing
             )
 
-        self._start("looking for the cause", self._panel("#causes"), work)
+        self._start("causes", "looking for the cause", work)
 
     def _detect(self) -> None:
         panel = self._panel("#anomalies")
@@ -267,7 +272,7 @@ class Rca(Board):
                 read = "what could be read of " if missing else ""
                 panel.say(f"nothing in {read}the named queries is unusual in this time range", missing)
 
-        self._start("looking for anomalies", panel, work)
+        self._start("anomalies", "looking for anomalies", work)
 
     async def _open_kept(self, id: str) -> None:
         rows = await self.dashboard.backend.ask(_read_kept(self.dashboard.asked()))
@@ -278,6 +283,7 @@ class Rca(Board):
             self._reopen(found)
 
     def _reopen(self, analysis: Analysis) -> None:
+        self._drop("causes")
         self._found, self._asked, self._question = None, None, None
         self._opened = analysis.id
         self._open_tab("causes")
@@ -423,14 +429,14 @@ class Rca(Board):
     def action_export(self) -> None:
         from aiops_cli.tui.widgets.dialogs import Choice
 
+        if self._busy("causes"):
+            self.notify("something is being looked for: wait, or esc stops it")
+            return
         if self._found is None or self._asked is None:
             self.notify(
                 "a kept analysis has no report of its own: x looks anew" if self._opened
                 else "there is nothing to report yet: x looks for the cause"
             )  # fmt: skip
-            return
-        if self._busy():
-            self.notify("something is being looked for: wait, or esc stops it")
             return
         found, session = self._found, self._asked
 
