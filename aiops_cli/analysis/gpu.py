@@ -172,6 +172,13 @@ def node_of(labels: Labels) -> str | None:
     return (address if colon and port.isdigit() else instance) or None
 
 
+def lacks_uuid(labels: Labels) -> bool:
+    """Whether a sample is of a GPU whose exporter tells no UUID."""
+    return bool(labels.get("gpu")) and not (
+        labels.get("UUID") or labels.get("uuid") or labels.get("gpu_uuid")
+    )
+
+
 def key_of(labels: Labels) -> Key | None:
     """What joins samples; None for those that are of no GPU (NVSwitches, CPUs)."""
     uuid = labels.get("UUID") or labels.get("uuid") or labels.get("gpu_uuid")

@@ -24,8 +24,6 @@ _MAD_TO_SIGMA = 1.4826
 _SUFFIX = re.compile(
     r"(-[a-f0-9]{8,10}-[a-z0-9]{5}|-(?:worker|master|launcher|chief|ps|replica|executor)(?:-\d+)*|(?:-\d+)+(?:-[a-z0-9]{5})?|-[bcdfghjklmnpqrstvwxz2456789]{5})$"
 )
-
-
 _LONGEST = 253  # of a pod's name; the expression is quadratic
 
 

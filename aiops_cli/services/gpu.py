@@ -259,6 +259,8 @@ async def _prometheus(member: Member, ask: GpuAsk) -> Answer[Reading]:
     at = ask.at
     exprs = [dcgm.now(mapping.METRICS), dcgm.identity()] if live else [dcgm.EVERYTHING]
     answer = await dcgm.samples(source, exprs, at)
+    if live and any(mapping.lacks_uuid(s.labels) for s in answer.rows):
+        answer.rows += (await dcgm.samples(source, [dcgm.unidentified(mapping.METRICS)], at)).rows
     exporters = await _exporters(source, answer.rows, at) if live else set()
     moment = ask.now if at is None else at
     rows = mapping.rows(answer.rows, member.name, "prometheus", rfc3339(moment), exporters)

@@ -34,6 +34,7 @@ _USER = (
     "container_name",
 )
 _WHICH = ("__name__", "UUID", "uuid", "gpu_uuid", "GPU_I_ID", "nvlink")
+_NO_UUID = ("gpu", "Hostname", "hostname", "node", "kubernetes_node", "instance")
 _MORE = ("xid", "health_watch", "health_error_code")
 _EACH_HAS_ONE = (
     "DCGM_FI_DEV_FB_USED",
@@ -71,6 +72,12 @@ def now(metrics: Iterable[str]) -> str:
     """The same as an instant query. What the server sorts is not sorted again by labels, which of 80,000
     series takes a quarter of a second."""
     return f"sort({values(metrics)})"
+
+
+def unidentified(metrics: Iterable[str]) -> str:
+    """The same of GPUs whose exporter tells no UUID, with what else says which they are."""
+    by = ", ".join((*_WHICH, *_NO_UUID, *_USER, *_MORE))
+    return f'max by ({by}) ({{__name__=~"{named(metrics)}", UUID="", uuid="", gpu_uuid="", gpu!=""}})'
 
 
 def identity() -> str:

@@ -535,6 +535,21 @@ def test_the_exporters_pods_are_known_by_what_scraping_says_of_itself(
     assert [(g["node"], g["pod"], g["users"]) for g in done.json["items"]] == [("node-e", None, [])]
 
 
+def test_gpus_whose_exporter_tells_no_uuid_are_known_by_node_and_index(
+    aiops: Aiops, scraped: Callable[..., Prometheus], endpoints: Endpoints
+) -> None:
+    blocks = [(labels("node-u", i, uuid="other") | holder(f"pod-{i}"), BUSY) for i in range(2)]
+    server = scraped(page(*blocks), 'DCGM_FI_DEV_FB_USED{Hostname="node-u"}')
+    done = aiops("gpu", "nodes", "-o", "json", env=endpoints({"ai": {"prometheus": server.url}}))
+    assert [
+        (g["index"], g["uuid"], g["pod"], g["temperatureC"], g["powerW"]) for g in done.json["items"]
+    ] == [
+        (0, None, "pod-0", 64, 612.5),
+        (1, None, "pod-1", 64, 612.5),
+    ]
+    assert done.json["findings"] == []
+
+
 def test_a_gpu_that_two_jobs_scrape_is_one_with_one_holder(
     aiops: Aiops, scraped: Callable[..., Prometheus], endpoints: Endpoints
 ) -> None:
