@@ -21,7 +21,7 @@ from aiops_cli.errors import AiopsError
 from aiops_cli.models.options import Options
 from aiops_cli.services.session import Session, open_session
 from aiops_cli.tui import ranges
-from aiops_cli.tui.actions import act, active, run
+from aiops_cli.tui.actions import act, active, group, run
 from aiops_cli.tui.asking import Asking
 from aiops_cli.tui.backend import Backend
 from aiops_cli.tui.board import Board
@@ -282,10 +282,20 @@ class Dashboard(Asking):
                     board.scope_changed()
         self._tell_where()
 
+    @property
+    def way_out(self) -> str:
+        found = (keys for binding, keys in active(self.screen) if binding.id == "go.fleet")
+        key = next(found, "").partition(" ")[0]
+        return f"{key} {' '.join(self._chosen) or 'all'}" if key else ""
+
     # Actions
 
     def action_go(self, name: str) -> None:
-        if not isinstance(self.screen, Board) or name == self.screen.NAME:
+        if not isinstance(self.screen, Board):
+            return
+        if name == self.screen.NAME:
+            if name == "fleet":
+                self.set_scope(self._chosen)
             return
         place, here = self._place_of(name), self.screen.cluster_here()
         if name == "cluster" and here and here != place.args.get("name"):
@@ -359,7 +369,8 @@ class Dashboard(Asking):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         for binding, keys in active(screen):
             later = partial(self.call_later, run, screen, str(binding.id))
-            yield SystemCommand(binding.description, f"{keys}  {binding.tooltip}", later)
+            screen_name = "Screen " if group(binding) == "go" else ""  # an action may have a screen's name
+            yield SystemCommand(f"{screen_name}{binding.description}", f"{keys}  {binding.tooltip}", later)
         for name in self.available_themes:
             yield SystemCommand(f"Theme {name}", "", lambda name=name: self._take_theme(name))
 

@@ -73,8 +73,10 @@ class Asking(App[AiopsError]):
 
     @property
     def scope_text(self) -> str:
+        """The globs, with what leads out of them where a place chose them; or how many clusters there are."""
         if self.contexts:
-            return " ".join(f"@{c}" for c in self.contexts)
+            said = " ".join(f"@{c}" for c in self.contexts)
+            return f"only {said} · {self.way_out}" if self.narrowed and self.way_out else said
         n = len(self._members)
         return f"{n} cluster{'s' * (n != 1)}" if self.session else ""
 
@@ -121,6 +123,11 @@ class Asking(App[AiopsError]):
 
     def scope_changed(self) -> None:
         """Clusters or range are others than before."""
+
+    @property
+    def way_out(self) -> str:
+        """The key that leads to all clusters, and where; nothing where no key does."""
+        return ""
 
     # Range
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,11 @@ from aiops_cli.tui.app import Dashboard
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.place import Place, parse, words
 from aiops_cli.tui.remembered import Remembered
+from aiops_cli.tui.screens import SCREENS
 from aiops_cli.tui.themes import DEFAULT, THEMES
 from aiops_cli.tui.widgets.dialogs import Ask, completions
 from aiops_cli.tui.widgets.grid import Grid
-from tests.tui.conftest import NARROW, WIDE, driving, screen_text, until
+from tests.tui.conftest import NARROW, WIDE, driving, screen_text, shows, until
 
 # History and scope
 
@@ -118,6 +120,21 @@ _BAD_RANGES = (
     "99999999999d",
     "25:99 to 26:00",
 )
+
+
+async def test_clusters_that_a_place_chose_stand_out_with_the_key_that_leads_to_all() -> None:
+    async with driving("alerts @west", bundle="demo", size=WIDE) as pilot:
+        await until(pilot, "only @west · 1 all")
+        await pilot.press("3")
+        await until(pilot, lambda: pilot.app.screen.NAME == "metrics")
+        await until(pilot, "only @west · 1 all")
+        pilot.app.run_line("fleet @west")
+        await until(pilot, lambda: pilot.app.screen.NAME == "fleet")
+        await pilot.press("1")
+        await until(pilot, "3 clusters")
+        await pilot.press("at", *"west", "enter")
+        text = await until(pilot, "@west")
+        assert "only" not in text.splitlines()[1]
 
 
 @pytest.mark.parametrize("said", _BAD_RANGES)
@@ -267,6 +284,15 @@ async def test_the_last_line_leads_out_of_here_at_any_width(size: tuple[int, int
         assert "/ Filter" in last
 
 
+@pytest.mark.parametrize("view", list(SCREENS))
+async def test_range_clusters_and_back_are_in_every_last_line(view: str) -> None:
+    async with driving(view, bundle="demo", size=WIDE) as pilot:
+        await until(pilot, lambda: view == pilot.app.screen.NAME and shows(pilot, "T"))
+        assert shows(pilot, "@")
+        await pilot.resize_terminal(*NARROW)
+        await until(pilot, lambda: shows(pilot, "esc"))
+
+
 async def test_help_names_every_action_with_its_id_and_keys_of_the_config_hold(home: Path) -> None:
     config = home / "keys.toml"
     config.write_text('[keys]\n"table.filter" = "ctrl+g, f9"\n"app.theme" = "ctrl+y"\n')
@@ -281,6 +307,11 @@ async def test_help_names_every_action_with_its_id_and_keys_of_the_config_hold(h
         text = await until(pilot, "rebind by id")
         assert "[keys] in the config" in text
         line = next(x for x in text.splitlines() if "table.filter" in x)
+        assert re.search(r"\^g f9 +Filter  Keep rows that match", line)
+        await pilot.press("G")
+        await until(pilot, "Click selects")
+        await pilot.press("g")
+        await until(pilot, "table.filter")
         assert "^g f9" in line
 
 
@@ -330,7 +361,9 @@ async def test_the_palette_has_every_action() -> None:
         await until(pilot, "CheckoutErrors")
         await pilot.press("ctrl+p")
         await until(pilot, lambda: not hasattr(pilot.app.screen, "NAME"))
-        await pilot.press(*"theme aiops-li", "enter")
+        await pilot.press(*"screen alerts")
+        await until(pilot, "Screen Alerts")
+        await pilot.press(*["backspace"] * 13, *"theme aiops-li", "enter")
         await until(pilot, lambda: pilot.app.theme == "aiops-light")
         assert Remembered().text("theme") == "aiops-light"
 

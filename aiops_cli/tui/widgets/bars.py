@@ -99,6 +99,9 @@ class Where(Widget):
         text = Text(no_wrap=True)
         text.append(left, "bold")
         text.append(" " * max(width - cells(left) - cells(right), 1))
+        if app.narrowed and right.startswith(scope := one_line(app.scope_text)):
+            text.append(scope, "bold reverse")
+            right = right[len(scope) :]
         text.append(right, "dim")
         return text
 
@@ -108,7 +111,9 @@ class Keys(Widget):
     what finds no room is left out, last what leads out of here and to the rest."""
 
     DEFAULT_CSS = "Keys { height: 1; width: 1fr; dock: bottom; background: $panel; }"
-    _FIRST = ("app.quit", "app.help", "app.prompt", "table.open", "table.filter")  # have room before others
+    _FIRST = ("app.quit", "app.help", "app.prompt", "table.open", "table.filter", "app.back")  # before others
+    _WIDE = (*_FIRST, "app.range", "app.scope")  # where there is room for all that leads on
+    _WIDE_FROM = 120  # cells
     _LAST = ("app.prompt", "app.help", "app.quit")  # stand at the end
 
     def __init__(self) -> None:
@@ -126,7 +131,8 @@ class Keys(Widget):
         """What there is room for, in order."""
         shown = [(b, keys.partition(" ")[0]) for b, keys in active(self.screen) if b.show]
         room, fitting = self.size.width, set()
-        for binding, key in sorted(shown, key=lambda p: _rank(p[0].id, self._FIRST)):
+        first = self._WIDE if room >= self._WIDE_FROM else self._FIRST
+        for binding, key in sorted(shown, key=lambda p: _rank(p[0].id, first)):
             width = cells(key) + cells(binding.description) + 1 + gap
             if width <= room + gap:
                 room -= width

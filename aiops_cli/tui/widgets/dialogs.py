@@ -33,7 +33,28 @@ class Dialog(ModalScreen[Any]):
         self.dismiss(None)
 
 
-class Detail(Dialog):
+class Reading(Dialog):
+    """A text in a box that scrolls, by the keys of tables too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        act("dialog.top", "g,home", "edge(0)", "Top"),
+        act("dialog.end", "G,end", "edge(1)", "End"),
+        act("dialog.up", "k", "line(-1)", "Up"),
+        act("dialog.down", "j", "line(1)", "Down"),
+    ]
+
+    def action_edge(self, end: int) -> None:
+        box = self.query_one(".box")
+        if end:
+            box.scroll_end(animate=False)
+        else:
+            box.scroll_home(animate=False)
+
+    def action_line(self, by: int) -> None:
+        self.query_one(".box").scroll_relative(y=by, animate=False)
+
+
+class Detail(Reading):
     """An item as YAML, or a text as it is; scrolled by the usual keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [act("dialog.leave", "q,space", "close", "Close")]
@@ -65,7 +86,7 @@ def as_text(item: object) -> str:
 _GROUPS = {"table": "Tables", "app": "Anywhere", "go": "Screens"}
 
 
-class Help(Dialog):
+class Help(Reading):
     """Every key that does something now, by group."""
 
     BINDINGS: ClassVar[list[BindingType]] = [act("dialog.leave", "q,question_mark", "close", "Close")]
@@ -85,10 +106,12 @@ class Help(Dialog):
         for group, found in self._groups.items():
             table.add_row("", Text(_GROUPS.get(group, f"This screen: {group}"), "underline"), "id")
             for binding, keys in found:
-                table.add_row(Text(keys), Text(binding.tooltip), Text(binding.id or ""))
-        table.add_row(
-            "mouse", Text("Click selects, a second click opens, a click on a column's title sorts."), ""
-        )
+                meaning = "" if binding.tooltip == binding.description else f"  {binding.tooltip}"
+                table.add_row(
+                    Text(keys), Text.assemble((binding.description, "bold"), meaning), Text(binding.id or "")
+                )
+        mouse = "Click selects, a second click opens, a click on a column's title sorts."
+        table.add_row("mouse", Text(mouse), "")
         with VerticalScroll(classes="box") as box:
             box.border_title = Text(f"Keys · {self._name}")
             box.border_subtitle = Text("esc closes · rebind by id: [keys] in the config")
