@@ -19,7 +19,6 @@ from aiops_cli.render.text import clock as at_clock
 from aiops_cli.services import times
 from aiops_cli.services.fanout import failure_of
 from aiops_cli.services.session import Session
-from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.feed import Feed, Reading
 from aiops_cli.tui.place import Place
@@ -33,6 +32,7 @@ from aiops_cli.tui.widgets.log_places import query_of
 from aiops_cli.tui.widgets.log_query import QueryLine
 from aiops_cli.tui.widgets.log_volume import Counts, Volume, ask_counts, count_lines, recorded_counts
 from aiops_cli.tui.widgets.panel import Panel, nobody, without_rows
+from aiops_cli.tui.working import start
 
 _LAG = 5.0  # seconds before the end of a query that a tail reads again: lines may come late
 _DRAIN = 0.1  # seconds between two paints of a tail
@@ -111,13 +111,8 @@ class Logs(Alike):
         expr = query_of(place.text, args) or self.expr or app.remembered.text("logql-last")
         if expr.strip() == "{}":
             expr = ""  # all lines, by a label that there is
-        moment = None
-        try:
-            if "at" in args:
-                now = app.asked().now if app.session else clock.now()
-                moment = round(times.parse_time(args["at"], now, self.zone), 3)
-        except AiopsError as error:
-            self._warn(error)
+        moment = self.moment_of(place, self.zone)
+        moment = None if moment is None else round(moment, 3)
         if since := args.get("since"):
             app.set_range(since)
         if sev := args.get("sev"):
@@ -217,7 +212,7 @@ class Logs(Alike):
         if self._follow:
             self._start(page)
         self._sift_on()
-        self.run_worker(self._count(page), exclusive=True, group="volume")
+        start(self, lambda: self._count(page), group="volume")
         self._status()
 
     def _show_lines(self, page: Page) -> None:
@@ -274,7 +269,8 @@ class Logs(Alike):
             counts = await app.backend.ask(counting(app.asked(), page.expr, page.window))
         if counts is None:
             counts = await app.backend.compute(lambda: count_lines(page.lines, page.window, said))
-        volume.show(counts)
+        if page is self._page:  # else another query is shown since
+            volume.show(counts)
 
     async def _complete(self, label: str) -> Sequence[str]:
         """Names of labels, or values of one, in all clusters in scope; asked once."""
@@ -284,8 +280,8 @@ class Logs(Alike):
             app = self.dashboard
             await app.ready.wait()
             session = app.asked()
-            window = self._window(session)
             try:
+                window = self._window(session)
                 found = await app.backend.ask(
                     logs.label_values(session.members, label, window)
                     if label
@@ -327,7 +323,7 @@ class Logs(Alike):
             )
             return
         self._reading_older = True
-        self.run_worker(self._older(page, edge), group="older")
+        start(self, lambda: self._older(page, edge), group="older", exclusive=False)
 
     async def _older(self, page: Page, edge: float) -> None:
         app = self.dashboard

@@ -17,7 +17,7 @@ from aiops_cli.render.plot import LETTERS, MAX_SERIES
 from aiops_cli.render.text import clock as clock_text
 from aiops_cli.render.views import selector
 from aiops_cli.services.session import Session
-from aiops_cli.services.times import parse_duration, parse_time, rfc3339
+from aiops_cli.services.times import rfc3339
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
@@ -349,16 +349,12 @@ class Metrics(Board):
     # Places
 
     def arrive(self, place: Place) -> None:
-        now = self.dashboard.asked().now if self.dashboard.session else clock.now()
-        at = parse_time(place.args["at"], now) if "at" in place.args else None
-        zoom = None
-        if at is not None:
-            half = parse_duration(place.args["since"]) / 2 if "since" in place.args else _AROUND
-            end = min(at + half, now)
-            zoom = TimeRange(end - 2 * half, end)
+        zoom = self.span_of(place, _AROUND)
         if (place.args.get("tab") == "table") != self.tabular:
             self.action_view()
-        self._wanted_cursor = at if at is not None and "since" not in place.args else None
+        self._wanted_cursor = (
+            self.moment_of(place) if zoom is not None and "since" not in place.args else None
+        )
         if place.text and (place.text != self.expr or zoom != self.zoom):
             self.zoom = zoom
             self.run(place.text, typed=place.text != self.expr)

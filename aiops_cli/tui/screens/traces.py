@@ -20,7 +20,7 @@ from aiops_cli.render.text import clock as clock_text
 from aiops_cli.render.text import duration, one_line
 from aiops_cli.render.trace_views import headline, trace_view
 from aiops_cli.services.session import Session
-from aiops_cli.services.times import parse_duration, parse_time, rfc3339, unix
+from aiops_cli.services.times import rfc3339, unix
 from aiops_cli.services.traces import Shown
 from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
@@ -45,6 +45,7 @@ from aiops_cli.tui.widgets.trace_answers import (
 from aiops_cli.tui.widgets.trace_form import Search, TraceForm
 from aiops_cli.tui.widgets.views import Views
 from aiops_cli.tui.widgets.waterfall import Waterfall
+from aiops_cli.tui.working import start
 
 SECONDS = 30.0
 LIMIT, _MOST = 50, 1000  # traces a cluster
@@ -252,12 +253,11 @@ class Traces(Board):
     def action_search(self) -> None:
         self.switch("Search")
         self._form.begin()
-        self.run_worker(self._learn(), exclusive=True, group="learn")
+        start(self, self._learn, group="learn")
 
     async def _learn(self) -> None:
         """Names for the form's fields; where a store can't say them, one types them."""
         app = self.dashboard
-        await app.ready.wait()
         try:
             self._services = self._services or await app.backend.ask(ask_services(app.asked()))
             if self.search.service:
@@ -269,7 +269,7 @@ class Traces(Board):
         service = self._form.search.service
         if event.widget.id == "service" and service and service != self.search.service:
             self.search = replace(self.search, service=service)
-            self.run_worker(self._learn(), exclusive=True, group="learn")
+            start(self, self._learn, group="learn")
 
     def on_trace_form_submitted(self, event: TraceForm.Submitted) -> None:
         text = event.search.traceql
@@ -317,12 +317,7 @@ class Traces(Board):
         if trace_id:
             self.open(trace_id)
             return
-        now = self.dashboard.asked().now if self.dashboard.session else clock.now()
-        around = None
-        if "at" in args:
-            half = parse_duration(args["since"]) / 2 if "since" in args else _AROUND
-            end = min(parse_time(args["at"], now) + half, now)
-            around = TimeRange(end - 2 * half, end)
+        around = self.span_of(place, _AROUND)
         said = Search(
             args.get("name", ""), args.get("op", ""), args.get("min", ""), text, args.get("sev") == "error"
         )

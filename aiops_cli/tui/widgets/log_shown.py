@@ -16,6 +16,7 @@ from aiops_cli.errors import AiopsError
 from aiops_cli.render.text import clock, one_line
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
+from aiops_cli.tui.filtering import regex
 from aiops_cli.tui.telling import error_line
 from aiops_cli.tui.widgets.log_buffer import Buffer
 from aiops_cli.tui.widgets.log_filter import Wanted, matching
@@ -24,6 +25,7 @@ from aiops_cli.tui.widgets.log_lines import LogLines
 from aiops_cli.tui.widgets.log_pages import Page
 from aiops_cli.tui.widgets.log_volume import Volume
 from aiops_cli.tui.widgets.panel import Panel, nobody
+from aiops_cli.tui.working import start
 
 _PAINT = 0.2  # seconds between two paints of what a filter has found so far
 _WORSE = frozenset(LEVELS[LEVELS.index("warn") :])
@@ -80,7 +82,7 @@ class Shown(Board):
     def _sift_on(self) -> None:
         if self.buffer.unseen and not self._sifting:
             self._sifting = True
-            self.run_worker(self._sift(), group="sift")
+            start(self, self._sift, group="sift", exclusive=False)
 
     async def _sift(self) -> None:
         due = time.monotonic()
@@ -140,9 +142,9 @@ class Shown(Board):
 
         def live(text: str) -> str | None:
             try:
-                self._lines.highlight(_marker(text))
-            except re.error as error:
-                return f"this regex can't be read: {error}"
+                self._lines.highlight(regex(text) if text else None)
+            except AiopsError as error:
+                return error.message
             return None
 
         def done(text: str | None) -> None:
@@ -162,7 +164,7 @@ class Shown(Board):
         if (mark := self._lines.look.mark) is None:
             self.action_mark()
             return
-        self.run_worker(self._match(mark, by), exclusive=True, group="match")
+        start(self, lambda: self._match(mark, by), group="match")
 
     async def _match(self, mark: re.Pattern[str], by: int) -> None:
         found = await matching(self.buffer, mark, self._lines.at, by, self.dashboard.backend.compute)
@@ -172,7 +174,7 @@ class Shown(Board):
             self._lines.select(found)
 
     def action_save(self) -> None:
-        self.run_worker(self._save(), exclusive=True, group="save")
+        start(self, self._save, group="save")
 
     async def _save(self) -> None:
         from aiops_cli.render.log_views import log_view
@@ -242,8 +244,3 @@ class Shown(Board):
 
     def _warn(self, error: AiopsError) -> None:
         self.app.notify(error_line(error), severity="warning", markup=False)
-
-
-def _marker(text: str) -> re.Pattern[str] | None:
-    """Small letters match both cases, as in `/`. Raises re.error."""
-    return re.compile(text, re.NOFLAG if text != text.lower() else re.IGNORECASE) if text else None
