@@ -202,6 +202,40 @@ async def test_a_silence_is_previewed_made_seen_and_ended(firing: Fleet) -> None
         assert len(_silences(firing["west"])) == 1
 
 
+async def test_what_was_made_is_seen_behind_the_form_that_stays_for_the_rest(firing: Fleet) -> None:
+    firing["north"].alertmanager.kill()
+    async with driving(f"alerts {NAME}", size=(160, 50)) as pilot:
+        board = _board(pilot)
+        await until(pilot, lambda: [a.state for a in board._flat.rows if a.cluster == "east"] == ["FIRING"])
+        await pilot.press("s")
+        await until(pilot, "matchers, one a line")
+        form = pilot.app.screen
+        form.query_one("#matchers", TextArea).text = f"alertname={NAME}"
+        for name, value in (("clusters", "east north"), ("author", "tui@rest"), ("comment", "a test")):
+            form.query_one(f"#{name}", Input).value = value
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await pilot.press("y")
+        await until(pilot, "tries the clusters that are left")
+        assert pilot.app.screen is form
+        await until(pilot, lambda: all(a.state == "SUPPRESSED" for a in board._flat.rows))
+        assert form.focused is form.query_one("#clusters")
+
+
+async def test_the_footer_of_silences_has_their_keys_and_no_others(
+    fleet3: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in fleet3.env.items():
+        monkeypatch.setenv(key, value)
+    async with driving("alerts tab=silences") as pilot:
+        await until(pilot, "n New silence")
+        below = screen_text(pilot).splitlines()[-1]
+        assert "d End " in below and "s Silence" not in below and "l Logs" not in below
+        await pilot.press("v")
+        text = await until(pilot, "s Silence")
+        assert "d End " not in text
+
+
 async def test_a_form_that_can_not_be_read_names_what_is_wrong(firing: Fleet) -> None:
     async with driving("alerts tab=silences", size=(100, 40)) as pilot:
         await pilot.press("n")
@@ -211,7 +245,8 @@ async def test_a_form_that_can_not_be_read_names_what_is_wrong(firing: Fleet) ->
             ("matchers", "x", "needs a comment"),
             ("matchers", "x\nfoo", "'foo' is no matcher"),
             ("matchers", "", "needs a matcher"),
-            ("for", "soon", "soon"),
+            ("for", "soon", "write 30m, 2h or 1d"),
+            ("for", "-5m", "write 30m, 2h or 1d"),
             ("clusters", "nowhere", "nowhere"),
         ):
             form.query_one("#matchers", TextArea).text = value if field == "matchers" else "alertname=x"

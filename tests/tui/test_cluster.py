@@ -44,6 +44,14 @@ async def test_a_bundle_shows_what_it_holds_and_says_what_it_does_not() -> None:
         await until(pilot, "there is no API to ask")
 
 
+async def test_the_footer_leads_on_to_each_signal_and_the_cause_at_80_columns() -> None:
+    async with driving("cluster name=west", bundle="demo") as pilot:
+        below = (await until(pilot, "west ONLINE")).splitlines()[-1]
+        assert all(
+            f" {key} " in f" {below}" for key in ("l Logs", "t Traces", "x Cause", "a Alerts", "v View")
+        )
+
+
 async def test_one_view_at_a_time_where_there_is_little_room() -> None:
     async with driving("cluster", bundle="demo", size=NARROW) as pilot:
         assert "[health]" in await until(pilot, "east ONLINE")

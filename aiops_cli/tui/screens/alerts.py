@@ -33,6 +33,13 @@ _ALERTS_SECONDS, _SILENCES_SECONDS, _HISTORY_SECONDS = 15.0, 30.0, 120.0
 _REMEMBER_SECONDS = 300.0
 _BROAD = 120  # cells from which the detail stands beside the list
 _DAY = 86400.0
+_OF_VIEW = {
+    "group": ("alerts",),
+    "only": ("alerts",),
+    "expire": ("silences",),
+    **dict.fromkeys(("follow", "cause", "silence", "metrics", "events", "related"), ("alerts", "history")),
+}
+"""The views in which these actions do something."""
 
 
 class Alerts(AlertJumps):
@@ -60,9 +67,14 @@ class Alerts(AlertJumps):
         act("alerts.metrics", "m", "metrics", "Metrics", "What its rule measures, when it began."),
         act("alerts.events", "e", "events", "Events", "What happened in its namespace."),
         act("alerts.related", "R", "related", "Related", "What the other signals know of it."),
-        act("alerts.expire", "d,delete", "expire", "End silence", "End the silence under the cursor, when you agree."),
-        act("alerts.new", "n", "new_silence", "New silence", "A silence with matchers of your own."),
+        act("alerts.expire", "d,delete", "expire", "End", "End the silence under the cursor, when you agree.", show=True),
+        act("alerts.new", "n", "new_silence", "New silence", "A silence with matchers of your own.", show=True),
     ]  # fmt: skip
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Each view has the keys of what it shows."""
+        of = _OF_VIEW.get(action)
+        return of is None or not self.is_mounted or self._views.current in of
 
     def content(self) -> ComposeResult:
         now = clock.now()
@@ -125,6 +137,7 @@ class Alerts(AlertJumps):
         self.remove_class(*(f"-{t}" for t in TABS))
         self.add_class(f"-{name}")
         self._views.current = name
+        self.refresh_bindings()
         if name not in self._tab_feeds:
             make: dict[str, Callable[[], tuple[str, Feed[Any]]]] = {
                 "alerts": lambda: (
@@ -383,8 +396,6 @@ class Alerts(AlertJumps):
                 self._ask_silence(named, group.clusters)
         elif (alert := self._chosen()) is not None:
             self._ask_silence(alert.labels, [alert.cluster])
-        elif self._views.current == "silences":
-            self.action_new_silence()
         else:
             self.notify("no alert is chosen: n makes a silence with matchers of your own")
 
@@ -398,19 +409,13 @@ class Alerts(AlertJumps):
         if not self._writable():
             return
 
-        def done(made: bool | None) -> None:
-            if made:
-                self._reread()
-
         where = "*" if set(clusters) == {m.name for m in self.dashboard.members} else " ".join(clusters)
-        self.app.push_screen(SilenceForm(matchers_of(labels), where, author()), done)
+        self.app.push_screen(SilenceForm(matchers_of(labels), where, author(), self._reread))
 
     def action_expire(self) -> None:
         from aiops_cli.tui.widgets.silence import ask_expiry
 
-        if self._views.current != "silences":
-            self.notify("silences are ended in the view of silences: v")
-        elif self._writable() and (silence := self._silences.selected) is not None:
+        if self._writable() and (silence := self._silences.selected) is not None:
             ask_expiry(self, silence, self._reread)
 
     def _writable(self) -> bool:
@@ -424,8 +429,11 @@ class Alerts(AlertJumps):
         return True
 
     def _reread(self) -> None:
+        """The lists anew, also behind a form that stays open."""
         for feed in self._tab_feeds.values():
             feed.refresh()
+        for feed in self.asked_feeds():
+            feed.start()
 
 
 SCREEN = Alerts

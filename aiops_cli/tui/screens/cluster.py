@@ -67,20 +67,20 @@ class Cluster(Board):
     Cluster.-all #on-events { column-span: 2; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        act("cluster.logs", "l", "to('logs')", "Logs", "Logs of it, or of the row's namespace or node.", show=True),
+        act("cluster.traces", "t", "to('traces')", "Traces", "The same, of traces.", show=True),
+        act("cluster.causes", "x", "to('rca')", "Cause", "What is wrong with it, and why.", show=True),
+        act("cluster.alerts", "a", "to('alerts')", "Alerts", "Alerts of it, or of the row's namespace.", show=True),
         act("cluster.view", "v,shift+right", "view(1)", "View", "Health, nodes, namespaces, events.", show=True),
-        act("cluster.view-back", "shift+left", "view(-1)", "View before"),
         act("cluster.choose", "C", "choose", "Cluster", "Another cluster.", show=True),
+        act("cluster.related", "R", "related", "Related", "What the signals know of the row.", show=True),
+        act("cluster.view-back", "shift+left", "view(-1)", "View before"),
         act("cluster.previous", "left_curly_bracket", "beside(-1)", "Cluster before"),
         act("cluster.next", "right_curly_bracket", "beside(1)", "Cluster after"),
-        act("cluster.alerts", "a", "to('alerts')", "Alerts", "Alerts of it, or of the row's namespace.", show=True),
-        act("cluster.logs", "l", "to('logs')", "Logs", "Logs of it, or of the row's namespace or node.", show=True),
         act("cluster.metrics", "m", "to('metrics')", "Metrics", "The same, of metrics."),
-        act("cluster.traces", "t", "to('traces')", "Traces", "The same, of traces."),
         act("cluster.events", "e", "events", "Events", "What happened to what the cursor is on."),
         act("cluster.gpus", "u", "to('gpu')", "GPUs", "Its GPUs, or the node's."),
         act("cluster.cnf", "n", "to('cnf')", "CNF", "Its network functions, clocks and VFs."),
-        act("cluster.causes", "x", "to('rca')", "Root cause", "What is wrong with it, and why."),
-        act("cluster.related", "R", "related", "Related", "What the signals know of the row.", show=True),
         act("cluster.discover", "D", "discover", "Discover", "Look for its endpoints anew, by its API."),
     ]  # fmt: skip
 

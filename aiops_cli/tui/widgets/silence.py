@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -65,7 +65,12 @@ def read_end(text: str, start: float, zone: Any) -> float:
     said = text.strip()
     if said[:1].isdigit() and not set(said) & set("-:"):
         return start + times.parse_duration(said, "the duration")
-    return times.parse_time(said, start, zone, ahead=True)
+    try:
+        return times.parse_time(said, start, zone, ahead=True)
+    except UsageError:
+        raise UsageError(
+            f"{said!r} does not say how long: write 30m, 2h or 1d, or until when: 18:00 or 2026-11-25T18:00Z"
+        ) from None
 
 
 async def plan(session: Session, draft: Draft, matchers: Sequence[Matcher], globs: Sequence[str]) -> Plan:
@@ -129,9 +134,13 @@ class SilenceForm(Dialog):
         act("silence.preview", "ctrl+s", "preview", "Preview", "What it would cover, then whether to write it."),
     ]  # fmt: skip
 
-    def __init__(self, matchers: str, clusters: str, author: str) -> None:
-        """`matchers` one a line; `clusters` globs of those it is made in."""
+    def __init__(
+        self, matchers: str, clusters: str, author: str, made: Callable[[], None] = lambda: None
+    ) -> None:
+        """`matchers` one a line; `clusters` globs of those it is made in; `made` is called where it was made
+        anywhere, also while the form stays for the rest."""
         super().__init__()
+        self._made = made
         self._values = {"for": "2h", "clusters": clusters, "author": author, "comment": ""}
         self._matchers = matchers
         self._asking = self._writing = False
@@ -143,7 +152,7 @@ class SilenceForm(Dialog):
             box.border_subtitle = "tab next field · ctrl+s previews (nothing is written) · esc leaves"
             yield TextArea(self._matchers, id="matchers", show_line_numbers=False, compact=True)
             for name, hint in (
-                ("for", "2h, 1d, or until when: 2026-11-25T18:00Z, now+2h"),
+                ("for", "30m, 2h, 1d, or until when: 18:00, 2026-11-25T18:00Z"),
                 ("clusters", "globs of clusters"),
                 ("comment", "why; required"),
                 ("author", ""),
@@ -233,8 +242,12 @@ class SilenceForm(Dialog):
             failed = failure_of("", error)
             self._writing = False
             self._say(f"{_done(done)}✖ {error_line(failed)}")
+            if done:
+                self._made()
             return
         self._writing = False
+        if result.rows:
+            self._made()
         troubles = [f"✖ {c.name}: {c.error.message}" for c in result.failed if c.error]
         troubles += [f"▲ {c.name}: {w}" for c in result.clusters for w in c.warnings if c.status == "PARTIAL"]
         app.notify("\n".join(f"{r.cluster}: silence {r.id} made" for r in result.rows), markup=False)
@@ -242,7 +255,10 @@ class SilenceForm(Dialog):
             self.dismiss(True)
             return
         # Once more would make a second one where the first was made.
-        self.query_one("#clusters", Input).value = " ".join(c.name for c in result.failed)
+        clusters = self.query_one("#clusters", Input)
+        clusters.value = " ".join(c.name for c in result.failed)
+        clusters.focus()
+        self.query_one(".box").border_subtitle = "ctrl+s tries the clusters that are left · esc leaves it so"
         self._say("\n".join([_done(result.rows).strip(), *troubles]))
 
     def _hold(self, asking: bool) -> None:
