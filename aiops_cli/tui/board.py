@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.result import FleetResult
@@ -123,8 +123,9 @@ class Board(Screen[None]):
             feed.start()
 
     def on_screen_suspend(self) -> None:
+        dialog = isinstance(self.app.screen, ModalScreen)  # behind it, what is asked still comes
         for feed in self.feeds:
-            feed.pause()
+            feed.pause(answered=dialog)
 
     def asked_feeds(self) -> Iterable[Feed[Any]]:
         """Those that ask while the screen is seen. Textual calls this class's `on_screen_resume` after that of a

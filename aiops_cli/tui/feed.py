@@ -64,15 +64,19 @@ class Feed(Generic[T]):
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._next = 0.0
+        self._last = False  # what is asked now is the last question
 
     def start(self) -> None:
         """Go on asking; at once where the last answer is older than `every`."""
+        self._last = False
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
-    def pause(self) -> None:
-        """Ask no more; what was read stays."""
-        if self._task is not None:
+    def pause(self, *, answered: bool = False) -> None:
+        """Ask no more; what was read stays. What is asked now is dropped, or with `answered` still waited for."""
+        if answered and self.asking:
+            self._last = True
+        elif self._task is not None:
             self._task.cancel()
             self._task = None
 
@@ -102,6 +106,9 @@ class Feed(Generic[T]):
                     await asyncio.wait_for(self._wanted.wait(), None if wait == float("inf") else wait)
                 continue
             await self._once()
+            if self._last:
+                self._task = None
+                return
 
     async def _once(self) -> None:
         self._next = float("inf") if self._every is None else time.monotonic() + self._every

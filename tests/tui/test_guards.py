@@ -345,3 +345,37 @@ async def test_a_kept_analysis_stays_as_it_was_opened(monkeypatch: pytest.Monkey
         await until(pilot, lambda: working.is_cancelled and working.is_finished)
         assert board.place().text == kept.id and board._found is None
         await until(pilot, "Evidence of west/shop/ledger")
+
+
+async def test_a_dialog_leaves_what_is_asked_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow question is not begun anew for a look at the keys; another screen drops it."""
+    from aiops_cli.tui.widgets.dialogs import Help
+
+    async with driving("rca", bundle="demo", size=WIDE) as pilot:
+        board: Any = pilot.app.screen
+        gate, asked = threading.Event(), 0
+        shown: list[int] = []
+
+        async def slow(_: Any) -> int:
+            nonlocal asked
+            asked += 1
+            while not gate.is_set():
+                await asyncio.sleep(0.01)
+            return asked
+
+        feed = board.feed(slow, shown.append)
+        await until(pilot, lambda: asked == 1)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Help))
+        await pilot.press("escape", "question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Help))
+        gate.set()
+        await until(pilot, lambda: shown == [1])
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is board)
+        gate.clear()
+        feed.refresh()
+        await until(pilot, lambda: asked == 2)
+        await pilot.press("1")
+        await until(pilot, lambda: not feed.asking)
+        assert shown == [1]
