@@ -15,6 +15,7 @@ from aiops_cli.analysis.merge import Line
 from aiops_cli.errors import ClusterError, ErrorCode
 from aiops_cli.models.options import Options
 from aiops_cli.services.times import rfc3339
+from aiops_cli.tui import clock
 from aiops_cli.tui.app import Dashboard
 from aiops_cli.tui.place import Place, parse
 from aiops_cli.tui.screens.logs import Logs
@@ -412,9 +413,9 @@ async def test_where_no_cluster_could_be_asked_nothing_is_said_to_be_all(
     dead = {name: {"loki": "http://127.0.0.1:1"} for name in ("d1", "d2")}
     monkeypatch.setenv("AIOPS_CONFIG", str(write_config(home, dead)))
     async with driving('logs {app="shop"}', size=WIDE) as pilot:
+        await until(pilot, "not known: no cluster could be asked")
         text = await until(pilot, "no cluster answered")
         assert re.search(r"✖ could not ask d1, d2: could not connect: \w+", text)
-        assert "not known: no cluster could be asked" in text
         for fine in ("no line of", "all lines", "all of the range", "CLUSTER_UNREACHABLE"):
             assert fine not in text
 
@@ -438,3 +439,50 @@ async def test_a_query_that_was_guessed_is_guessed_anew_once_there_are_labels(
         write(one.loki, {"tier": "web"}, "level=info msg=first")
         await pilot.press("r")
         await until(pilot, "msg=first")
+
+
+async def test_what_is_followed_is_counted_too_and_its_rate_is_no_moments(
+    lokis: dict[str, Loki], labels: dict[str, str]
+) -> None:
+    write(lokis["tail1"], labels, "level=info msg=before")
+    async with driving(f"logs {selector(labels)}", size=WIDE) as pilot:
+        await until(pilot, "1 info")
+        await pilot.press("f")
+        await until(pilot, "following 2 of 2 clusters")
+        write(lokis["tail2"], labels, *(f"level=error msg=no-{i}" for i in range(4)))
+        await until(pilot, "msg=no-3")
+        text = await until(pilot, "✖4 error")
+        assert "1 info" in text
+        await until(pilot, lambda: re.search(r"Lines 5 ─.* following · live", screen_text(pilot)))
+        board = logs(pilot)
+        seen = board._ticks
+        await until(pilot, lambda: board._ticks > seen + 20)
+        rate = re.search(r" · ([\d.]+)/s · ", screen_text(pilot))
+        assert rate is not None and float(rate[1]) > 0
+
+
+async def test_lines_that_grew_old_elsewhere_are_read_anew_unless_one_looks_at_older_ones(
+    lokis: dict[str, Loki], labels: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, later = clock.now, 0.0
+    monkeypatch.setattr(clock, "now", lambda: real() + later)
+    write(lokis["tail1"], labels, "level=info msg=one", "level=info msg=two")
+    async with driving(f"logs {selector(labels)}", size=WIDE) as pilot:
+        await until(pilot, "msg=two")
+        for keys, said in (([], "msg=new"), (["g", "g"], "▲ read 11m ago, r reads again")):
+            await pilot.press(*keys, "1")
+            await until(pilot, "Clusters 2")
+            write(lokis["tail1"], labels, "level=info msg=newest" if keys else "level=info msg=new")
+            later += 700
+            await pilot.press("4")
+            text = await until(pilot, said)
+        assert "msg=newest" not in text
+        await pilot.press("r")
+        await until(pilot, "msg=newest")
+
+
+async def test_that_there_is_no_line_at_a_moment_is_told_with_how_far_the_next_is() -> None:
+    line = 'logs {namespace="shop"} |= "pool" at=2026-11-24T23:23:25Z @west'
+    async with driving(line, bundle="demo", size=WIDE) as pilot:
+        text = await until(pilot, "▲ no line at 23:23:25: the next is ")
+        assert re.search(r"the next is \d+(\.\d+)?s later", text)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -13,9 +15,11 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from aiops_cli.analysis.log_levels import LEVELS
+from aiops_cli.analysis.merge import Line
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.timerange import TimeRange
 from aiops_cli.render.text import clock as at_clock
+from aiops_cli.render.text import duration
 from aiops_cli.services import times
 from aiops_cli.services.fanout import failure_of
 from aiops_cli.services.session import Session
@@ -34,10 +38,15 @@ from aiops_cli.tui.widgets.log_volume import Counts, Volume, ask_counts, count_l
 from aiops_cli.tui.widgets.panel import Panel, nobody, without_rows
 from aiops_cli.tui.working import start
 
+_NEAR = 1.0  # seconds from a moment within which a line is of it
 _LAG = 5.0  # seconds before the end of a query that a tail reads again: lines may come late
 _DRAIN = 0.1  # seconds between two paints of a tail
 _FAST = 2_000  # lines a second that nobody reads: half the paints do
 _TOLD = 5  # drains between two looks at its rate
+_MEAN = 50  # drains that the rate is a mean of: servers are asked, or answer, in turns
+_MANY = 500  # lines of a drain; more are not counted by level
+_OLD = 60.0  # seconds after which a page is asked anew when one comes back to it
+_AGED = 5.0  # seconds between two looks at its age
 
 
 class Logs(Alike):
@@ -64,7 +73,8 @@ class Logs(Alike):
         self._query: Feed[Page] | None = None
         self._asked = 0
         self._reading_older = False
-        self._taken = self._ticks = 0
+        self._ticks = 0
+        self._taken: deque[int] = deque(maxlen=_MEAN)
         self._values: dict[str, Sequence[str]] = {}
 
     def content(self) -> ComposeResult:
@@ -83,6 +93,7 @@ class Logs(Alike):
         self._remember(self.dashboard.remembered.mapping("logs"))
         self._lines.focus()
         self.set_interval(_DRAIN, self._drain)
+        self.set_interval(_AGED, self._tell_age)
 
     def _remember(self, left: dict[str, Any]) -> None:
         """As it was left: wrapped, wide, the fields, the filter."""
@@ -92,6 +103,23 @@ class Logs(Alike):
         look.changed()
         with contextlib.suppress(AiopsError):
             self._lines.set_filter(str(left.get("filter", "")))
+
+    def on_screen_resume(self) -> None:
+        """Lines up to now that have grown old are asked anew, unless one looked at older ones."""
+        if self._query is not None and self._lines.stick and self.age > _OLD:
+            self._query.refresh()
+
+    @property
+    def age(self) -> float:
+        """How old (seconds) lines are that were asked up to now and are not followed; 0 of others."""
+        app, query = self.dashboard, self._query
+        fixed = not app.live or app.options.end or self._moment is not None or self._following is not None
+        at = None if query is None or fixed else query.reading.at
+        return 0.0 if at is None else max(clock.now() - at, 0.0)
+
+    def _tell_age(self) -> None:
+        if self._query is not None and not self._query.asking and not self._reading_older:
+            self._status()
 
     def on_screen_suspend(self) -> None:
         look = self._lines.look
@@ -172,6 +200,7 @@ class Logs(Alike):
         self._page = None
         self._patterns_of = None
         self.buffer.clear()
+        self._apart = ""
         self.query_one(Volume).show(None)
         self._lines.empty = "loading…"
         self._lines.sync()
@@ -238,6 +267,7 @@ class Logs(Alike):
             lines.select(self.buffer.first + page.lines.index(held_on))
         elif self._moment is not None:
             lines.select(self._number_at(self._moment))
+            self._apart = self._told_apart(self._moment)
         self._sift_on()
 
     def _nothing(self, page: Page) -> str:
@@ -248,6 +278,18 @@ class Logs(Alike):
     def _number_at(self, moment: float) -> int:
         lines = self.buffer
         return next((n for n in range(lines.first, lines.end) if lines[n][1][0] >= moment * 1e9), lines.end)
+
+    def _told_apart(self, moment: float) -> str:
+        """That there is no line at the moment, and how far the one that stands for it is."""
+        if (line := self._lines.selected) is None or abs(line[1][0] / 1e9 - moment) < _NEAR:
+            return ""
+        far = line[1][0] / 1e9 - moment
+        said = (
+            f"the next is {duration(far * 1000)} later"
+            if far > 0
+            else f"the last is {duration(-far * 1000)} before"
+        )
+        return f"▲ no line at {at_clock(moment, self.zone)[11:19]}: {said}"
 
     def _told_reading(self, reading: Reading[Page]) -> None:
         if (error := reading.error) is not None:
@@ -263,14 +305,23 @@ class Logs(Alike):
             volume.show(None, "not known: no cluster could be asked")
             return
         said = "of those that answered" if page.result.failed else "all lines"
+        if page.notes and not app.live:
+            said = "recorded in part"
         if page.edge is not None:
             said = "of the lines read"
             counting = ask_counts if app.live else recorded_counts
             counts = await app.backend.ask(counting(app.asked(), page.expr, page.window))
         if counts is None:
             counts = await app.backend.compute(lambda: count_lines(page.lines, page.window, said))
-        if page is self._page:  # else another query is shown since
-            volume.show(counts)
+        if page is not self._page:
+            return  # another query is shown since
+        volume.show(counts)
+        if self._following is not None:
+            self._count_on(self.buffer[n] for n in range(self.buffer.first, self.buffer.end))
+
+    def _count_on(self, lines: Iterable[Line]) -> None:
+        """Those that came after what was counted."""
+        self.query_one(Volume).go_on(lines, self.dashboard.now)
 
     async def _complete(self, label: str) -> Sequence[str]:
         """Names of labels, or values of one, in all clusters in scope; asked once."""
@@ -375,10 +426,13 @@ class Logs(Alike):
         before = TimeRange(edge / 1e6, max(session.now, page.window.end))
         self._following = Following(self.dashboard.backend, session.live, page.expr, before)
         self._following.start()
+        self._taken.clear()
 
     def _stop(self) -> None:
         if self._following is not None:
             self._following.stop()
+            if self._query is not None and self._following.error is None:  # lines are known up to now
+                self._query.reading = replace(self._query.reading, at=clock.now())
             self.buffer.append(self._following.take()) if self._paused else None
             self._following = None
         self._paused = False
@@ -401,14 +455,19 @@ class Logs(Alike):
             return
         self._ticks += 1
         reading = self._rate < _FAST or self._ticks % 2 == 0
-        if reading and not self._paused and (lines := following.take()):
-            self._taken += len(lines)
+        lines = following.take() if reading and not self._paused else []
+        self._taken.append(len(lines))
+        if lines:
             self.buffer.append(lines)
+            if len(lines) > _MANY:
+                self.query_one(Volume).show(None, "not counted: lines come too fast")
+            else:
+                self._count_on(held.line for held in lines)
             if not self.buffer.filtered:  # else once the filter has seen them
                 self._lines.sync()
             self._sift_on()
         if self._ticks % _TOLD == 0:
-            self._rate, self._taken = round(self._taken / (_TOLD * _DRAIN)), 0
+            self._rate = sum(self._taken) / (len(self._taken) * _DRAIN)
             self._status()
 
 

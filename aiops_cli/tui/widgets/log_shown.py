@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from aiops_cli.analysis.log_levels import LEVELS
 from aiops_cli.errors import AiopsError
-from aiops_cli.render.text import clock, one_line
+from aiops_cli.render.text import age, clock, one_line
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.board import Board
 from aiops_cli.tui.filtering import regex
@@ -27,6 +27,7 @@ from aiops_cli.tui.widgets.log_volume import Volume
 from aiops_cli.tui.widgets.panel import Panel, nobody
 from aiops_cli.tui.working import start
 
+_AGED = 60.0  # seconds from which on it is said how old lines are
 _PAINT = 0.2  # seconds between two paints of what a filter has found so far
 _WORSE = frozenset(LEVELS[LEVELS.index("warn") :])
 
@@ -53,7 +54,8 @@ class Shown(Board):
         self._edge: float | None = None
         self._follow = self._paused = False
         self._following: Following | None = None
-        self._rate = 0
+        self._rate = 0.0  # lines a second
+        self._apart = ""
         self._told = ""
         self._levels: frozenset[str] | None = None
         self._sifting = False
@@ -192,14 +194,23 @@ class Shown(Board):
 
     # The line below
 
+    @property
+    def age(self) -> float:
+        """How old (seconds) the lines are, where newer ones may be had."""
+        raise NotImplementedError
+
     def _status(self, doing: str = "") -> None:
         if not self.is_attached:
             return
         buffer, shown = self.buffer, len(self.buffer.shown)
-        self.query_one("#lines", Panel).retitle(
-            f"Lines {shown:,} of {len(buffer):,}" if buffer.filtered else f"Lines {len(buffer):,}"
-        )
-        parts = [doing, *self._of_tail(), *self._of_filter()]
+        panel = self.query_one("#lines", Panel)
+        newest = " · the newest" if self._edge is not None or buffer.dropped else ""
+        count = f"{shown:,} of {len(buffer):,}" if buffer.filtered else f"{len(buffer):,}"
+        panel.retitle(f"Lines {count}{newest}")
+        panel.going = "following" if self._following is not None and self._following.error is None else ""
+        parts = [doing, self._apart, *self._of_tail(), *self._of_filter()]
+        if self.age > _AGED:
+            parts.insert(1, f"▲ read {age(self.age)} ago, r reads again")
         if buffer.dropped:
             parts.append(f"oldest {buffer.dropped:,} left the buffer")
         elif self._page is not None:
@@ -220,7 +231,7 @@ class Shown(Board):
         if following.error is not None:
             return [f"✖ {following.said}"]
         parts = [f"‖ paused, {following.waiting:,} lines wait: p goes on"] if self._paused else [
-            f"▶ {following.said or 'connecting…'}", f"{self._rate:,}/s", "p pauses"]  # fmt: skip
+            f"▶ {following.said or 'connecting…'}", f"{self._rate:,.{int(0 < self._rate < 10)}f}/s", "p pauses"]  # fmt: skip
         if not self._paused and not self._lines.stick:
             parts.append("scroll lock: G goes to the newest")
         if following.lost:

@@ -80,7 +80,7 @@ async def recorded_counts(session: Session, expr: str, window: TimeRange) -> Cou
     from aiops_cli.tui.widgets.log_pages import read
 
     page = await read(session, expr, window, sys.maxsize)
-    return count_lines(page.lines, window, "recorded")
+    return count_lines(page.lines, window, "recorded in part" if page.notes else "recorded")
 
 
 def count_lines(lines: Iterable[Line], window: TimeRange, counted: str) -> Counts:
@@ -101,11 +101,29 @@ class Volume(Widget):
         super().__init__(id=id)
         self._counts: Counts | None = None
         self._why = ""
+        self._counted = 0.0  # unix seconds up to which the lines were counted at once
         self.levels: frozenset[str] | None = None
 
     def show(self, counts: Counts | None, why: str = "") -> None:
         """These, or none and `why`."""
         self._counts, self._why = counts, why
+        self._counted = 0.0 if counts is None else counts.window.end
+        self.refresh()
+
+    def go_on(self, lines: Iterable[Line], now: float) -> None:
+        """Count those that are newer than what was shown, in a window of the same length that ends now (unix
+        seconds)."""
+        counts = self._counts
+        if counts is None:
+            return
+        part = counts.window.seconds / BINS
+        if (late := math.ceil((now - counts.window.end) / part)) > 0:
+            counts.window = TimeRange(counts.window.start + late * part, counts.window.end + late * part)
+            counts.bins = [*counts.bins[late:], *(Counter[str]() for _ in range(min(late, BINS)))]
+        for _, row in lines:
+            if self._counted < (at := row[0] / 1e9) and counts.window.start <= at:
+                share = (at - counts.window.start) / counts.window.seconds
+                counts.bins[min(int(share * BINS), BINS - 1)][level_of(row) or ""] += 1
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
