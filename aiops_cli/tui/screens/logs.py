@@ -23,6 +23,7 @@ from aiops_cli.render.text import duration
 from aiops_cli.services import times
 from aiops_cli.services.fanout import failure_of
 from aiops_cli.services.session import Session
+from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.feed import Feed, Reading
 from aiops_cli.tui.place import Place
