@@ -2,7 +2,8 @@
 
 Each page runs the same program with the same options as a child of its own. Whoever gets in can do what the
 one who started it can, so: loopback by default, a token before anything is served, and no request whose Host
-or Origin is another site's (DNS rebinding, cross-site WebSockets).
+or Origin is another site's (DNS rebinding, cross-site WebSockets). All is below a path that nobody can guess, since
+browsers send a cookie to every port of a host, and only its path keeps it from another user's server there.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from aiops_cli.models.options import Options
 _STATIC = Path(textual_serve.__file__).parent / "static"
 _PATIENCE = 5.0  # seconds for a dashboard to end by itself
 _MOST_CELLS = 1000  # a side of the terminal
+_MOST_PAGES = 16  # at once; each is a program of its own
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -45,20 +47,20 @@ _PAGE = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <title>aiops</title>
-<link rel="stylesheet" href="/static/css/xterm.css">
+<link rel="stylesheet" href="static/css/xterm.css">
 <style>
-@font-face { font-family: "Roboto Mono"; src: url("/static/fonts/RobotoMono-VariableFont_wght.ttf"); }
+@font-face { font-family: "Roboto Mono"; src: url("static/fonts/RobotoMono-VariableFont_wght.ttf"); }
 body { margin: 0; background: #0f1115; color: #e5e7eb; font: 16px "Roboto Mono", monospace; }
 #start, .ended { display: none; padding: 2em; }
 body.-closed .ended { display: block; }
 body.-closed .textual-terminal { display: none; }
 a { color: #60a5fa; }
 </style>
-<script src="/static/js/textual.js"></script>
+<script src="static/js/textual.js"></script>
 </head>
 <body>
 <div id="start"></div>
-<p class="ended">The dashboard has ended. <a href="/">Start it again</a>; the terminal of
+<p class="ended">The dashboard has ended. <a href="./">Start it again</a>; the terminal of
 <code>aiops tui --serve</code> says why if it ended by an error.</p>
 <div id="terminal" class="textual-terminal" data-session-websocket-url="ws://HOST/ws" data-font-size="16"></div>
 </body>
@@ -110,14 +112,18 @@ class Child(AppService):
 class Site:
     """The pages, their guard, and the dashboards behind them."""
 
-    def __init__(self, command: Sequence[str], host: str, token: str) -> None:
+    def __init__(self, command: Sequence[str], host: str, token: str, most: int = _MOST_PAGES) -> None:
+        self._base = base = f"/{secrets.token_urlsafe(24)}"
         self.app = web.Application(middlewares=[self._guard])
-        self.app.add_routes(
-            [web.get("/", self._index), web.get("/ws", self._websocket), web.static("/static", _STATIC)]
-        )
+        self.app.add_routes([
+            web.get(f"{base}/", self._index),
+            web.get(f"{base}/ws", self._websocket),
+            web.static(f"{base}/static", _STATIC),
+        ])  # fmt: skip
         self.children: set[Child] = set()
         self._command = command
         self._token = token
+        self._most = most
         self._names = {"localhost", "127.0.0.1", "::1", host.lower(), socket.gethostname().lower()}
         self._any_address = not is_loopback(host)
         self._cookie = f"aiops-{secrets.token_hex(4)}"  # cookies don't tell ports apart
@@ -130,13 +136,13 @@ class Site:
         if not self._is_ours(request.headers.get("Host", "")):
             return _refused("this host name is not served here; open the address that aiops printed")
         origin = request.headers.get("Origin")
-        if origin is None and request.path == "/ws":
+        if origin is None and request.path.endswith("/ws"):
             return _refused("a WebSocket names its origin")
         if origin is not None and origin.partition("://")[2] != request.headers["Host"]:
             return _refused("another site may not ask")
         if (said := request.query.get("token")) is not None and _same(said, self._token):
-            entered = web.Response(status=303, headers={"Location": "/", **_HEADERS})
-            entered.set_cookie(self._cookie, self._pass, httponly=True, samesite="Strict", path="/")
+            entered = web.Response(status=303, headers={"Location": f"{self._base}/", **_HEADERS})
+            entered.set_cookie(self._cookie, self._pass, httponly=True, samesite="Strict", path=self._base)
             return entered
         if not _same(request.cookies.get(self._cookie, ""), self._pass):
             return _refused("open the address with the token that aiops printed")
@@ -158,21 +164,29 @@ class Site:
         return self._any_address
 
     async def _index(self, request: web.Request) -> web.Response:
-        return web.Response(text=_PAGE.replace("HOST", request.headers["Host"]), content_type="text/html")
+        return web.Response(
+            text=_PAGE.replace("HOST", f"{request.headers['Host']}{self._base}"), content_type="text/html"
+        )
 
-    async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        if len(self.children) >= self._most:
+            print(
+                f"warning: a page was refused: {self._most} are open, close one", file=sys.stderr, flush=True
+            )
+            return web.Response(status=503, text=f"503: {self._most} pages are open; close one\n")
         page = web.WebSocketResponse(heartbeat=15)
-        await page.prepare(request)
         child = Child(self._command, page)
         self.children.add(child)
         try:
+            await page.prepare(request)
             await child.start(_cells(request.query.get("width"), 80), _cells(request.query.get("height"), 24))
             async for message in page:
                 if message.type is WSMsgType.TEXT:
                     await _heard(child, page, message.data)
         finally:
-            await asyncio.shield(child.stop())
-            self.children.discard(child)
+            ending = asyncio.ensure_future(child.stop())
+            ending.add_done_callback(lambda _: self.children.discard(child))  # also where the page is torn off
+            await asyncio.shield(ending)
         return page
 
 
@@ -236,7 +250,7 @@ def command(options: Options, place: Sequence[str]) -> list[str]:
     switches = {"--no-cache": options.no_cache, "--refresh": options.refresh, "--debug": options.debug}
     return [
         sys.executable,
-        *("-m", "aiops_cli"),
+        *("-P", "-m", "aiops_cli"),  # never a module of the folder that it was started in
         *(f"--context={c}" for c in options.contexts),
         *(f"{flag}={value}" for flag, value in values.items() if value is not None),
         *(flag for flag, on in switches.items() if on),

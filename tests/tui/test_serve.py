@@ -16,11 +16,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from aiohttp import WSServerHandshakeError
+from aiohttp.test_utils import TestClient, TestServer
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from aiops_cli.models.options import Options
-from aiops_cli.tui.serve import command, is_loopback
+from aiops_cli.tui.serve import Site, command, is_loopback
 from tests.conftest import Aiops
 from tests.servers.binaries import MissingServer
 from tests.tui.browser import Browser
@@ -39,6 +41,11 @@ class Served:
     @property
     def url(self) -> str:
         return f"{self.address}/?token={self.token}"
+
+    def enter(self, client: httpx2.Client) -> tuple[str, str]:
+        """The address below which all is, and the cookie for it."""
+        first = client.get(self.url)
+        return self.address + first.headers["Location"], first.headers["Set-Cookie"].partition(";")[0]
 
     def children(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -93,23 +100,27 @@ def test_nothing_is_served_without_the_token(served: Served, client: httpx2.Clie
 
 def test_the_token_is_left_behind_at_the_first_page(served: Served, client: httpx2.Client) -> None:
     first = client.get(served.url)
-    assert (first.status_code, first.headers["Location"]) == (303, "/")
+    base = first.headers["Location"]
+    assert first.status_code == 303
+    assert re.fullmatch(r"/[\w-]{32}/", base)
     cookie = first.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     assert served.token not in cookie
-    page = client.get(f"{served.address}/")
+    assert f"Path={base.rstrip('/')}" in cookie.split("; ")  # no other server of this host is sent it
+    assert client.get(f"{served.address}/").status_code == 403
+    page = client.get(served.address + base)
     assert page.status_code == 200
     assert served.token not in page.text
     assert page.headers["Referrer-Policy"] == "no-referrer"
     assert "http" not in page.text.replace("<!DOCTYPE html>", "").split("ws://")[0]  # nothing of another host
-    assert client.get(f"{served.address}/static/js/textual.js").status_code == 200
-    assert client.get(f"{served.address}/static/").status_code in (403, 404)
+    assert client.get(f"{served.address}{base}static/js/textual.js").status_code == 200
+    assert client.get(f"{served.address}{base}static/").status_code in (403, 404)
 
 
 def test_another_name_or_site_is_refused(served: Served, client: httpx2.Client) -> None:
-    client.get(served.url)
-    page, port = f"{served.address}/", served.address.rpartition(":")[2]
+    page, _ = served.enter(client)
+    port = served.address.rpartition(":")[2]
     for host, status in (
         (f"localhost:{port}", 200), ("localhost:9000", 200), (f"[::1]:{port}", 200),
         ("rebound.example", 403), (f"rebound.example:{port}", 403), (f"127.0.0.1.nip.example:{port}", 403),
@@ -123,8 +134,8 @@ def test_another_name_or_site_is_refused(served: Served, client: httpx2.Client) 
 
 
 async def test_a_websocket_needs_the_cookie_and_this_origin(served: Served, client: httpx2.Client) -> None:
-    cookie = client.get(served.url).headers["Set-Cookie"].partition(";")[0]
-    ws = served.address.replace("http:", "ws:") + "/ws"
+    page_url, cookie = served.enter(client)
+    ws = page_url.replace("http:", "ws:") + "ws"
     refused = (
         ({}, served.address),
         ({"Cookie": cookie}, None),
@@ -151,8 +162,8 @@ async def test_a_websocket_needs_the_cookie_and_this_origin(served: Served, clie
 async def test_ctrl_c_ends_it_and_the_dashboards_behind_it(
     alone: Served, client: httpx2.Client, number: int
 ) -> None:
-    cookie = client.get(alone.url).headers["Set-Cookie"].partition(";")[0]
-    ws = alone.address.replace("http:", "ws:") + "/ws"
+    page_url, cookie = alone.enter(client)
+    ws = page_url.replace("http:", "ws:") + "ws"
     async with connect(ws, additional_headers={"Cookie": cookie}, origin=alone.address, proxy=None) as page:  # type: ignore[arg-type]
         await page.recv()
         (child,) = alone.children()
@@ -165,8 +176,8 @@ async def test_ctrl_c_ends_it_and_the_dashboards_behind_it(
 
 
 async def test_a_dashboard_ends_with_a_server_that_was_killed(alone: Served, client: httpx2.Client) -> None:
-    cookie = client.get(alone.url).headers["Set-Cookie"].partition(";")[0]
-    ws = alone.address.replace("http:", "ws:") + "/ws"
+    page_url, cookie = alone.enter(client)
+    ws = page_url.replace("http:", "ws:") + "ws"
     async with connect(ws, additional_headers={"Cookie": cookie}, origin=alone.address, proxy=None) as page:  # type: ignore[arg-type]
         await page.recv()
         (child,) = alone.children()
@@ -187,7 +198,7 @@ async def test_a_real_browser_shows_the_fleet_and_takes_keys(served: Served, tmp
         page = await browser.open()
         await page.call("Page.navigate", url=served.url)
         await page.until(lambda: b"CheckoutErrors" in page.received)
-        assert await page.evaluate("location.pathname + location.search") == "/"
+        assert await page.evaluate("location.pathname.length + location.search") == "34"
         assert await page.evaluate("document.querySelectorAll('.xterm-screen').length") == 1
         before = len(page.received)
         await page.evaluate("document.querySelector('.xterm-helper-textarea').focus()")
@@ -213,9 +224,33 @@ def test_the_same_options_are_passed_on_and_no_shell_reads_them() -> None:
     options = Options(contexts=["a b", "$(x)"], bundle="d;rm", config="c.toml", since="5m", no_cache=True)
     words = command(options, ["logs", '{a="b"}', "@west", "-x"])
     assert words[1:] == [
-        "-m", "aiops_cli", "--context=a b", "--context=$(x)", "--since=5m", "--bundle=d;rm", "--config=c.toml",
+        "-P", "-m", "aiops_cli", "--context=a b", "--context=$(x)", "--since=5m", "--bundle=d;rm", "--config=c.toml",
         "--no-cache", "tui", "--", "logs", '{a="b"}', "@west", "-x",
     ]  # fmt: skip
+
+
+def test_a_module_of_the_folder_it_was_started_in_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "aiops_cli.py").write_text("print('planted')")
+    done = subprocess.run(
+        [*command(Options(), [])[:-2], "version"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "planted" not in done.stdout
+    assert "aiops" in done.stdout, done
+
+
+async def test_no_more_pages_than_so_many_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    site = Site([sys.executable, "-c", "import sys; sys.stdin.read(1)"], "127.0.0.1", "token", most=1)
+    async with TestServer(site.app) as server, TestClient(server) as browser:
+        base = (await browser.get("/?token=token", allow_redirects=False)).headers["Location"]
+        origin = f"http://{server.host}:{server.port}"
+        async with browser.ws_connect(f"{base}ws", origin=origin):
+            with pytest.raises(WSServerHandshakeError, match="503"):
+                await browser.ws_connect(f"{base}ws", origin=origin)
+        assert "1 are open, close one" in capfd.readouterr().err
+        async with asyncio.timeout(SECONDS):
+            while site.children:
+                await asyncio.sleep(0.01)
+        await (await browser.ws_connect(f"{base}ws", origin=origin)).close()
 
 
 @pytest.mark.parametrize(
