@@ -9,7 +9,7 @@ import numpy as np
 
 from aiops_cli.analysis import seasonality
 from aiops_cli.analysis.changepoint import split_statistics
-from aiops_cli.analysis.clues import number
+from aiops_cli.analysis.clues import far, number
 from aiops_cli.analysis.frames import LEAST_POINTS, Batch, batches
 from aiops_cli.analysis.robust import IQR_TO_SIGMA, location_scale, quantiles
 
@@ -280,11 +280,6 @@ def _severity(peak: float, length: int, sigmas: float, expected: float, actual: 
     return "HIGH" if weight >= 5 else "MEDIUM" if weight >= 2.5 else "LOW"
 
 
-def _far(peak: float) -> str:
-    """Sigmas as text; where a series hardly moved before, the number means no more than "far"."""
-    return f"{abs(peak):.1f}" if abs(peak) < 100 else "over 100"
-
-
 def _confidence(beyond: float, votes: int, points: int) -> float:
     """How sure: by how far beyond what was needed (a ratio), how many tests agree, how much was seen."""
     return round(float((1 - np.exp(-0.7 * beyond)) * (0.7 + 0.1 * votes) * points / (points + 5)), 3)
@@ -296,7 +291,7 @@ def _reason(
     unit = " per second" if rate else ""
     where = "above" if peak > 0 else "below"
     span = f"for {length} points" if length > 1 else "for one point"
-    text = f"{number(actual)}{unit} is {_far(peak)} robust sigmas {where} the usual {number(expected)}{unit} {span}"
+    text = f"{number(actual)}{unit} is {far(peak)} robust sigmas {where} the usual {number(expected)}{unit} {span}"
     if kind == "PATTERN_BREAK":
         return f"{text}: a usual value at an unusual time of its cycle of {period} points"
     return text

@@ -47,6 +47,11 @@ def sortable(entity: Entity) -> tuple[str, str, str, str]:
     return entity.kind, entity.name, entity.namespace or "", entity.cluster or ""
 
 
+def far(sigmas: float) -> str:
+    """Sigmas as text; where a series hardly moved before, the number means no more than "far"."""
+    return f"{abs(sigmas):.1f}" if abs(sigmas) < 100 else ">100"
+
+
 def number(value: float) -> str:
     """A number as a person reads it: three significant digits."""
     if 1000 <= abs(value) < 1e6:

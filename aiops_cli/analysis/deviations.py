@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aiops_cli.analysis.changepoint import joint_onset, level_shift, run_onset
-from aiops_cli.analysis.clues import Clue, number, rfc3339, sortable
+from aiops_cli.analysis.clues import Clue, far, number, rfc3339, sortable
 from aiops_cli.analysis.indicators import IndicatorKind, classify
 from aiops_cli.analysis.robust import finite, level, quantile, strength
 from aiops_cli.models.analysis import Evidence
@@ -230,7 +230,7 @@ def clues(found: list[Deviation], directory: Directory) -> list[Clue]:
                     "metric",
                     f"{indicator.name}{whose} went from {number(deviation.usual)} to "
                     f"{number(deviation.value)}{' ' + unit if unit else ''} "
-                    f"({deviation.sigmas:.1f} robust sigmas)",
+                    f"({far(deviation.sigmas)} robust sigmas)",
                     rfc3339(deviation.onset),
                     deviation.value,
                     deviation.usual,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from datetime import datetime, tzinfo
 
 from aiops_cli.models.analysis import Cause, Evidence
 from aiops_cli.render.markdown import block, code, table, text
-from aiops_cli.render.text import clock, si
+from aiops_cli.render.text import clock, duration, si
 from aiops_cli.services.report import Report, ReportQuery, entity_text, named
 
 _ROWS = 50
@@ -61,7 +62,12 @@ class _Writer:
     def causes(self, report: Report) -> str:
         parts = ["## Root causes\n"]
         if not report.causes:
-            parts.append("None: nothing in the window deviates enough to be called one.\n")
+            read = (
+                "what could be read of the window (see the data gaps)"
+                if any(not m.error.absent for m in report.missing)
+                else "the window"
+            )
+            parts.append(f"None: nothing in {read} deviates enough to be called one.\n")
         parts += [self._cause(cause) for cause in report.causes[:_FULL]]
         if others := report.causes[_FULL:]:
             parts.append("### Less likely\n")
@@ -113,7 +119,11 @@ class _Writer:
 
     def alerts(self, report: Report) -> str:
         if not report.alerts:
-            return "## Alerts\n\nNone is active.\n"
+            unread = [
+                m.cluster for m in report.missing if m.source in ("alerts", "all") and not m.error.absent
+            ]
+            known = f"None is known of; {', '.join(text(c) for c in unread)} could not be asked."
+            return f"## Alerts\n\n{known if unread else 'None is active.'}\n"
         rows = [
             (
                 text(a.severity or "-"),
@@ -267,10 +277,18 @@ def _provenance(report: Report) -> str:
 
 
 def _amount(value: float | None, evidence: Evidence) -> str:
+    """What was seen, as people say it: 208µs, 73.2 %, 1.2GB, 0.02 calls."""
     if value is None:
         return ""
-    unit = "" if evidence.unit in (None, "", "ratio") else f" {evidence.unit}"
-    return text(f"{si(value)}{unit}")
+    if evidence.unit in ("s", "seconds"):
+        return text(duration(value * 1e3))
+    if evidence.unit == "ratio":
+        return f"{value:.3g}" if not math.isfinite(value) else f"{value * 100:.3g} %"
+    if evidence.unit == "bytes":
+        return text(si(value, "B"))
+    number = f"{value:.3g}" if 0 < abs(value) < 1e-3 else si(value)
+    unit = (evidence.unit or "").removesuffix("s" if value == 1 else "")
+    return text(f"{number} {unit}".rstrip())
 
 
 def _some(names: list[str], limit: int = 12) -> str:

@@ -189,7 +189,9 @@ def _summary(
             f"(confidence {first.confidence:.2f})."
         )
         if len(first.chain) > 1:
-            lines.append(f"From there it reached {entity_text(first.chain[-1])}.")
+            *between, last = first.chain[1:]
+            way = f" by way of {', '.join(e.name for e in between)}" if between else ""
+            lines.append(f"From there it reached {entity_text(last)}{way}.")
         if first.blast_radius:
             lines.append(f"{_count(len(first.blast_radius), 'other')} affected.")
         if len(causes) > 1:
@@ -198,8 +200,11 @@ def _summary(
                 f"Next: {entity_text(second.entity)}, {second.indicator} "
                 f"(confidence {second.confidence:.2f})."
             )
+    elif not found.investigation.evidence:
+        lines.append("No cause can be told: no cluster could be asked.")
     else:
-        lines.append("No cause was found: nothing in the window deviates enough.")
+        read = "what could be read of " if any(not m.error.absent for m in missing) else ""
+        lines.append(f"No cause was found: nothing in {read}the window deviates enough.")
     firing = [a for a in alerts if a.state == "FIRING"]
     high = sum(a.severity == "HIGH" for a in found.anomalies.rows)
     lines.append(

@@ -7,6 +7,7 @@ import pytest
 
 from aiops_cli.analysis import logs
 from aiops_cli.analysis.changepoint import joint_onset, level_shift, run_onset
+from aiops_cli.analysis.clues import far
 from aiops_cli.analysis.entities import Directory
 from aiops_cli.analysis.fleet import is_shared_name
 from aiops_cli.analysis.graph import CallGraph
@@ -172,3 +173,7 @@ def test_path_that_ends_early_names_the_line_that_no_longer_follows() -> None:
 )
 def test_only_fully_qualified_names_mean_the_same_in_every_cluster(name: str, shared: bool) -> None:
     assert is_shared_name(name) is shared
+
+
+def test_sigmas_of_what_hardly_moved_before_are_only_many() -> None:
+    assert (far(-35.34), far(99.94), far(5877.7)) == ("35.3", "99.9", ">100")

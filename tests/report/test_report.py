@@ -167,8 +167,45 @@ def test_a_weak_cause_is_called_a_hint() -> None:
 def test_no_cause_is_said() -> None:
     report = incident(findings(causes=FleetResult([], [])))
     assert (report.title, report.causes) == ("no clear cause", [])
-    assert "No cause was found" in report.summary[0]
-    assert "None: nothing in the window deviates" in section(rendered(report), "Root causes")
+    assert (
+        report.summary[0]
+        == "No cause was found: nothing in what could be read of the window deviates enough."
+    )
+    assert "None: nothing in what could be read" in section(rendered(report), "Root causes")
+    whole = incident(findings(causes=FleetResult([], []), gaps=[]))
+    assert whole.summary[0] == "No cause was found: nothing in the window deviates enough."
+    assert "None: nothing in the window deviates" in section(rendered(whole), "Root causes")
+
+
+def test_what_could_not_be_asked_is_not_said_to_be_well() -> None:
+    gap = ("north", "all", ErrorInfo("CLUSTER_UNREACHABLE", "no connection"))
+    report = incident(findings(causes=FleetResult([], []), evidence=[], gaps=[gap]))
+    assert report.summary[0] == "No cause can be told: no cluster could be asked."
+    assert "None is known of; north could not be asked." in section(rendered(report), "Alerts")
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "shown"),
+    [
+        ("s", 0.000208, "208µs"),
+        ("seconds", 2.9, "2.9s"),
+        ("ratio", 1.0, "100 %"),
+        ("bytes", 1.2e9, "1.2GB"),
+        ("calls", 1.0, "1 call"),
+        ("cores", 0.000208, "0.000208 cores"),
+        (None, 6.0, "6"),
+    ],
+)
+def test_what_was_seen_has_its_unit(unit: str | None, value: float, shown: str) -> None:
+    seen = Evidence("metric", "it moved", "2025-11-24T15:55:00Z", value, 0.0, unit)
+    made = findings(causes=FleetResult([msgspec.structs.replace(cause(1, 0.8), evidence=[seen])], []))
+    assert f"| it moved | {shown} | 0" in section(rendered(incident(made)), "Root causes")
+
+
+def test_the_summary_names_the_way_of_the_trouble() -> None:
+    way = [LEDGER, Entity("service", "payment", "shop", "west"), SHOP]
+    made = findings(causes=FleetResult([msgspec.structs.replace(cause(1, 0.8), chain=way)], []))
+    assert "From there it reached service shop/frontend in west by way of payment." in incident(made).summary
 
 
 def test_causes_come_with_evidence_what_speaks_against_them_and_next_steps() -> None:
