@@ -176,7 +176,7 @@ async def test_named_queries_are_chosen_and_values_are_a_table() -> None:
 
 async def test_what_a_bundle_cannot_say_and_the_place_of_a_moment() -> None:
     async with driving("metrics rate(up[5m]) at=2026-11-24T23:22:00Z since=2m", bundle="demo") as pilot:
-        await until(pilot, "this bundle does not hold the query 'rate(up[5m])'")
+        await until(pilot, "this bundle does not hold the query")
         board(pilot).arrive(parse("metrics @service-rate at=2026-11-24T23:22:00Z name=checkout"))
         await until(pilot, lambda: lines(pilot, "c", "north", "checkout"))
         await until(pilot, "23:22:00")
