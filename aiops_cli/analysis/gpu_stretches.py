@@ -84,6 +84,10 @@ def reason_masks(values: Floats) -> tuple[Mask, Mask, Mask]:
 
 
 def _last(times: Floats, values: Floats, wrong: Mask, window: TimeRange, step: float) -> Stretch | None:
+    if len(wrong) == 1:  # of most that have any it is only now
+        at, only = float(times[0]), window.end - times[0] >= 1.5 * step
+        since = None if at - window.start < 1.5 * step else at
+        return Stretch(since, at if only else None, float(values[0])) if wrong[0] else None
     there = np.flatnonzero(wrong)
     if not there.size:
         return None
