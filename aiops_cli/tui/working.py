@@ -35,4 +35,4 @@ def start(
         except Exception as error:
             tell(node, error)
 
-    return node.run_worker(guarded(), name=name, group=group, exclusive=exclusive)
+    return node.run_worker(guarded, name=name, group=group, exclusive=exclusive)
