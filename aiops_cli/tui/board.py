@@ -97,14 +97,20 @@ class Board(Screen[None]):
             lambda: ask(app.asked()),
             shown,
             every=every if app.live else None,
-            recall=None if kept is None else lambda: app.kept.recall(*kept),
-            keep=None if kept is None else lambda value: app.kept.keep(kept[0], value),
+            recall=None if kept is None else lambda: None if self.narrowed() else app.kept.recall(*kept),
+            keep=None
+            if kept is None
+            else lambda value: None if self.narrowed() else app.kept.keep(kept[0], value),
             ready=app.ready,
         )
         self.feeds.append(made)
         if self.is_current:
             made.start()
         return made
+
+    def narrowed(self) -> bool:
+        """Whether less, or other, is asked than the next start asks first: that is neither kept nor recalled."""
+        return bool(self.dashboard.contexts)
 
     def grids(self) -> list[Grid[Any]]:
         return list(self.query(Grid))

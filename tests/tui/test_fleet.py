@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,10 @@ async def test_what_the_store_kept_is_shown_before_anyone_answers(
             return found is not None and len(found[0].result.rows) == 2
 
         await until(pilot, both)
+        pilot.app.run_line("@lab2")  # type: ignore[attr-defined]
+        await until(pilot, "● 1 online")
+        await pilot.app.backend.compute(lambda: None)  # type: ignore[attr-defined]
+        assert both(), "a part of the fleet is not kept as all of it"
     never = asyncio.Event()
 
     async def hang(self: FleetWatch, session: Any) -> Any:
@@ -233,6 +238,8 @@ async def test_what_the_store_kept_is_shown_before_anyone_answers(
         await until(pilot, "from the store")
         text = await until(pilot, "lab1 ")
         assert _row(text, "lab1").split()[1:3] == ["ONLINE", "100"]
+        assert re.search(r"from the store · stale · \S+( ago)?( ─| ·)", text)
+        assert "· live" not in text
 
 
 async def test_checks_are_kept_as_those_of_the_command(

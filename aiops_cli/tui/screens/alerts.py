@@ -172,6 +172,9 @@ class Alerts(AlertJumps):
             remember(session.state, found, session.now)
         return found
 
+    def narrowed(self) -> bool:
+        return super().narrowed() or self._wanted.get("state") == "PENDING"
+
     # What is shown
 
     def _show_alerts(self, result: FleetResult[AlertItem]) -> None:
@@ -195,7 +198,10 @@ class Alerts(AlertJumps):
         count = (
             f" {len(rows)} of {len(self._all.rows)}" if len(rows) < len(self._all.rows) else f" {len(rows)}"
         )
-        count = count if self._all.clusters else ""  # nothing is known yet
+        if len(self._all.failed) == len(
+            self._all.clusters
+        ):  # nothing is known: not asked yet, or not to be asked
+            count = ""
         said = [self._wanted[k] for k in ("severity", "state", "group") if k in self._wanted]
         said += [f"in {self._wanted['ns']}"] if "ns" in self._wanted else []
         said += [f"kept quiet by {self._wanted['silence'][:8]}"] if "silence" in self._wanted else []

@@ -153,8 +153,8 @@ class Panel(Vertical):
             parts.append("from the store")
         if reading.stale(now):
             parts.append("stale")
-        parts.append(self.going or _ago(now - reading.at))
-        if origin := _origin(reading.value):
+        parts.append(self.going or _ago(now - reading.at + _oldest(reading.value)))
+        if not reading.kept and (origin := _origin(reading.value)):
             parts.append(origin)
         if reading.error is not None:
             parts.append(f"✖ {''.join(_lines(reading.error.message)[:1])}")
@@ -248,6 +248,14 @@ def without_rows(value: object, empty: str, *, absent: bool = True) -> str:
     if len(why) > _REASONS:
         told.append(f"and {len(why) - _REASONS} more reasons")
     return "\n".join(told)
+
+
+def _oldest(value: object) -> float:
+    """How old an answer was when it came, in seconds: that of the cache the longest ago."""
+    result = value if isinstance(value, FleetResult) else getattr(value, "result", None)
+    if not isinstance(result, FleetResult):
+        return 0.0
+    return max((c.age_seconds for c in result.clusters if c.error is None), default=0.0)
 
 
 def _origin(value: object) -> str:
