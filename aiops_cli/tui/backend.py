@@ -16,7 +16,8 @@ _SWITCH_SECONDS = 0.001  # of the interpreter: decoding gives way to a key press
 _COLLECT = (1_000, 10, 200)
 """The thresholds of `gc`: a full collection stops everything for as long as ten paints take, and 20,000 log lines
 a second would have one every two seconds. So one comes after two million objects more than were freed, not 70,000."""
-_PATIENCE = 3.0  # seconds for what is still asked when the program ends
+_PATIENCE = 3.0  # seconds for all that is left to do when the program ends,
+_TASKS_PATIENCE = 1.0  # of which these are for what is still asked
 
 
 class Backend:
@@ -64,8 +65,10 @@ class Backend:
             others = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
             for task in others:
                 task.cancel()
-            await asyncio.wait(others, timeout=_PATIENCE) if others else None
-            await last()
+            try:
+                await asyncio.wait(others, timeout=_TASKS_PATIENCE) if others else None
+            finally:
+                await last()
 
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(self.spawn(wind_up())), _PATIENCE)
