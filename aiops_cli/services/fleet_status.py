@@ -65,7 +65,7 @@ class FleetRow:
         found: set[str] = {self.finding.severity} if self.finding is not None else set()
         found |= {s for s, n in zip(SEVERITIES, self.alerts or (), strict=False) if n}
         if self.state != "ONLINE":
-            return self.state
+            return "warning" if self.state == "UNKNOWN" else self.state  # not known to be well
         return next((s for s in SEVERITIES[:2] if s in found), self.state)
 
     @property

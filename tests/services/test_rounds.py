@@ -145,7 +145,7 @@ def test_what_needs_a_look_stands_first_and_totals_count_what_fires() -> None:
     assert by_name["well"].age == 30.0
     verdicts = {r.cluster: r.verdict for r in rows}
     assert verdicts == {
-        "gone": "OFFLINE", "half": "DEGRADED", "new": "UNKNOWN", "noisy": "critical", "well": "ONLINE"
+        "gone": "OFFLINE", "half": "DEGRADED", "new": "warning", "noisy": "critical", "well": "ONLINE"
     }  # fmt: skip
     t = totals(rows)
     assert (t.alerts, t.ablaze) == ((1, 1, 0, 0), (1, 0))

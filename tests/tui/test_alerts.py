@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -70,6 +71,17 @@ async def test_where_no_row_is_left_nothing_is_told_of_one_and_keys_do_nothing()
         assert pilot.app.screen is _board(pilot)
         await pilot.press("escape")
         await until(pilot, lambda: _board(pilot)._pane.text)
+
+
+async def test_alerts_that_could_not_be_asked_for_are_not_counted(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = home / "dead.toml"
+    config.write_text('[clusters.d1.endpoints]\nalertmanager = "http://127.0.0.1:9"\n')
+    monkeypatch.setenv("AIOPS_CONFIG", str(config))
+    async with driving("alerts") as pilot:
+        text = await until(pilot, "without d1")
+        assert "Alerts 0" not in text
 
 
 async def test_an_alert_in_full_with_what_a_bundle_lacks() -> None:
