@@ -14,6 +14,7 @@ import msgspec
 from aiops_cli.analysis.merge import Labels, Line
 
 MOST = 50_000
+MOST_SIZE = 100_000_000  # characters of all lines: 2,000 of each, where there are as many lines as can be
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +32,17 @@ class Held(msgspec.Struct, frozen=True, gc=False):
         return self.cluster, (self.ns, self.text, self.labels, self.metadata)
 
 
+def fitting(lines: Sequence[Held], most: int, size: int) -> int:
+    """How many of the last lines are within so many lines and characters; one at least, where one may be."""
+    count = 0
+    for line in reversed(lines[max(len(lines) - most, 0) :]):
+        size -= len(line.text)
+        if size < 0 and count:
+            break
+        count += 1
+    return count
+
+
 def held(lines: Iterable[Line]) -> list[Held]:
     return [Held(cluster, *row) for cluster, row in lines]
 
@@ -46,8 +58,10 @@ class Buffer:
     A filter is applied by `sift`, the newest lines first, while the interface goes on.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, most_size: int = MOST_SIZE) -> None:
         self.most = most
+        self._most_size, self._size = most_size, 0
+        self._full = False  # older lines found no room: what is older still would leave a hole
         self.dropped = 0
         """Lines that left at the top since the last `clear`."""
         self.version = 0
@@ -88,7 +102,7 @@ class Buffer:
         return 0 if self._keep is None else len(self._lines) - (self._high - self._low)
 
     def clear(self) -> None:
-        self._lines = []
+        self._lines, self._size, self._full = [], 0, False
         self._first = self.end
         self.dropped = 0
         self._anew()
@@ -96,7 +110,12 @@ class Buffer:
     def append(self, lines: Sequence[Held]) -> None:
         """Newer lines; the oldest leave where there is no more room."""
         self._lines += lines
-        if (over := len(self._lines) - self.most) > 0:
+        self._size += sum(len(line.text) for line in lines)
+        over = max(len(self._lines) - self.most, 0)
+        if over or self._size > self._most_size:
+            over = len(self._lines) - fitting(self._lines, self.most, self._most_size)
+        if over:
+            self._size -= sum(len(line.text) for line in self._lines[:over])
             del self._lines[:over]
             self._first += over
             self.dropped += over
@@ -106,19 +125,22 @@ class Buffer:
 
     def prepend(self, lines: Sequence[Held]) -> None:
         """Older lines, as far as there is room."""
-        fitting = lines[max(len(lines) - self.room, 0) :]
-        self._lines[:0] = fitting
-        self._first -= len(fitting)
+        older = lines[len(lines) - fitting(lines, self.room, self._most_size - self._size) :]
+        self._lines[:0] = older
+        self._size += sum(len(line.text) for line in older)
+        self._first -= len(older)
+        self._full = len(older) < len(lines)
         self.version += 1
 
     @property
     def room(self) -> int:
         """Older lines that can be taken in; none once the oldest have left."""
-        return 0 if self.dropped else max(self.most - len(self._lines), 0)
+        return 0 if self.dropped or self._full else max(self.most - len(self._lines), 0)
 
     def cut(self, ns: int) -> None:
         """Forget the lines from this time (unix nanoseconds) on: they are read again."""
         self._lines = [line for line in self._lines if line.ns < ns]
+        self._size = sum(len(line.text) for line in self._lines)
         self._anew()
 
     def set_filter(self, keep: Keep | None) -> None:

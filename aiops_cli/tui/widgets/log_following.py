@@ -14,7 +14,7 @@ from aiops_cli.render.text import one_line
 from aiops_cli.services.fanout import failure_of
 from aiops_cli.services.fleet import LiveMember
 from aiops_cli.tui.backend import Backend
-from aiops_cli.tui.widgets.log_buffer import MOST, Held, held
+from aiops_cli.tui.widgets.log_buffer import MOST, MOST_SIZE, Held, held
 
 
 class Following:
@@ -28,6 +28,7 @@ class Following:
         before: TimeRange,
         *,
         most: int = MOST,
+        most_size: int = MOST_SIZE,
     ) -> None:
         """`before` is the time whose lines come first, all of them."""
         self.said = ""
@@ -36,7 +37,8 @@ class Following:
         self.lost = 0
         """Lines that nobody took before there was no more room for them."""
         self._backend, self._members, self._expr, self._before = backend, members, expr, before
-        self._held: deque[Held] = deque(maxlen=most)
+        self._held: deque[Held] = deque()
+        self._most, self._most_size, self._size = most, most_size, 0
         self._lock = threading.Lock()
         self._running: Future[None] | None = None
 
@@ -56,6 +58,7 @@ class Following:
         with self._lock:
             lines = list(self._held)
             self._held.clear()
+            self._size = 0
         return lines
 
     async def _run(self) -> None:
@@ -79,6 +82,8 @@ class Following:
     def _hold(self, lines: list[Line]) -> None:
         kept = held(lines)
         with self._lock:
-            room = (self._held.maxlen or 0) - len(self._held)
-            self.lost += max(len(lines) - room, 0)
             self._held.extend(kept)
+            self._size += sum(len(line.text) for line in kept)
+            while len(self._held) > self._most or (self._size > self._most_size and len(self._held) > 1):
+                self._size -= len(self._held.popleft().text)
+                self.lost += 1
