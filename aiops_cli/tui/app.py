@@ -217,10 +217,14 @@ class Dashboard(Asking):
         self.remembered.put("grids", name, state)
 
     def remember_place(self) -> None:
-        """The text of the screen that is shown: its filter or query, for when it is opened again."""
+        """What is shown of the screen, for its name above and the way back; its filter or query also for when it
+        is opened again."""
         board = next((s for s in reversed(self.screen_stack) if isinstance(s, Board)), None)
         if board is not None and board.is_attached:
-            self.remembered.put("places", board.NAME, board.place().text)
+            place, here = board.place(), self.trail.here
+            self.remembered.put("places", board.NAME, place.text)
+            if here is not None and here.view == place.view:
+                self.trail.left_as(replace(place, contexts=self.contexts or ("*",)))
 
     # Where one is
 
@@ -246,7 +250,6 @@ class Dashboard(Asking):
         while isinstance(self.screen, ModalScreen):
             self.pop_screen()
         if isinstance(self.screen, Board) and self.screen.is_attached:
-            self.trail.left_as(replace(self.screen.place(), contexts=self.contexts or ("*",)))
             self.remember_place()
 
     def _show(self, place: Place) -> None:

@@ -196,6 +196,7 @@ class Board(Screen[None]):
             nothing = grid.is_on_screen and not grid.rows
             if grid.filter_text and (grid.has_focus or nothing or len(self.grids()) == 1):
                 self._filter(grid, "")
+                self.dashboard.remember_place()
                 return True
         return False
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from aiops_cli.render.text import one_line
+
 
 class Failure(Protocol):
     """An AiopsError, or the error of a cluster's status."""
@@ -13,6 +15,12 @@ class Failure(Protocol):
 
     @property
     def hint(self) -> str: ...
+
+
+def hint_lines(hint: str) -> list[str]:
+    """The lines of a hint. Where one stands under another, with a caret, it is set for what follows `hint: `."""
+    first, *rest = [one_line(line) for line in hint.splitlines()] or [""]
+    return [" " * len("hint: ") + first, *rest] if rest else [first] * bool(first)
 
 
 def error_line(error: Failure) -> str:

@@ -91,7 +91,7 @@ async def test_the_form_narrows_and_refuses_what_cannot_be_read() -> None:
         await until(pilot, "failed first · settlement")
         assert {r.root_service for r in board(pilot)._list.rows} == {"settlement"}
         await pilot.press("f")
-        await until(pilot, "settlement · failed")
+        await until(pilot, "settlement · only failed")
         assert board(pilot).place().written() == "traces name=settlement sev=error"
         board(pilot).arrive(parse("traces min=5"))
         await until(pilot, "min 5 has no unit")
@@ -99,6 +99,30 @@ async def test_the_form_narrows_and_refuses_what_cannot_be_read() -> None:
         await until(pilot, "TraceQL")
         board(pilot).arrive(parse("traces name=nosuch"))
         await until(pilot, "no trace was found for nosuch")
+
+
+async def test_traceql_that_is_typed_first_is_no_service_and_its_fault_is_pointed_at() -> None:
+    async with driving("traces { duration > 1s }", bundle="demo", size=WIDE) as pilot:
+        await until(pilot, " traces · failed first")
+        await pilot.press("s", *"{ duration > 5s", "enter")
+        text = await until(pilot, "TraceQL at column")
+        form = board(pilot)._form.search
+        assert (form.service, form.traceql) == ("", "{ duration > 5s")
+        lines = text.splitlines()
+        at = next(n for n, line in enumerate(lines) if line.strip() == "^")
+        assert lines[at].index("^") == lines[at - 1].index("{ duration") + len("{ duration > 5s")
+        assert "⏎" not in text
+
+
+async def test_the_name_above_is_of_what_is_shown() -> None:
+    async with driving(f"traces trace={FAILED}", bundle="demo", size=WIDE) as pilot:
+        await until(pilot, f"Traces {FAILED}")
+        await until(pilot, "23 spans")
+        await pilot.press("v", "v")
+        text = await until(pilot, lambda: f"Traces {FAILED}" not in screen_text(pilot))
+        assert "Search" in text
+        board(pilot).arrive(parse("traces name=settlement"))
+        await until(pilot, "Traces settlement")
 
 
 async def test_the_graph_leads_to_traces_of_a_service() -> None:

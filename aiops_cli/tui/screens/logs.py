@@ -27,6 +27,7 @@ from aiops_cli.tui import clock
 from aiops_cli.tui.actions import act
 from aiops_cli.tui.feed import Feed, Reading
 from aiops_cli.tui.place import Place
+from aiops_cli.tui.telling import hint_lines
 from aiops_cli.tui.watching import so_far, watched
 from aiops_cli.tui.widgets import log_pages
 from aiops_cli.tui.widgets.log_alike import Alike
@@ -295,7 +296,7 @@ class Logs(Alike):
     def _told_reading(self, reading: Reading[Page]) -> None:
         if (error := reading.error) is not None:
             self._follow = False
-            self._lines.empty = f"✖ {error.message}\n{error.hint}"
+            self._lines.empty = "\n".join([f"✖ {error.message}", *hint_lines(error.hint)])
             self._lines.sync()
         self._status()
 

@@ -141,6 +141,8 @@ class Metrics(Board):
             self.dashboard.remembered.add_line(HISTORY, expr)
         self._editor.put(expr)
         self._ask_anew()
+        if self.is_current:
+            self.dashboard.remember_place()
 
     def on_promql_submitted(self, event: Promql.Submitted) -> None:
         self.run(event.text)

@@ -143,6 +143,8 @@ class Traces(Board):
             self._feeds[name].start()
         self._only_seen()
         self._rest()
+        if self.is_current:
+            self.dashboard.remember_place()
 
     def _rest(self) -> None:
         {"Search": self._list, "Trace": self._waterfall, "Graph": self._graph}[self._views.current].focus()

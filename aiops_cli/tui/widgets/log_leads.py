@@ -68,7 +68,7 @@ class Leads(Shown):
         from aiops_cli.services.related_subjects import Horizon, of_logs
         from aiops_cli.tui.following import follow
 
-        self.app.notify("this line names no trace: these are of its workload, around its time")
+        self.app.notify("this line names no trace: these are of its workload, around its time", timeout=3)
         horizon = Horizon(TimeRange(0.0, self.dashboard.now))
         follow(self, "traces", of_logs([logs.item(*line)], horizon)[0])
 

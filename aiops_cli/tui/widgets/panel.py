@@ -14,6 +14,7 @@ from aiops_cli.models.result import FleetResult
 from aiops_cli.render.text import age, cells, cut, one_line
 from aiops_cli.tui import clock
 from aiops_cli.tui.feed import Feed, Reading
+from aiops_cli.tui.telling import hint_lines
 
 _NAMED = 3
 _REASONS = 6
@@ -165,7 +166,7 @@ class Panel(Vertical):
     def _said(self, reading: Reading[Any]) -> str:
         if reading.error is not None and reading.value is None:
             first, *rest = _lines(reading.error.message) or [""]
-            return "\n".join([f"✖ {first}", *rest, *_lines(reading.error.hint)])
+            return "\n".join([f"✖ {first}", *rest, *hint_lines(reading.error.hint)])
         if reading.value is None:
             return "loading…"
         if not self._names_gaps:
@@ -243,7 +244,7 @@ def without_rows(value: object, empty: str, *, absent: bool = True) -> str:
         told += [
             f"{lead} {one_line(_listed(names, _NAMED))}: {first}",
             *rest,
-            *(f"  {h}" for h in _lines(hint)),
+            *(f"  {h}" for h in hint_lines(hint)),
         ]
     if len(why) > _REASONS:
         told.append(f"and {len(why) - _REASONS} more reasons")

@@ -47,7 +47,7 @@ class Search:
             self.service,
             self.operation,
             self.shortest and f"≥ {self.shortest}",
-            self.errors and "failed",
+            self.errors and "only failed",
             self.traceql,
         )
         return " · ".join(s for s in said if isinstance(s, str) and s)
@@ -103,10 +103,10 @@ class TraceForm(Vertical):
     ) -> None:
         super().__init__()
         self._inputs = {
-            "service": Input(id="service", compact=True, placeholder="any; * matches", suggester=Known(services)),
-            "operation": Input(id="operation", compact=True, placeholder="any", suggester=Known(operations)),
-            "shortest": Input(id="min", compact=True, placeholder="250ms"),
-            "traceql": Input(id="traceql", compact=True, placeholder='{ resource.service.name = "api" && status = error }'),
+            "service": Input(id="service", compact=True, placeholder="(any; * matches)", suggester=Known(services)),
+            "operation": Input(id="operation", compact=True, placeholder="(any)", suggester=Known(operations)),
+            "shortest": Input(id="min", compact=True, placeholder="(250ms)"),
+            "traceql": Input(id="traceql", compact=True, select_on_focus=False, placeholder='(as { resource.service.name = "api" && status = error })'),
         }  # fmt: skip
         self._errors = False
 
@@ -137,7 +137,13 @@ class TraceForm(Vertical):
         self._inputs["service"].focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
+        """What begins as TraceQL does is written in the field for it, in place of what is there."""
         event.stop()
+        query = self._inputs["traceql"]
+        if event.input is not query and event.input.value.startswith("{"):
+            query.value, event.input.value = event.input.value, ""
+            self.screen.set_focus(query)  # at once: more is being typed
+            query.cursor_position = len(query.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
