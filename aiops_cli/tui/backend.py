@@ -55,6 +55,10 @@ class Backend:
 
         return await self.ask(run())
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """The same for what takes seconds or waits for a disk: questions are answered meanwhile."""
+        return await self.ask(asyncio.to_thread(work))
+
     async def close(self, last: Callable[[], Awaitable[None]]) -> None:
         """Cancel what runs, do `last` (close the clients), and end the thread. Never waits for long."""
         if self._loop is None or self._thread is None:

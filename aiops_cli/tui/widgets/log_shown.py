@@ -189,7 +189,7 @@ class Shown(Board):
         def write() -> None:
             told.extend(save_rows(log_view(zone), [logs.item(*line) for line in lines]))
 
-        await self.dashboard.backend.compute(write)
+        await self.dashboard.backend.aside(write)
         self.app.notify(told[0], markup=False)
 
     # The line below

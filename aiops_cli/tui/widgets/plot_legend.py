@@ -41,5 +41,5 @@ class Legend(Grid[MetricRow]):
         from aiops_cli.tui.saving import save_rows
 
         app: Any = self.app
-        said = await app.backend.compute(lambda: save_rows(self._view, rows))
+        said = await app.backend.aside(lambda: save_rows(self._view, rows))
         app.notify(*said, markup=False)
