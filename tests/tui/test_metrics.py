@@ -264,3 +264,16 @@ def test_picture_of_a_state(
 
     app = Dashboard(Options(bundle="demo"), start=parse("metrics nosuch" if state == "empty" else RATE))
     assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+async def test_a_zoom_that_shows_all_that_was_recorded_takes_no_key_to_leave() -> None:
+    async with driving("fleet", bundle="demo") as pilot:
+        app: Any = pilot.app
+        app.run_line("metrics @service-rate at=2026-11-24T23:21:00Z")
+        await until(pilot, lambda: getattr(pilot.app.screen, "_chart", None) and pilot.app.screen._chart.rows)
+        board: Any = pilot.app.screen
+        await until(pilot, lambda: board._plot.cursor is not None)
+        await pilot.press("escape")
+        await until(pilot, lambda: board._plot.cursor is None)
+        await pilot.press("escape")
+        await until(pilot, "Clusters 3")

@@ -341,10 +341,10 @@ class Metrics(Board):
             self._plot.put_cursor(None)
         elif self.tabular:
             self.action_view()
-        elif self.zoom is not None:
+        elif self.zoom is not None and self._chart.window != self.dashboard.asked().window():
             self.zoom = None
             self._charts.refresh(anew=True)
-        else:
+        else:  # also from a zoom that shows all there is
             return super().leave_inside()
         return True
 
