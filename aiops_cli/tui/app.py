@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     pass
 
 _SERVER_SECONDS = 2.0  # between looks whether the server of --serve still runs
+_PAUSE_SECONDS = 1.0  # what tables look like is written this often at most, not at each letter of a filter
 _END_SECONDS = 5.0  # for what is left to do once the terminal is gone
 
 
@@ -88,6 +89,7 @@ class Dashboard(Asking):
         self.trail = Trail()
         self._in_order = InOrder(self, super().on_event)
         self._last = ""
+        self._arranged: dict[str, dict[str, Any]] = {}  # tables whose state is yet to be written
         self._close: Callable[[], Awaitable[None]] = _nothing
         self._start = start
         for theme in THEMES:
@@ -214,11 +216,21 @@ class Dashboard(Asking):
 
     def remember_grid(self, name: str, grid: Grid[Any]) -> None:
         state = {"filter": grid.filter_text, "order": grid.order, "wide": grid.wide, "faults": grid.faults}
-        self.remembered.put("grids", name, state)
+        if (self.remembered.mapping("grids") | self._arranged).get(name) == state:
+            return
+        if not self._arranged:
+            self.set_timer(_PAUSE_SECONDS, self._remember_grids)
+        self._arranged[name] = state
+
+    def _remember_grids(self) -> None:
+        arranged, self._arranged = self._arranged, {}
+        for name, state in arranged.items():
+            self.remembered.put("grids", name, state)
 
     def remember_place(self) -> None:
         """What is shown of the screen, for its name above and the way back; its filter or query also for when it
         is opened again."""
+        self._remember_grids()
         board = next((s for s in reversed(self.screen_stack) if isinstance(s, Board)), None)
         if board is not None and board.is_attached:
             place, here = board.place(), self.trail.here
