@@ -48,7 +48,7 @@ async def test_the_footer_leads_on_to_each_signal_and_the_cause_at_80_columns() 
     async with driving("cluster name=west", bundle="demo") as pilot:
         below = (await until(pilot, "west ONLINE")).splitlines()[-1]
         assert all(
-            f" {key} " in f" {below}" for key in ("l Logs", "t Traces", "x Cause", "a Alerts", "v View")
+            f" {key} " in f" {below}" for key in ("l Logs", "t Traces", "x Cause", "a Alerts", "esc Back")
         )
 
 

@@ -209,7 +209,7 @@ async def test_little_room_shows_one_plot_after_the_other(hour: dict[str, str]) 
         await pilot.press("m")
         assert places[0].text.startswith("DCGM_FI_DEV_POWER_USAGE{"), "the plot that is seen"
         await pilot.press("escape")
-        await until(pilot, "Findings 3")
+        await until(pilot, "Findings 4")
 
 
 async def test_an_instance_has_its_own_use_and_the_boards_heat(hour: dict[str, str]) -> None:

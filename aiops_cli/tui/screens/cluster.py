@@ -71,7 +71,7 @@ class Cluster(Board):
         act("cluster.traces", "t", "to('traces')", "Traces", "The same, of traces.", show=True),
         act("cluster.causes", "x", "to('rca')", "Cause", "What is wrong with it, and why.", show=True),
         act("cluster.alerts", "a", "to('alerts')", "Alerts", "Alerts of it, or of the row's namespace.", show=True),
-        act("cluster.view", "v,shift+right", "view(1)", "View", "Health, nodes, namespaces, events.", show=True),
+        act("cluster.view", "v,shift+right", "view(1)", "View", "Health, nodes, namespaces, events."),
         act("cluster.choose", "C", "choose", "Cluster", "Another cluster.", show=True),
         act("cluster.related", "R", "related", "Related", "What the signals know of the row.", show=True),
         act("cluster.view-back", "shift+left", "view(-1)", "View before"),
