@@ -185,7 +185,9 @@ class Site:
                     await _heard(child, page, message.data)
         finally:
             ending = asyncio.ensure_future(child.stop())
-            ending.add_done_callback(lambda _: self.children.discard(child))  # also where the page is torn off
+            ending.add_done_callback(
+                lambda _: self.children.discard(child)
+            )  # also where the page is torn off
             await asyncio.shield(ending)
         return page
 

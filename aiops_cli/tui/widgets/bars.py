@@ -88,7 +88,7 @@ class Where(Widget):
     def render(self) -> Text:
         app = self._board.dashboard
         width = self.size.width
-        parts = [p for p in (app.scope_text, app.origin_text, app.range_text, clock.text()) if p]
+        parts = [p for p in (app.scope_text, app.origin_text, app.range_text, clock.text(zone=app.zone)) if p]
         most = max(width * 2 // 3, 20)
         while len(parts) > 1 and sum(cells(p) + 2 for p in parts) > most:
             parts.pop()
