@@ -73,10 +73,16 @@ class Asking(App[AiopsError]):
 
     @property
     def scope_text(self) -> str:
-        """The globs, with what leads out of them where a place chose them; or how many clusters there are."""
+        """The scope, with what leads out of it where a place chose it."""
+        return (
+            f"only {self.scope_name} · {self.way_out}" if self.narrowed and self.way_out else self.scope_name
+        )
+
+    @property
+    def scope_name(self) -> str:
+        """The globs, or how many clusters there are."""
         if self.contexts:
-            said = " ".join(f"@{c}" for c in self.contexts)
-            return f"only {said} · {self.way_out}" if self.narrowed and self.way_out else said
+            return " ".join(f"@{c}" for c in self.contexts)
         n = len(self._members)
         return f"{n} cluster{'s' * (n != 1)}" if self.session else ""
 

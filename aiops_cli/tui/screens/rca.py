@@ -233,7 +233,7 @@ class Rca(Board):
         self.remove_class("-found", "-read")
 
         async def work(session: Watched) -> None:
-            app, scope = self.dashboard, self.dashboard.scope_text
+            app, scope = self.dashboard, self.dashboard.scope_name
             found, _ = await app.backend.ask(ask_causes(session, question))
             took, missing = f"{clock.now() - began:.1f}s", lacking(found)
             window = found.window
