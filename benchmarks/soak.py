@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from benchmarks.dashboard import percentile
@@ -167,11 +167,13 @@ def write_files(folder: Path, cluster: Cluster, count: int, flap: str, api: str)
 class Terminal:
     """The dashboard in a tmux of its own."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self._tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
         self.run("new-session", "-d", "-x", "160", "-y", "50", "-s", "soak", "sleep", "infinity")
         self.run("set-option", "-g", "remain-on-exit", "on")
         self.run("set-option", "-g", "escape-time", "0")
+
+    def start(self, *command: str) -> None:
         self.run("respawn-pane", "-k", "-t", "soak", *command)
 
     def run(self, *args: str) -> str:
@@ -232,10 +234,12 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=20_000, help="a second")
     parser.add_argument("--tail", default="f", help="the key that follows logs")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, serve() as stub:
+    with tempfile.TemporaryDirectory() as name, serve() as stub, ExitStack() as ending:
         folder = Path(name)
         stub.on("/", let_in)
         os.environ.update(HOME=name, XDG_CONFIG_HOME=name, XDG_DATA_HOME=name, XDG_CACHE_HOME=name)
+        terminal = ending.enter_context(closing(Terminal(folder)))
+        os.nice(19)  # the clusters stand for other machines: what the dashboard needs of this one it has
         with Cluster("soak", parts={"prometheus", "node", "alertmanager", "loki"}) as cluster:
             host, _, port = cluster.urls["prometheus"].removeprefix("http://").partition(":")
             with flapping((host, int(port))) as flap:
@@ -251,10 +255,9 @@ def main() -> None:
                         str(args.minutes * 60 + 60),
                     ]
                 )
-                terminal = Terminal(
-                    ["env", "TERM=xterm-256color", sys.executable, "-m", "benchmarks.measured_dashboard", str(file),
-                     "--config", str(config), "--kubeconfig", str(kubeconfig), "fleet"],
-                    folder,
+                terminal.start(
+                    "env", "TERM=xterm-256color", sys.executable, "-m", "benchmarks.measured_dashboard", str(file),
+                    "--config", str(config), "--kubeconfig", str(kubeconfig), "fleet",
                 )  # fmt: skip
                 try:
                     until(lambda: "ONLINE" in terminal.screen(), 60, "the first screen")
@@ -264,7 +267,6 @@ def main() -> None:
                     status = terminal.about("pane_dead_status")
                     stormed = storm.poll() is None
                 finally:
-                    terminal.close()
                     storm.kill()
                 measured = json.loads(file.read_text())
     tell(sizes, measured, status, stormed, args.minutes)

@@ -14,6 +14,8 @@ from aiops_cli.models.signals import Series
 from aiops_cli.sources import dcgm
 
 if TYPE_CHECKING:
+    from aiops_cli.models.metric_row import MetricRow
+    from aiops_cli.models.result import Answer
     from aiops_cli.sources.base import MetricsSource
 
 CLOSELY = 86_400.0
@@ -49,19 +51,31 @@ async def _scraped(
 
 
 async def lost(source: MetricsSource, seconds: float, at: float) -> list[Lost]:
-    """GPUs that had metrics within the last `seconds` and have none now."""
+    """GPUs that had metrics within the last `seconds` and have none now. In windows over a day, those that were
+    there for less than a 300th of it are found only if they ended within the last one."""
     each = max(60.0, seconds / _LOOKS)
-    answer = await source.instant(dcgm.gone(seconds, each), at)
-    found = [(r.labels, float(r.values[-1])) for r in answer.rows]
     if each <= _GOES_ON:
-        return found
-    newest = sorted({when for _, when in found}, reverse=True)[:_EDGES]
+        return _labelled(await source.instant(dcgm.gone(seconds, each), at))
     reach = each + _GOES_ON
-    finer = await asyncio.gather(
-        *(source.instant(dcgm.gone(reach + _GOES_ON, 60.0), min(when + reach, at)) for when in newest)
-    )
-    last = {frozenset(r.labels.items()): float(r.values[-1]) for a in reversed(finer) for r in a.rows}
-    return [(labels, last.get(frozenset(labels.items()), when)) for labels, when in found]
+
+    async def finer(moment: float) -> list[Lost]:
+        return _labelled(await source.instant(dcgm.gone(reach + _GOES_ON, 60.0), moment))
+
+    answer, recent = await asyncio.gather(source.instant(dcgm.gone(seconds, each), at), finer(at))
+    found = _labelled(answer)
+    newest = sorted({when for _, when in found if when + reach < at}, reverse=True)[:_EDGES]
+    closer = [*await asyncio.gather(*(finer(when + reach) for when in newest))]
+    last = {_id(labels): when for one in (*reversed(closer), recent) for labels, when in one}
+    whole = {_id(labels): (labels, when) for labels, when in (*recent, *found)}
+    return [(labels, last.get(which, when)) for which, (labels, when) in whole.items()]
+
+
+def _labelled(answer: Answer[MetricRow]) -> list[Lost]:
+    return [(r.labels, float(r.values[-1])) for r in answer.rows]
+
+
+def _id(labels: Labels) -> frozenset[tuple[str, str]]:
+    return frozenset(labels.items())
 
 
 async def edges(

@@ -265,7 +265,7 @@ def test_a_reader_that_goes_away_ends_it_quietly_although_no_line_comes(
         (['{app="x"}', "--to", "now"], "a tail has no end"),
         (['{app="x"}', "--limit", "-1"], "--limit must not be negative"),
         (['{app="x"}', "--reorder", "2h"], "--reorder must lie between 0 and 60 s"),
-        (['{app="x"}', "--delay-for", "9"], "less than or equal to 5"),
+        (['{app="x"}', "--delay-for", "9"], "9 is not in the range 0<=x<=5"),
         (['{app="x"}', "--bundle", "demo"], "a recording does not go on"),
         (['{app="x"} |~ "["'], "missing closing ]"),
     ],

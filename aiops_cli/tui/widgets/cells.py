@@ -131,7 +131,7 @@ class CellMap(ScrollView, can_focus=True):
         width, base = self.size.width, self.rich_style
         if y == self.size.height - 1:
             return self._told(width)
-        index = int(self.scroll_y) + y
+        index = self.scroll_offset.y + y
         if index >= len(self._lines):
             return Strip.blank(width, base)
         line = self._lines[index]
@@ -161,7 +161,7 @@ class CellMap(ScrollView, can_focus=True):
     # Movement
 
     def watch_at(self, old: tuple[int, int], new: tuple[int, int]) -> None:
-        top, height = int(self.scroll_y), max(self.size.height - 1, 1)
+        top, height = self.scroll_offset.y, max(self.size.height - 1, 1)
         if new[0] < top:
             self.scroll_to(y=new[0], animate=False)
         elif new[0] >= top + height:
@@ -192,7 +192,7 @@ class CellMap(ScrollView, can_focus=True):
             self.post_message(self.Opened(self, cell.key))
 
     def on_click(self, event: events.Click) -> None:
-        y = int(self.scroll_y) + event.y
+        y = self.scroll_offset.y + event.y
         x = (event.x - (self._name_width + 2 if self._name_width else 0)) // (2 if self._apart else 1)
         if 0 <= y < len(self._lines) and 0 <= x < len(self._lines[y].cells):
             if self._lines[y].cells[x] is None:

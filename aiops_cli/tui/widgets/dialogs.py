@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -17,6 +17,9 @@ from textual.widgets.option_list import Option
 
 from aiops_cli.render.text import one_line, sanitize
 from aiops_cli.tui.actions import act, active, by_group
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class Dialog(ModalScreen[Any]):
@@ -86,9 +89,10 @@ def as_text(item: object) -> str:
 _GROUPS = {"table": "Tables", "app": "Anywhere", "go": "Screens"}
 
 
-class Help(Reading):
+class Help(Dialog):
     """Every key that does something now, by group."""
 
+    DEFAULT_CSS = "Help > .box { height: 85%; } Help Document { background: $surface; overflow-y: scroll; }"
     BINDINGS: ClassVar[list[BindingType]] = [act("dialog.leave", "q,question_mark", "close", "Close")]
 
     def __init__(self, of: Any) -> None:
@@ -97,6 +101,21 @@ class Help(Reading):
         self._name = getattr(of, "title_text", "")
 
     def compose(self) -> ComposeResult:
+        from aiops_cli.tui.widgets.document import Document
+
+        with Vertical(classes="box") as box:
+            box.border_title = Text(f"Keys · {self._name}")
+            box.border_subtitle = Text("esc closes · rebind by id: [keys] in the config")
+            yield Document()
+
+    def on_mount(self) -> None:
+        from aiops_cli.tui.widgets.document import Document
+
+        text = self.query_one(Document)
+        text.show_beside("keys", self._table)
+        text.focus()
+
+    def _table(self) -> Table:
         from rich.table import Table
 
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
@@ -112,10 +131,7 @@ class Help(Reading):
                 )
         mouse = "Click selects, a second click opens, a click on a column's title sorts."
         table.add_row("mouse", Text(mouse), "")
-        with VerticalScroll(classes="box") as box:
-            box.border_title = Text(f"Keys · {self._name}")
-            box.border_subtitle = Text("esc closes · rebind by id: [keys] in the config")
-            yield Static(table)
+        return table
 
 
 def completions(words: Sequence[str], line: str, most: int = 12) -> list[str]:

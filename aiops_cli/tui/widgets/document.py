@@ -51,7 +51,7 @@ class Document(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._make: Callable[[], RenderableType] = lambda: ""
-        self._length = 0
+        self._inline = True
         self._strips: list[Strip] = []
         self._text = ""
         self._laid = 0  # the width that the lines were made for
@@ -75,8 +75,13 @@ class Document(ScrollView, can_focus=True):
 
         self._show(text, make, True)
 
-    def _show(self, text: str, make: Callable[[], RenderableType], top: bool) -> None:
-        self._text, self._make, self._length, self._laid = text, make, len(text), 0
+    def show_beside(self, text: str, make: Callable[[], RenderableType]) -> None:
+        """What `make` gives, laid out beside the interface; `text` says the same in short."""
+        self._show(text, make, True, beside=True)
+
+    def _show(self, text: str, make: Callable[[], RenderableType], top: bool, beside: bool = False) -> None:
+        self._text, self._make, self._laid = text, make, 0
+        self._inline = not beside and len(text) <= _INLINE
         if top:
             self.scroll_to(y=0, animate=False)
         self._lay()
@@ -90,7 +95,7 @@ class Document(ScrollView, can_focus=True):
             return
         self._laid = width
         make = self._make
-        if self._length <= _INLINE:
+        if self._inline:
             self._take(_laid_out(make, width))
         else:
             start(self, lambda: self._lay_beside(make, width), group="lay")
@@ -108,7 +113,7 @@ class Document(ScrollView, can_focus=True):
         self.call_after_refresh(self._lay)  # narrower, where a scrollbar has come
 
     def render_line(self, y: int) -> Strip:
-        width, index = self.size.width, int(self.scroll_y) + y
+        width, index = self.size.width, self.scroll_offset.y + y
         if index >= len(self._strips):
             return Strip.blank(width, self.rich_style)
         return self._strips[index].apply_style(self.rich_style).crop_extend(0, width, self.rich_style)

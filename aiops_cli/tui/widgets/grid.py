@@ -261,7 +261,7 @@ class Grid(Rows, Generic[T], can_focus=True):
         self._texts.clear()
 
     def _measure(self) -> None:
-        top = max(int(self.scroll_y), 0)
+        top = max(self.scroll_offset.y, 0)
         sample = {*range(min(len(self._rows), _MEASURED)), *range(top, min(top + 60, len(self._rows)))}
         texts = [self._cells(i) for i in sample]
         titles = [cells(c.title) + 1 for c in self._columns]

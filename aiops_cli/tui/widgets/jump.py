@@ -52,7 +52,7 @@ def _targets(of: Screen[Any]) -> Iterator[tuple[Offset, Callable[[], Any]]]:
             yield widget.region.offset, widget.focus
     held = of.focused
     if isinstance(held, Grid):
-        top = int(held.scroll_y)
+        top = held.scroll_offset.y
         for y in range(1, held.size.height):
             if top + y - 1 < len(held.rows):
                 yield held.region.offset + Offset(0, y), _at(held, top + y - 1)

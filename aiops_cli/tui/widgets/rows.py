@@ -35,7 +35,7 @@ class Rows(ScrollView):
 
     def row_at(self, y: int) -> int:
         """The row that stands on a line of the widget; -1 for the titles."""
-        return int(self.scroll_y) + y - 1 if y else -1
+        return self.scroll_offset.y + y - 1 if y else -1
 
     def validate_cursor(self, value: int) -> int:
         return min(max(value, 0), max(self.row_count - 1, 0))
@@ -43,7 +43,7 @@ class Rows(ScrollView):
     def watch_cursor(self, old: int, new: int) -> None:
         for row in (old, new):
             self._redraw(row)
-        top, height = int(self.scroll_y), max(self.size.height - 1, 1)
+        top, height = self.scroll_offset.y, max(self.size.height - 1, 1)
         if new < top:
             self.scroll_to(y=new, animate=False)
         elif new >= top + height:
@@ -51,7 +51,7 @@ class Rows(ScrollView):
         self._tell()
 
     def _redraw(self, row: int) -> None:
-        y = row - int(self.scroll_y) + 1
+        y = row - self.scroll_offset.y + 1
         if 0 < y < self.size.height:
             self.refresh(Region(0, y, self.size.width, 1))
 
