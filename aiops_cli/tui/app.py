@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import SystemCommand
@@ -36,10 +36,8 @@ from aiops_cli.tui.trail import Trail
 from aiops_cli.tui.widgets.bars import Where
 from aiops_cli.tui.widgets.grid import Grid
 
-if TYPE_CHECKING:
-    pass
-
 _SERVER_SECONDS = 2.0  # between looks whether the server of --serve still runs
+_WRITE_SECONDS = 2.0  # for what is yet to be remembered, at the end
 _PAUSE_SECONDS = 1.0  # what tables look like is written this often at most, not at each letter of a filter
 _END_SECONDS = 5.0  # for what is left to do once the terminal is gone
 
@@ -83,7 +81,9 @@ class Dashboard(Asking):
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.options = options
         self.backend = Backend()
-        self.remembered = Remembered(trouble=self._cannot_remember, bundle=options.bundle is not None)
+        self.remembered = Remembered(
+            trouble=self._cannot_remember, bundle=options.bundle is not None, beside=True
+        )
         self.kept = Kept(options)
         self.ready = asyncio.Event()
         self.trail = Trail()
@@ -189,6 +189,7 @@ class Dashboard(Asking):
 
     async def on_unmount(self) -> None:
         await self.backend.close(self._close)
+        self.remembered.close(_WRITE_SECONDS)
 
     def _fatal_error(self) -> None:
         """Textual's own prints a traceback with the values of variables."""

@@ -35,6 +35,8 @@ async def driving(
     async with app.run_test(size=size, notifications=True) as pilot:
         await asyncio.wait_for(app.ready.wait(), SECONDS)
         yield pilot
+        if not app._exit:
+            app.exit()  # as one does: timers tick no more while screens are taken apart
 
 
 def screen_text(pilot: Driver) -> str:
