@@ -7,6 +7,7 @@ Every error a user can see is an `AiopsError`: one line on what failed (`message
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -121,6 +122,11 @@ class AiopsError(Exception):
     @property
     def exit_code(self) -> ExitCode:
         return exit_code_of(self.code)
+
+    def settle(self) -> Self:
+        """Itself, without the frames it came through: as a value it would keep all of them, in a cycle."""
+        self.__context__ = None
+        return self.with_traceback(None)
 
 
 class UsageError(AiopsError):

@@ -262,7 +262,9 @@ def main() -> None:
                 try:
                     until(lambda: "ONLINE" in terminal.screen(), 60, "the first screen")
                     sizes = walk(terminal, args.minutes, args.tail)
-                    terminal.press("Escape", "Escape", ":", *"app.quit", "Enter")
+                    for keys in (["Escape"], ["Escape"], [":"], [*"app.quit", "Enter"]):
+                        terminal.press(*keys)  # apart: a terminal's alt+: is escape and : at once
+                        time.sleep(1.0)
                     until(lambda: terminal.about("pane_dead_status"), 15, "its end")
                     status = terminal.about("pane_dead_status")
                     stormed = storm.poll() is None

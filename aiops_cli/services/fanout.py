@@ -104,7 +104,7 @@ def _refusal(outcomes: Sequence[Answer[T] | AiopsError]) -> UsageError | None:
 def failure_of(name: str, error: Exception) -> AiopsError:
     """What is said of a cluster whose answer could not be had, or could not be handled."""
     if isinstance(error, AiopsError):
-        return error
+        return error.settle()
     if isinstance(error, RecursionError):
         return ClusterError(
             "the answer is nested too deeply",

@@ -148,7 +148,7 @@ async def _outcome(probe: Callable[[], Awaitable[None]]) -> tuple[AiopsError | N
     try:
         await probe()
     except AiopsError as error:
-        failed = error
+        failed = error.settle()
     return failed, (time.perf_counter() - began) * 1000
 
 

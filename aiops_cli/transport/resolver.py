@@ -12,14 +12,15 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from selectors import BaseSelector
 from typing import Any
 
 
 class LookupLoop(asyncio.SelectorEventLoop):
     """The usual event loop, but for `getaddrinfo`. The same name is looked up once at a time."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, selector: BaseSelector | None = None) -> None:
+        super().__init__(selector)
         self._lookups: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
 
     async def getaddrinfo(

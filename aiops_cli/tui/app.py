@@ -20,7 +20,7 @@ from textual.screen import ModalScreen, Screen
 from aiops_cli.errors import AiopsError
 from aiops_cli.models.options import Options
 from aiops_cli.services.session import Session, open_session
-from aiops_cli.tui import ranges
+from aiops_cli.tui import ranges, tidy
 from aiops_cli.tui.actions import act, active, group, run
 from aiops_cli.tui.asking import Asking
 from aiops_cli.tui.backend import Backend
@@ -87,7 +87,7 @@ class Dashboard(Asking):
         self.kept = Kept(options)
         self.ready = asyncio.Event()
         self.trail = Trail()
-        self._in_order = InOrder(self, super().on_event)
+        self._in_order = InOrder(self, super().on_event, self.backend.hold, self.backend.release)
         self._last = ""
         self._arranged: dict[str, dict[str, Any]] = {}  # tables whose state is yet to be written
         self._close: Callable[[], Awaitable[None]] = _nothing
@@ -106,6 +106,7 @@ class Dashboard(Asking):
             await super().on_event(event)
 
     async def on_mount(self) -> None:
+        self.set_interval(tidy.EVERY, lambda: tidy.in_pause(self._in_order.at))
         if self.is_web:
             server = os.getppid()
             self.set_interval(_SERVER_SECONDS, lambda: None if os.getppid() == server else self.exit())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import selectors
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -13,17 +14,35 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _SWITCH_SECONDS = 0.001  # of the interpreter: decoding gives way to a key press this often
-_COLLECT = (1_000, 10, 200)
+_HELD = 0.05  # seconds that a key may keep the answers waiting
+_COLLECT = (1_000, 10, 600)
 """The thresholds of `gc`: a full collection stops everything for as long as ten paints take, and 20,000 log lines
-a second would have one every two seconds. So one comes after two million objects more than were freed, not 70,000."""
+a second would have one every two seconds. So one comes in a pause between keys (`tui.tidy`), or else after six million
+objects more than were freed, not 70,000."""
 _PATIENCE = 3.0  # seconds for all that is left to do when the program ends,
 _TASKS_PATIENCE = 1.0  # of which these are for what is still asked
+
+
+class _GivesWay(selectors.DefaultSelector):
+    """Lets a key have its effect before the loop goes on: of two threads that compute, each has half the time."""
+
+    def __init__(self, free: threading.Event) -> None:
+        super().__init__()
+        self._free = free
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(timeout)
+        if not self._free.wait(_HELD):
+            self._free.set()
+        return ready
 
 
 class Backend:
     """Runs coroutines of services beside the user interface. Clients and their sockets live there alone."""
 
     def __init__(self) -> None:
+        self._free = threading.Event()
+        self._free.set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -34,10 +53,17 @@ class Backend:
             sys.setswitchinterval(_SWITCH_SECONDS)
             gc.freeze()  # what was imported stays: no collection has to look at it
             gc.set_threshold(*_COLLECT)
-            self._loop = LookupLoop()
+            self._loop = LookupLoop(_GivesWay(self._free))
             self._thread = threading.Thread(target=self._loop.run_forever, name="backend", daemon=True)
             self._thread.start()
         return self._loop
+
+    def hold(self) -> None:
+        """What runs here waits, at most for a paint or two, until `release`."""
+        self._free.clear()
+
+    def release(self) -> None:
+        self._free.set()
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start `work` there; the future may be cancelled from here."""

@@ -8,6 +8,7 @@ letters would go to the table, since the filter's line opens after they were rea
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -25,9 +26,19 @@ class InOrder:
     """Holds what is typed back until what was typed before it has had its effect: its message has come up
     from the focused widget to the app, and so has what its action posted."""
 
-    def __init__(self, app: App[Any], handle: Callable[[events.Event], Awaitable[None]]) -> None:
-        """`handle` is what the app does with an event."""
+    def __init__(
+        self,
+        app: App[Any],
+        handle: Callable[[events.Event], Awaitable[None]],
+        hold: Callable[[], None],
+        release: Callable[[], None],
+    ) -> None:
+        """`handle` is what the app does with an event; `hold` is called before the first one of a burst, and
+        `release` once the last one is on the screen."""
         self._app, self._handle = app, handle
+        self._hold, self._release = hold, release
+        self.at = time.monotonic()
+        """When a key was had last."""
         self._waiting: deque[Typed] = deque()
         self._turn = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -40,6 +51,8 @@ class InOrder:
             await self._begin(event)
 
     async def _begin(self, event: Typed) -> None:
+        self.at = time.monotonic()
+        self._hold()
         self._turn += 1
         over = partial(self._over, self._turn)
         self._timer = asyncio.get_running_loop().call_later(_PATIENCE, over)
@@ -65,3 +78,4 @@ class InOrder:
             self._app.call_later(self._begin, self._waiting.popleft())
         else:
             self._timer = None
+            self._app.screen.call_after_refresh(self._release)
