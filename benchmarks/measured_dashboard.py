@@ -59,7 +59,8 @@ class Measured(Dashboard):
         done = await super().run_action(action, *args, **more)
         if read_at is not None:
             self._due.append((read_at, str(action)))
-            for bar in self.screen.query(Where):
+            bars = [*self.screen.query(Where)] or [self.focused or self.screen]  # a dialog has none
+            for bar in bars:
                 bar.refresh()  # an action that changes nothing else is painted too
         return done
 

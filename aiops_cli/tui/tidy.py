@@ -11,7 +11,7 @@ import time
 
 EVERY = 1.0  # seconds between looks whether there is a pause
 _PAUSE = 2.0  # seconds without a key that are one
-_WORTH = 20  # collections of younger objects, since the last full one, that make one worth it
+_WORTH = 100  # collections of younger objects, since the last full one, that make one worth it
 
 
 def in_pause(last_key: float) -> None:
