@@ -168,7 +168,8 @@ def _is_step(event: KubeEvent, start: float, end: float, steps: list[KubeEvent])
     started = [e for e in beside if " from 0 to " in e.message]
     if started and event.message.startswith("Scaled up"):
         # The last to start is this rollout's; one before it may be of a rollout that was seconds ago.
-        new = max(started, key=lambda e: e.at)
+        # Times are whole seconds: of one second, the last that was listed, since events are named by their time.
+        new = max(reversed(started), key=lambda e: e.at)
         if _replica_set(new) != _replica_set(event):
             return False
     return any(_replica_set(e) not in ("", _replica_set(event)) for e in beside)

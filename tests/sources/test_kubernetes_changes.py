@@ -237,3 +237,15 @@ def test_a_scaling_between_two_hasty_rollouts_is_one() -> None:
         _scaled(1005, "Scaled down replica set cart-a from 4 to 3"),
     ]
     assert [c.at for c in scalings(events, [first, second])] == [1001, 1002]
+
+
+def test_a_scaling_between_two_rollouts_of_one_second_is_one() -> None:
+    first, second = (Change(1000.0, "Deployment", "cart", "shop", "rollout", "") for _ in range(2))
+    events = [
+        _scaled(1000, "Scaled up replica set cart-a from 0 to 1"),
+        _scaled(1000, "Scaled up replica set cart-a from 1 to 3"),
+        _scaled(1000, "Scaled up replica set cart-b from 0 to 1"),
+    ]
+    assert [c.detail for c in scalings(events, [first, second])] == [
+        "Scaled up replica set cart-a from 1 to 3"
+    ]
