@@ -198,6 +198,11 @@ def memory(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def exit_code(pid: int) -> str:
+    """Of a process that has ended, and that tmux, as it does at times, has not noticed (proc(5), field 52)."""
+    return str(os.waitstatus_to_exitcode(int(Path(f"/proc/{pid}/stat").read_text().split()[-1])))
+
+
 def until(true: Callable[[], object], seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not true():
@@ -265,8 +270,8 @@ def main() -> None:
                     for keys in (["Escape"], ["Escape"], [":"], [*"app.quit", "Enter"]):
                         terminal.press(*keys)  # apart: a terminal's alt+: is escape and : at once
                         time.sleep(1.0)
-                    until(lambda: terminal.about("pane_dead_status"), 15, "its end")
-                    status = terminal.about("pane_dead_status")
+                    until(lambda: terminal.about("pane_dead") == "1", 15, "its end")
+                    status = terminal.about("pane_dead_status") or exit_code(int(terminal.about("pane_pid")))
                     stormed = storm.poll() is None
                 finally:
                     storm.kill()
