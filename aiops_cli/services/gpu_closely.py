@@ -38,16 +38,21 @@ async def xids(source: MetricsSource, seconds: float, at: float) -> list[Series]
 async def _scraped(
     source: MetricsSource, metrics: Sequence[str], gpus: Sequence[Labels], seconds: float, at: float
 ) -> list[Series]:
-    import numpy as np
-
     found: list[Series] = []
     for label in ("UUID", "uuid"):
         uuids = sorted({u for labels in gpus if _SAFE.fullmatch(u := labels.get(label, ""))})
         for first in range(0, len(uuids), _AT_ONCE):
             some = uuids[first : first + _AT_ONCE]
             answer = await source.instant(dcgm.scraped(metrics, label, some, seconds), at)
-            found += [Series(r.labels, np.asarray(r.times), np.asarray(r.values)) for r in answer.rows]
+            found += as_series(answer)
     return found
+
+
+def as_series(answer: Answer[MetricRow]) -> list[Series]:
+    """The samples of an instant answer's rows, as arrays."""
+    import numpy as np
+
+    return [Series(r.labels, np.asarray(r.times), np.asarray(r.values)) for r in answer.rows]
 
 
 async def lost(source: MetricsSource, seconds: float, at: float) -> list[Lost]:

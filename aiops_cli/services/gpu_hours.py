@@ -16,6 +16,7 @@ from aiops_cli.errors import ClusterError
 from aiops_cli.models.result import Answer
 from aiops_cli.models.signals import Series
 from aiops_cli.models.timerange import TimeRange
+from aiops_cli.services.gpu_closely import as_series
 from aiops_cli.sources import dcgm
 
 if TYPE_CHECKING:
@@ -82,7 +83,4 @@ async def _all(asked: list[Awaitable[Answer[Series]]]) -> list[Series]:
 
 
 async def _piece(source: MetricsSource, expr: str, at: float) -> list[Series]:
-    import numpy as np
-
-    answer = await source.instant(expr, at)
-    return [Series(r.labels, np.asarray(r.times), np.asarray(r.values)) for r in answer.rows]
+    return as_series(await source.instant(expr, at))

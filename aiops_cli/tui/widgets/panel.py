@@ -253,8 +253,8 @@ def without_rows(value: object, empty: str, *, absent: bool = True) -> str:
 
 def _oldest(value: object) -> float:
     """How old an answer was when it came, in seconds: that of the cache the longest ago."""
-    result = value if isinstance(value, FleetResult) else getattr(value, "result", None)
-    if not isinstance(result, FleetResult):
+    result = _result(value)
+    if result is None:
         return 0.0
     return max((c.age_seconds for c in result.clusters if c.error is None), default=0.0)
 
